@@ -1,0 +1,67 @@
+# Everything is installed into .venv; a laptop needs make and Python 3.11 or later.
+PYTHON ?= python3
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-faults check format invoke demo lock clean force
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target what; do \
+		printf '  make %-12s %s\n' "$$target" "$$what"; done
+
+run: $(READY) ## Serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=, DATABASE_URL=, STAGE=)
+	@$(BIN)/python -m scripts.serve
+
+test: $(READY) ## Run the tests on PostgreSQL 18, and on TEST_DATABASE_URL if set (PYTEST_ARGS=)
+	env -u TEST_DATABASE_URL $(BIN)/python -m pytest $(PYTEST_ARGS)
+ifneq ($(TEST_DATABASE_URL),)
+	$(BIN)/python -m pytest --ignore=tests/laptop $(PYTEST_ARGS)
+endif
+
+test-faults: $(READY) ## Run the long tests too: killed servers, races, fuzzing
+	$(BIN)/python -m pytest -m full $(PYTEST_ARGS)
+
+check: $(READY) ## Check format, lint, types and import rules, then run the tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(MAKE) test
+
+format: $(READY) ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+invoke: $(READY) ## Run a function of the bundle (FUNCTION=purge_expired_invites, PAYLOAD='{}')
+	@$(BIN)/python -m scripts.invoke $(FUNCTION) $(if $(PAYLOAD),'$(PAYLOAD)')
+
+demo: $(READY) ## Play recorded walks into a running server (TRACKS=, URL=)
+	@$(BIN)/python -m scripts.demo
+
+# The second reads the first as its constraints: the zip gets the versions that were tested.
+lock: $(READY) ## Pin the packages again after a change to requirements*.in (LOCK_ARGS=--upgrade)
+	$(BIN)/python -m pip install --quiet uv
+	$(LOCK) requirements-dev.in --output-file requirements-dev.txt $(LOCK_ARGS)
+	$(LOCK) requirements.in --constraints requirements-dev.txt --output-file requirements.txt
+LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal \
+	--generate-hashes --python-version 3.11 --no-emit-index-url
+
+clean: ## Delete what can be made again; keeps the data in .local
+	rm -rf .venv .chalice/deployments .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .hypothesis .coverage htmlcov
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# A .venv knows its own path, so one that was copied or moved is made again.
+ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(CURDIR))
+$(READY): force
+endif
+$(READY): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo '$(PYTHON) is not Python 3.11 or later; name one that is: make PYTHON=python3.12'; exit 1; }
+	@echo 'Installing packages into .venv (once, about a minute)'
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile \
+		--require-hashes -r requirements-dev.txt
+	@printf '%s\n' '$(CURDIR)' > $@

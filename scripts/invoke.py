@@ -1,0 +1,50 @@
+"""One function of the bundle, run on this machine: `make invoke FUNCTION=migrate`.
+
+    python -m scripts.invoke FUNCTION [PAYLOAD]
+
+PAYLOAD is JSON; a scheduled function gets its event without one. Prints what the function answers,
+as JSON. The environment and the database are those of `make run`, which may be running.
+"""
+
+import json
+import sys
+from typing import Any
+
+from chalice.app import CloudWatchEvent, EventSourceHandler
+from chalice.test import Client
+
+from scripts.serve import laptop
+
+
+def main() -> None:
+    """Invoke the function that the command line names."""
+    name, payload = (*sys.argv[1:3], "", "")[:2]
+    with laptop(join=True) as (config, client, _):
+        handlers = config.chalice_app.handler_map  # the views' too
+        functions = {
+            known: handler.event_class
+            for known, handler in handlers.items()
+            if isinstance(handler, EventSourceHandler)
+        }
+        if name not in functions:
+            sys.exit(f"There is no function {name!r}; there are {', '.join(sorted(functions))}.")
+        scheduled = functions[name] is CloudWatchEvent
+        event = _schedule(client) if scheduled else _object(payload)
+        print(json.dumps(client.lambda_.invoke(name, event).payload))
+
+
+def _object(payload: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(payload or "{}"))
+    except (TypeError, ValueError):
+        sys.exit("The payload is not a JSON object.")
+
+
+def _schedule(client: Client) -> dict[str, Any]:
+    return client.events.generate_cw_event(
+        source="aws.events", detail_type="Scheduled Event", detail={}, resources=[]
+    )
+
+
+if __name__ == "__main__":
+    main()

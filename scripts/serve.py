@@ -1,0 +1,226 @@
+"""The service on this machine: `make run`.
+
+The environment says PORT (8000), DATA_DIR (.local), STAGE (local) and, where the database is not
+to be a PostgreSQL of our own in DATA_DIR, DATABASE_URL. Whatever stands in the way is told in one
+line, with exit status 1.
+"""
+
+import functools
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from http import HTTPStatus
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from chalice.app import Chalice
+from chalice.cli.factory import CLIFactory
+from chalice.config import Config
+from chalice.local import ChaliceRequestHandler, LocalGatewayException
+from chalice.test import Client
+from sqlalchemy.exc import DBAPIError
+
+from chalicelib.db import engine
+from chalicelib.settings import SettingsError
+from scripts.postgres import Postgres, PostgresUnavailable
+
+HOST = "127.0.0.1"
+PROJECT = str(Path(__file__).resolve().parent.parent)
+LARGEST_BODY = 10 * 1024 * 1024  # bytes: API Gateway's limit, above any of the routes' own
+
+
+class Laptop(NamedTuple):
+    """What runs here in the place of Lambda."""
+
+    config: Config
+    client: Client
+    postgres: Postgres | None
+    """The server that was started for this run, if one was."""
+
+
+def main() -> None:
+    """Serve until a signal, or until PostgreSQL or the make that started this is gone."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # whoever reads it through a pipe waits for it
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit())
+    make = os.getppid() if "MAKELEVEL" in os.environ else None
+    port = _port()
+    with _port_needed(port):
+        socket.create_server((HOST, port)).close()
+
+    with laptop() as (config, client, postgres):
+        client.lambda_.invoke("migrate")
+        founding = client.lambda_.invoke("create_founding_invite", {"onlyIfNoUsers": True})
+        if founding.payload["code"]:
+            print(f"Founding invite: {founding.payload['code']}")
+
+        def look_around() -> None:
+            if make not in (None, os.getppid()):
+                sys.exit()
+            if postgres and postgres.has_ended:
+                sys.exit(f"PostgreSQL has ended: see {postgres.log}")
+
+        _serve(config, port, look_around)
+
+
+@contextmanager
+def laptop(*, join: bool = False) -> Iterator[Laptop]:
+    """Give the functions the environment they read and a database that answers.
+
+    With `join`, a PostgreSQL that another run has started on DATA_DIR is used as it is. Raises
+    SystemExit.
+    """
+    stage = os.environ.get("STAGE") or "local"
+    data_dir = Path(os.environ.get("DATA_DIR") or ".local")
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Any other stage must bring its own: an invented one would make old invites unreadable.
+        if stage == "local" and not os.environ.get("INVITE_CODE_PEPPER"):
+            os.environ["INVITE_CODE_PEPPER"] = _pepper(data_dir / "invite_code_pepper")
+    except OSError as error:
+        sys.exit(f"DATA_DIR cannot be used: {error}")
+
+    postgres = None if os.environ.get("DATABASE_URL") else Postgres(data_dir / "postgres")
+    started = postgres if postgres and not (join and postgres.is_running) else None
+    try:
+        with started or nullcontext():
+            if postgres:
+                os.environ["DATABASE_URL"] = postgres.url("draugar")
+            config = CLIFactory(PROJECT, environ=os.environ).create_config_obj(stage)
+            app = _app_with_its_database(config)
+            client = Client(app, stage_name=stage, project_dir=PROJECT)
+            yield Laptop(config, client, started)
+    except PostgresUnavailable as error:
+        sys.exit(str(error))
+
+
+def _pepper(path: Path) -> str:
+    """The key that hashes invite codes, made once: under another one they are not found again."""
+    with suppress(FileNotFoundError):
+        return path.read_text()
+    unfinished = path.with_suffix(".new")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(secrets.token_urlsafe(32))
+    unfinished.rename(path)
+    return path.read_text()
+
+
+def _app_with_its_database(config: Config) -> Chalice:
+    try:
+        app = config.chalice_app
+        engine.connect().close()
+    except SettingsError as error:
+        sys.exit(str(error))
+    except (DBAPIError, OSError) as error:
+        # The driver's own error: SQLAlchemy's adds a paragraph around it.
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        fields = cause.args[0] if cause.args else None
+        reason = fields["M"] if isinstance(fields, dict) else cause
+        sys.exit(f"The database of DATABASE_URL cannot be used: {reason}")
+    return app
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8000"
+    if not text.isdecimal() or int(text) not in range(1, 65536):
+        sys.exit("PORT must be a number from 1 to 65535.")
+    return int(text)
+
+
+@contextmanager
+def _port_needed(port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        sys.exit(f"Port {port} cannot be used ({reason}). Choose another: make run PORT=8001")
+
+
+def _serve(config: Config, port: int, look_around: Callable[[], None]) -> None:
+    """Serve with Chalice's local server, calling `look_around` twice a second."""
+    app = config.chalice_app
+    with _port_needed(port):
+        # The factory's way, because `chalice local` would poll every file for changes.
+        local = CLIFactory(PROJECT).create_local_server(app, config, HOST, port)
+    local.server.RequestHandlerClass = functools.partial(Gateway, app_object=app, config=config)
+    local.server.socket.listen(128)  # 5 otherwise: a family's phones at once would wait for seconds
+    local.server.service_actions = look_around
+    local.serve_forever()
+
+
+class Gateway(ChaliceRequestHandler):
+    """Chalice's imitation of API Gateway, mended where a client would notice the difference."""
+
+    # An answer leaves as one packet, and waits for no acknowledgement (44 ms each).
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        """Serve a connection; that the client drops it is nothing to report."""
+        with suppress(ConnectionError):
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing: the app logs each request, without addresses and query strings."""
+
+    def parse_request(self) -> bool:
+        """Read the head of a request; refuse a body too large, or without a length to read by."""
+        if not super().parse_request():
+            return False
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,15}", length):
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "length_required", "Say the body's length.")
+            return False
+        if int(length) > LARGEST_BODY:
+            self._refuse(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "No route takes that much."
+            )
+            return False
+        return True
+
+    def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
+        self.close_connection = True
+        self._send_problem(status, code, detail)
+        self.wfile.flush()
+        # A client that is still sending would meet a reset before it reads the answer, so some of
+        # what it sends is read, and dropped.
+        self.connection.settimeout(1)
+        for _ in range(4 * LARGEST_BODY // 65536):
+            if not self.rfile.read(65536):
+                break
+
+    def _send_problem(self, status: HTTPStatus, code: str, detail: str) -> None:
+        document = {
+            "type": f"urn:draugar:problem:{code}",
+            "title": status.phrase,
+            "status": status,
+            "detail": detail,
+            "code": code,
+            "requestId": str(uuid.uuid4()),
+            "error": detail,
+        }
+        headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+        self._send_http_response(status, headers, json.dumps(document))
+
+    def _send_error_response(self, error: LocalGatewayException) -> None:  # noqa: ARG002
+        # No route has an authorizer, so this is the one way in which the gateway fails.
+        self._send_problem(HTTPStatus.NOT_FOUND, "route_not_found", "There is no such route.")
+
+    def _send_http_response(
+        self, code: int, headers: dict[str, Any], body: str | bytes | None
+    ) -> None:
+        # What follows the head of an answer to HEAD would be taken for the next answer.
+        super()._send_http_response(code, headers, None if self.command == "HEAD" else body)
+
+
+if __name__ == "__main__":
+    main()
