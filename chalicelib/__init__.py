@@ -1,0 +1,28 @@
+"""Draugar's data layer and routes: the map of the house.
+
+    settings.py   what the environment says; the only reader of it
+    errors.py     the tree of errors
+    db/           PostgreSQL: table base, engine, the two ways to a statement, what errors mean
+    models/       every table
+    web/          all that knows HTTP: bodies, credentials, problem documents, headers, the log
+
+    auth/         who is calling: tokens, callers; join, me, logout
+    devices/      the devices that act for a person
+    groups/       groups, members, rights, pausing
+    invites/      the codes by which people come in, each once
+    users/        the people in one's groups; one's name and account
+    locations/    points: post, latest, history, delete
+    export/       all that is stored about the caller
+    health/       whether the service runs and can work
+    limits/       the limiter
+    jobs/         what runs without a request, each a function of its own
+
+A feature is a folder of the same few files, and imports point one way:
+
+    app -> routes -> service -> queries -> models -> db.base
+
+routes.py reads a request, names the use case and presents its result, with the shapes of
+schemas.py; service.py holds the use cases and the errors they raise, and knows neither HTTP nor
+SQL; queries.py is the only place where SQL is built. Jobs are to services what routes are.
+Locks are taken in one order: groups by id, then an invite, then devices.
+"""

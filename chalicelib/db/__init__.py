@@ -1,0 +1,7 @@
+"""The way to PostgreSQL: table base, engine, transactions, and what its errors mean."""
+
+from sqlalchemy.orm import Session
+
+from chalicelib.db.transaction import OneStatement, one_statement, transaction
+
+__all__ = ["OneStatement", "Session", "one_statement", "transaction"]

@@ -1,0 +1,40 @@
+"""Tell the server's errors apart.
+
+By SQLSTATE, never by class: pg8000 raises ProgrammingError for a violated check, a deadlock and
+a full server alike. What has no SQLSTATE never came from the server, and then nobody knows what
+still lies unread on that connection.
+"""
+
+from sqlalchemy.exc import DBAPIError
+
+DEADLOCK_DETECTED = "40P01"
+FOREIGN_KEY_VIOLATION = "23503"
+UNDEFINED_TABLE = "42P01"
+
+# Classes and codes that pass by themselves, or with the operator's help, but never by another
+# request: connection lost or refused, out of resources, shut down, locked, serialisation.
+_PASSING_CLASSES = ("08", "28", "53", "57P", "58")
+_PASSING_CODES = frozenset({"25006", "3D000", "40001", DEADLOCK_DETECTED, "55P03", "57014"})
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """Return the five characters with which the server names its error, or None if it did not."""
+    if isinstance(error, DBAPIError):
+        error = error.orig
+    fields = error.args[0] if error is not None and error.args else None
+    return fields.get("C") if isinstance(fields, dict) else None
+
+
+def constraint(error: BaseException | None) -> str | None:
+    """Return the name of the constraint that the server says was violated, if one was."""
+    if isinstance(error, DBAPIError):
+        error = error.orig
+    fields = error.args[0] if error is not None and error.args else None
+    return fields.get("n") if isinstance(fields, dict) else None
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed later: the database is away, full or busy."""
+    if (state := sqlstate(error)) is not None:
+        return state.startswith(_PASSING_CLASSES) or state in _PASSING_CODES
+    return isinstance(error, OSError | DBAPIError)

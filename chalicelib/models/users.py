@@ -1,0 +1,57 @@
+"""People and the devices that act for them."""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from chalicelib.db.base import HASH_BYTES, Entity
+
+if TYPE_CHECKING:
+    from chalicelib.models.groups import Member
+
+NAME_CHARACTERS = 64
+
+
+class User(Entity):
+    """A person, known by a name that the members of their groups see."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint(f"char_length(name) BETWEEN 1 AND {NAME_CHARACTERS}", name="name_length"),
+    )
+
+    name: Mapped[str]
+
+    devices: Mapped[list["Device"]] = relationship(back_populates="user", lazy="raise")
+    memberships: Mapped[list["Member"]] = relationship(back_populates="user", lazy="raise")
+
+
+class Device(Entity):
+    """One phone, tablet or program that acts for a person, with a token of its own.
+
+    `last_used_on` is a date, so that it says no more than the idle limit needs.
+    """
+
+    __tablename__ = "devices"
+    __table_args__ = (
+        CheckConstraint(f"char_length(name) BETWEEN 1 AND {NAME_CHARACTERS}", name="name_length"),
+        CheckConstraint("kind IN ('app', 'owntracks')", name="kind"),
+        CheckConstraint("octet_length(public_key) = 32", name="public_key_length"),
+        CheckConstraint(f"octet_length(token_hash) = {HASH_BYTES}", name="token_hash_length"),
+        CheckConstraint("(tid IS NOT NULL) = (kind = 'owntracks')", name="tid_of_owntracks"),
+        Index(None, "user_id"),
+    )
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    kind: Mapped[str]
+    public_key: Mapped[bytes | None]
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    tid: Mapped[str | None]
+    last_used_on: Mapped[date] = mapped_column(server_default=func.current_date())
+    revoked_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(back_populates="devices", lazy="raise")

@@ -1,0 +1,134 @@
+"""What the environment says, read once and frozen.
+
+The only module that reads `os.environ`. Whatever is missing or weak is refused at the start,
+by name and never by value.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import ip_address
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+PEPPER_BYTES = 32
+"""The least length of the invite-code pepper: that of the HMAC-SHA-256 it keys."""
+
+_PEPPER_DISTINCT_CHARACTERS = 8
+_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+pg8000"})
+_SSL_MODES = frozenset({"disable", "require", "verify-ca", "verify-full"})
+
+
+class SettingsError(Exception):
+    """The service cannot start: a setting is missing or unusable. One line, without its value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseAddress:
+    """Where the database is and how it is reached.
+
+    `socket` is the path of a Unix socket, or None; `sslmode` has libpq's meaning, except that an
+    address that says nothing is verified in full unless it is loopback or a socket.
+    """
+
+    user: str
+    password: str | None = field(repr=False)
+    host: str
+    port: int
+    database: str
+    socket: str | None
+    sslmode: str
+    sslrootcert: str | None
+
+    @classmethod
+    def parse(cls, url: str) -> "DatabaseAddress":
+        """Read a `postgres://`, `postgresql://` or `postgresql+pg8000://` URL.
+
+        Raises SettingsError, whose text holds nothing of the URL.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 5432
+            options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        except ValueError:
+            raise SettingsError("DATABASE_URL is not a URL.") from None
+        if parts.scheme not in _SCHEMES:
+            raise SettingsError("DATABASE_URL must begin with postgresql://.")
+        database = unquote(parts.path.removeprefix("/"))
+        if not parts.username or not database:
+            raise SettingsError("DATABASE_URL must name a user and a database.")
+        if surplus := options.keys() - {"host", "port", "sslmode", "sslrootcert"}:
+            raise SettingsError(f"DATABASE_URL has options unknown here: {', '.join(surplus)}.")
+        host = options.get("host") or unquote(parts.hostname or "") or "localhost"
+        socket = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None
+        sslmode = options.get(
+            "sslmode", "disable" if socket or _is_loopback(host) else "verify-full"
+        )
+        if sslmode not in _SSL_MODES:
+            raise SettingsError(
+                f"DATABASE_URL: sslmode must be one of {', '.join(sorted(_SSL_MODES))}; "
+                "the others may fall back to plain text."
+            )
+        return cls(
+            user=unquote(parts.username),
+            password=unquote(parts.password) if parts.password else None,
+            host=host,
+            port=port,
+            database=database,
+            socket=socket,
+            sslmode=sslmode,
+            sslrootcert=options.get("sslrootcert"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one process.
+
+    `pepper` keys the hash of every invite code and address at rest; it lives outside the
+    database, so that a copy of the database alone gives no code away.
+    """
+
+    database: DatabaseAddress
+    pepper: bytes = field(repr=False)
+    pool_size: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises SettingsError."""
+        return cls(
+            database=DatabaseAddress.parse(_required(environ, "DATABASE_URL")),
+            pepper=_pepper(_required(environ, "INVITE_CODE_PEPPER")),
+            # A Lambda process serves one request at a time; a laptop's server has threads.
+            pool_size=1 if "AWS_LAMBDA_FUNCTION_NAME" in environ else 8,
+        )
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process. Raises SettingsError."""
+    return Settings.from_environment(os.environ)
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    if not (value := environ.get(name, "").strip()):
+        raise SettingsError(f"{name} is not set.")
+    return value
+
+
+def _pepper(text: str) -> bytes:
+    pepper = text.encode()
+    if len(pepper) < PEPPER_BYTES or len(set(text)) < _PEPPER_DISTINCT_CHARACTERS:
+        raise SettingsError(
+            f"INVITE_CODE_PEPPER is weak: it takes {PEPPER_BYTES} random characters or more."
+        )
+    return pepper
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

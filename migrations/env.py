@@ -1,0 +1,29 @@
+"""Run the migrations on the connection that the migrate function hands over.
+
+Runs that meet queue on an advisory lock. It is waited for without a limit, so `lock_timeout`,
+which would cut that wait short too, is set only after it.
+"""
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+LOCK = 0x64726175676172  # "draugar" in ASCII: any number will do that others do not take
+
+
+def run_migrations(connection: Connection) -> None:
+    """Bring the schema to the revision that was asked for, each migration in its transaction."""
+    connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text("SET statement_timeout = '300s'"))
+    connection.commit()
+    try:
+        context.configure(connection=connection, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+        connection.commit()
+
+
+run_migrations(context.config.attributes["connection"])
