@@ -1,0 +1,28 @@
+"""Draugar: the table of contents."""
+
+from chalice.app import Chalice
+
+from chalicelib.auth.routes import blueprint as auth
+from chalicelib.devices.routes import blueprint as devices
+from chalicelib.export.routes import blueprint as export
+from chalicelib.groups.routes import blueprint as groups
+from chalicelib.health.routes import blueprint as health
+from chalicelib.invites.routes import blueprint as invites
+from chalicelib.jobs.create_founding_invite import blueprint as create_founding_invite
+from chalicelib.jobs.maintain_locations import blueprint as maintain_locations
+from chalicelib.jobs.migrate import blueprint as migrate
+from chalicelib.jobs.purge_expired_invites import blueprint as purge_expired_invites
+from chalicelib.locations.routes import blueprint as locations
+from chalicelib.settings import settings
+from chalicelib.users.routes import blueprint as users
+from chalicelib.web import gateway, start_log
+
+settings()  # refuses to start, and says why, before any request does
+start_log()
+
+app = Chalice(app_name="draugar")
+app.register_middleware(gateway, "http")
+for feature in (health, auth, devices, invites, users, groups, locations, export):
+    app.register_blueprint(feature)
+for job in (migrate, create_founding_invite, purge_expired_invites, maintain_locations):
+    app.register_blueprint(job)

@@ -1,0 +1,144 @@
+"""Where a credential becomes a person. The only place."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    LargeBinary,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
+
+from chalicelib.auth.credentials import Caller, Credential
+from chalicelib.db import Session
+from chalicelib.models import Device, User
+
+IDLE_DAYS = 365
+"""A token that has not been used for so long is void."""
+
+
+IS_VALID = and_(Device.revoked_at.is_(None), Device.last_used_on > func.current_date() - IDLE_DAYS)
+
+
+def caller() -> CTE:
+    """Return the CTE `caller`: one row for a valid credential, none for any other.
+
+    It waits for the parameters of a Credential.
+    """
+    return (
+        select(Device.id.label("device_id"), Device.user_id, User.name)
+        .join(User, User.id == Device.user_id)
+        .where(
+            Device.token_hash == bindparam("caller_token_hash", type_=LargeBinary),
+            Device.kind == bindparam("caller_kind", type_=String),
+            IS_VALID,
+        )
+        .cte("caller")
+    )
+
+
+def held_device(caller: CTE, after: CTE) -> CTE:
+    """Return the CTE `held_device`: the caller's device, unless it has just been revoked.
+
+    Read FOR SHARE, so that a revocation is either seen or waits until this statement has
+    committed; and after the rows of `after` have been locked, for everybody locks groups before
+    devices.
+    """
+    return (
+        select(Device.id)
+        .where(
+            Device.id == select(caller.c.device_id).scalar_subquery(),
+            Device.revoked_at.is_(None),
+            select(func.count()).select_from(after).scalar_subquery() >= 0,
+        )
+        .with_for_update(read=True)
+        .cte("held_device")
+    )
+
+
+def answer(
+    caller: CTE, items: FromClause | None, *columns: ColumnElement[Any], touch: bool = True
+) -> Select[Any]:
+    """Return a read that always has a row: the caller beside each of the items.
+
+    `caller_user_id` is null where the credential is not valid, the items' columns where there
+    are none. `touch` notes that the device has been used today, once a day.
+    """
+    always = select(literal(1).label("row")).subquery("always")
+    source = always.outerjoin(caller, true())
+    if items is not None:
+        source = source.outerjoin(items, true())
+    read = select(caller.c.user_id.label("caller_user_id"), *columns).select_from(source)
+    if touch:
+        used_today = (
+            update(Device)
+            .where(
+                Device.id == select(caller.c.device_id).scalar_subquery(),
+                Device.last_used_on < func.current_date(),
+            )
+            .values(last_used_on=func.current_date())
+            .cte("used_today")
+        )
+        read = read.add_cte(used_today)
+    return read
+
+
+_CALLER = caller()
+FIND_CALLER = select(_CALLER)
+ME = answer(_CALLER, None, _CALLER.c.name, touch=False)
+
+
+def find_caller(session: Session, credential: Credential) -> Caller | None:
+    """Return who is calling, or None."""
+    row = session.execute(FIND_CALLER, credential.parameters).one_or_none()
+    if row is None:
+        return None
+    return Caller(user_id=row.user_id, device_id=row.device_id, credential=credential)
+
+
+def lock_device(session: Session, *, device_id: UUID) -> bool:
+    """Keep a device from being revoked before this transaction ends; False if it has been."""
+    statement = (
+        select(Device.id)
+        .where(Device.id == device_id, Device.revoked_at.is_(None))
+        .with_for_update(read=True)
+    )
+    return session.scalar(statement) is not None
+
+
+def replace_token(session: Session, *, device_id: UUID, token_hash: bytes) -> None:
+    """Give a device a new token; the former one is void."""
+    session.execute(update(Device).where(Device.id == device_id).values(token_hash=token_hash))
+
+
+def create_person(
+    session: Session, *, name: str, device_name: str, token_hash: bytes
+) -> tuple[UUID, UUID]:
+    """Make a user and their first device; return their ids."""
+    newcomer = insert(User).values(name=name).returning(User.id).cte("newcomer")
+    statement = (
+        insert(Device)
+        .from_select(
+            ["user_id", "name", "kind", "token_hash"],
+            select(
+                newcomer.c.id,
+                literal(device_name),
+                literal("app"),
+                literal(token_hash),
+            ),
+        )
+        .returning(Device.user_id, Device.id)
+    )
+    row = session.execute(statement).one()
+    return row.user_id, row.id

@@ -1,0 +1,46 @@
+"""Come in, see who I am, go."""
+
+from chalice.app import Blueprint
+
+from chalicelib import auth
+from chalicelib.auth import Credential
+from chalicelib.auth.schemas import MeAnswer
+from chalicelib.db import one_statement, transaction
+from chalicelib.devices import service as devices
+from chalicelib.invites import service as invites
+from chalicelib.invites.schemas import JoinAnswer, JoinHeaders, JoinRequest
+from chalicelib.web import Access, address, endpoint
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/api/auth/join", methods=["POST"])
+@endpoint(
+    access=Access.PUBLIC, because="a code is what a newcomer has instead of a token", status=201
+)
+def join(body: JoinRequest, headers: JoinHeaders) -> JoinAnswer:
+    """Spend an invite code on a new person with a first device."""
+    code = body.invite_code()
+    with one_statement() as connection:
+        invites.admit_attempt(connection, code=code, address=address())
+    with transaction() as session:
+        joined = invites.join(session, code=code, newcomer=body.newcomer(headers.idempotency_key))
+    return JoinAnswer.of(joined)
+
+
+@blueprint.route("/api/auth/me", methods=["GET"])
+@endpoint(access=Access.APP)
+def me(credential: Credential) -> MeAnswer:
+    """Say who I am. The first app forgets its token when this fails: it must not."""
+    with one_statement() as connection:
+        person = auth.me(connection, credential=credential)
+    return MeAnswer.of(person)
+
+
+@blueprint.route("/api/auth/logout", methods=["POST"])
+@endpoint(access=Access.APP)
+def logout(credential: Credential) -> None:
+    """Make this device's token void."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        devices.revoke(session, caller=caller, device_id=caller.device_id)

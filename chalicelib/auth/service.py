@@ -1,0 +1,62 @@
+"""Who is calling."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from chalicelib.auth import queries
+from chalicelib.auth.credentials import Caller, Credential
+from chalicelib.db import OneStatement, Session
+from chalicelib.errors import Unauthenticated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Me:
+    """The caller, as they are told about themselves."""
+
+    id: UUID
+    name: str
+
+
+def authenticate(session: Session, credential: Credential) -> Caller:
+    """Return who is calling, at the start of a transaction.
+
+    Raises Unauthenticated.
+    """
+    found = queries.find_caller(session, credential)
+    if found is None:
+        raise Unauthenticated
+    return found
+
+
+def hold(session: Session, caller: Caller) -> None:
+    """Make sure that the calling device is still valid when this transaction commits.
+
+    For writes that lock no group; after every lock on groups, never before one.
+    Raises Unauthenticated.
+    """
+    if not queries.lock_device(session, device_id=caller.device_id):
+        raise Unauthenticated
+
+
+def read(
+    connection: OneStatement,
+    statement: Any,
+    credential: Credential,
+    parameters: Mapping[str, Any] | None = None,
+) -> Sequence[Any]:
+    """Run a statement made by `auth.queries.answer` and return its rows, at least one.
+
+    Raises Unauthenticated.
+    """
+    rows = connection.execute(statement, credential.parameters | dict(parameters or {})).all()
+    if rows[0].caller_user_id is None:
+        raise Unauthenticated
+    return rows
+
+
+def me(connection: OneStatement, *, credential: Credential) -> Me:
+    """Return the caller's id and name. Raises Unauthenticated."""
+    row = read(connection, queries.ME, credential)[0]
+    return Me(id=row.caller_user_id, name=row.name)

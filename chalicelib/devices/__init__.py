@@ -1,0 +1,1 @@
+"""The devices that act for a person."""

@@ -1,0 +1,71 @@
+"""Devices in the database."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Date, cast, func, insert, select, update
+
+from chalicelib.auth import queries as auth
+from chalicelib.db import Session
+from chalicelib.models import Device, Location
+
+_CALLER = auth.caller()
+_DEVICES = (
+    select(Device)
+    .where(
+        Device.user_id == select(_CALLER.c.user_id).scalar_subquery(),
+        Device.revoked_at.is_(None),
+    )
+    .cte("listed")
+)
+LIST_DEVICES = auth.answer(
+    _CALLER,
+    _DEVICES,
+    _DEVICES.c.id,
+    _DEVICES.c.name,
+    _DEVICES.c.kind,
+    _DEVICES.c.created_at,
+    _DEVICES.c.last_used_on,
+    (_DEVICES.c.id == _CALLER.c.device_id).label("is_this_one"),
+).order_by(_DEVICES.c.id)
+
+
+def create_device(session: Session, *, user_id: UUID, name: str, token_hash: bytes) -> UUID:
+    """Add an app's device to a person."""
+    statement = (
+        insert(Device)
+        .values(user_id=user_id, name=name, kind="app", token_hash=token_hash)
+        .returning(Device.id)
+    )
+    return session.execute(statement).scalar_one()
+
+
+def revoke_device(session: Session, *, user_id: UUID, device_id: UUID) -> Any | None:
+    """Make a device's token void; None when the person has no such device.
+
+    The row says whether it `has_key`, and so may know group keys. The first revocation stays.
+    """
+    statement = (
+        update(Device)
+        .where(Device.id == device_id, Device.user_id == user_id)
+        .values(revoked_at=func.coalesce(Device.revoked_at, func.now()))
+        .returning(Device.public_key.is_not(None).label("has_key"))
+    )
+    return session.execute(statement).one_or_none()
+
+
+def note_use_by_posting(session: Session) -> int:
+    """Set the last use of devices that have posted in the last two days."""
+    posted = (
+        select(Location.device_id, cast(func.max(Location.received_at), Date).label("day"))
+        .where(Location.recorded_at > func.now() - timedelta(days=2))
+        .group_by(Location.device_id)
+        .subquery("posted")
+    )
+    changed: Any = session.execute(
+        update(Device)
+        .where(Device.id == posted.c.device_id, Device.last_used_on < posted.c.day)
+        .values(last_used_on=posted.c.day)
+    )
+    return int(changed.rowcount)

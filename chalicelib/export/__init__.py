@@ -1,0 +1,1 @@
+"""All that is stored about the caller, to take away."""

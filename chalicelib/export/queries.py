@@ -1,0 +1,103 @@
+"""Everything that is stored about one person, in one statement."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, literal_column, or_, select
+
+from chalicelib.auth import Credential
+from chalicelib.auth import queries as auth
+from chalicelib.db import OneStatement
+from chalicelib.locations import queries as locations
+from chalicelib.models import Device, Group, InviteCode, Member, User
+
+_CALLER = auth.caller()
+_ME = select(_CALLER.c.user_id).scalar_subquery()
+
+
+def _object(**columns: Any) -> ColumnElement[Any]:
+    pairs: list[Any] = []
+    for name, value in columns.items():
+        pairs += [literal_column(f"'{name}'"), value]
+    return func.json_build_object(*pairs)
+
+
+_USER = (
+    select(_object(id=User.id, name=User.name, created_at=User.created_at))
+    .where(User.id == _ME)
+    .scalar_subquery()
+)
+_DEVICES = (
+    select(
+        func.json_agg(
+            _object(
+                id=Device.id,
+                name=Device.name,
+                kind=Device.kind,
+                tid=Device.tid,
+                public_key=func.encode(Device.public_key, literal_column("'base64'")),
+                created_at=Device.created_at,
+                last_used_on=Device.last_used_on,
+                revoked_at=Device.revoked_at,
+            )
+        )
+    )
+    .where(Device.user_id == _ME)
+    .scalar_subquery()
+)
+_MEMBERSHIPS = (
+    select(
+        func.json_agg(
+            _object(
+                id=Group.id,
+                name=Group.name,
+                role=Member.role,
+                joined_at=Member.joined_at,
+                sharing_paused=Member.sharing_paused,
+                sharing_resumes_at=Member.sharing_resumes_at,
+            )
+        )
+    )
+    .select_from(Member)
+    .join(Group, Group.id == Member.group_id)
+    .where(Member.user_id == _ME)
+    .scalar_subquery()
+)
+_INVITES = (
+    select(
+        func.json_agg(
+            _object(
+                id=InviteCode.id,
+                group_id=InviteCode.group_id,
+                created_at=InviteCode.created_at,
+                expires_at=InviteCode.expires_at,
+                used_at=InviteCode.used_at,
+                revoked_at=InviteCode.revoked_at,
+                made_by_me=func.coalesce(InviteCode.created_by == _ME, literal_column("false")),
+            )
+        )
+    )
+    .where(or_(InviteCode.created_by == _ME, InviteCode.used_by == _ME))
+    .scalar_subquery()
+)
+EXPORT = auth.answer(
+    _CALLER,
+    None,
+    _USER.label("user"),
+    _DEVICES.label("devices"),
+    _MEMBERSHIPS.label("groups"),
+    _INVITES.label("invites"),
+    locations.page_of_mine(_CALLER).label("locations"),
+)
+
+
+def export(
+    connection: OneStatement, credential: Credential, *, after: tuple[UUID, UUID], limit: int
+) -> Any:
+    """Return one row with everything, and the page of points after (group id, id)."""
+    last_group_id, last_id = after
+    return connection.execute(
+        EXPORT,
+        credential.parameters
+        | {"last_group_id": last_group_id, "last_id": last_id, "page_size": limit},
+    ).one()

@@ -1,0 +1,1 @@
+"""Groups, their members, and who may do what in them."""

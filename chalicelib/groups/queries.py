@@ -1,0 +1,259 @@
+"""Where membership is decided, and what follows when it changes.
+
+Locks are taken in one order everywhere: groups by id, then an invite, then devices.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.orm import aliased
+
+from chalicelib.auth import queries as auth
+from chalicelib.db import Session
+from chalicelib.models import Device, Group, InviteCode, Member
+
+
+def membership(caller: CTE, *, locked: bool = False) -> CTE:
+    """Return the CTE `membership`: the caller's groups, each with what the caller is in it.
+
+    `locked` reads the groups FOR SHARE: no change of members, devices or keys commits between
+    this and the end of the statement.
+    """
+    found = (
+        select(
+            Member.group_id,
+            Member.user_id,
+            Member.role,
+            Member.joined_at,
+            sharing_paused().label("sharing_paused"),
+            Member.sharing_resumes_at,
+            Group.name,
+            Group.encryption,
+            Group.key_version,
+            Group.rotation_required,
+            Group.retention_days,
+        )
+        .join(Group, Group.id == Member.group_id)
+        .where(Member.user_id == select(caller.c.user_id).scalar_subquery())
+    )
+    if locked:
+        found = found.order_by(Group.id).with_for_update(read=True, of=Group)
+    return found.cte("membership")
+
+
+def chosen(membership: CTE) -> CTE:
+    """Return the CTE `chosen`: the group named by `asked_group_id`, or the only one there is."""
+    asked = cast(bindparam("asked_group_id"), Uuid)
+    only = select(func.count()).select_from(membership).scalar_subquery() == 1
+    return (
+        select(membership)
+        .where(or_(membership.c.group_id == asked, and_(asked.is_(None), only)))
+        .cte("chosen")
+    )
+
+
+def group_ids(membership: CTE) -> ColumnElement[str | None]:
+    """Return the ids of the caller's groups as one text, separated by commas."""
+    return select(func.string_agg(cast(membership.c.group_id, Text), ", ")).scalar_subquery()
+
+
+def sharing_paused() -> ColumnElement[bool]:
+    """Whether a member's sharing is paused at this moment; it resumes by itself."""
+    return and_(
+        Member.sharing_paused,
+        or_(Member.sharing_resumes_at.is_(None), Member.sharing_resumes_at > func.now()),
+    )
+
+
+_CALLER = auth.caller()
+_MEMBERSHIP = membership(_CALLER)
+LIST_MEMBERSHIPS = auth.answer(_CALLER, _MEMBERSHIP, *_MEMBERSHIP.c).order_by(
+    _MEMBERSHIP.c.group_id
+)
+_ASKED = (
+    select(_MEMBERSHIP)
+    .where(_MEMBERSHIP.c.group_id == bindparam("asked_group_id", type_=Uuid))
+    .cte("asked")
+)
+FIND_MEMBERSHIP = auth.answer(_CALLER, _ASKED, *_ASKED.c, touch=False)
+
+
+def list_group_ids(session: Session, *, user_id: UUID) -> list[UUID]:
+    """Return the ids of a person's groups."""
+    statement = select(Member.group_id).where(Member.user_id == user_id).order_by(Member.group_id)
+    return list(session.scalars(statement))
+
+
+def lock_group(session: Session, *, group_id: UUID) -> bool:
+    """Lock a group's row; False if there is none."""
+    statement = select(Group.id).where(Group.id == group_id).with_for_update()
+    return session.scalar(statement) is not None
+
+
+def lock_groups_of(session: Session, *, user_id: UUID) -> list[UUID]:
+    """Lock the rows of all groups of a person, and return their ids."""
+    mine = select(Member.group_id).where(Member.user_id == user_id)
+    statement = select(Group.id).where(Group.id.in_(mine)).order_by(Group.id).with_for_update()
+    return list(session.scalars(statement))
+
+
+def create_group(session: Session, *, name: str, encryption: str, founder_id: UUID) -> UUID:
+    """Make a group with one member, its admin."""
+    founded = insert(Group).values(name=name, encryption=encryption).returning(Group.id)
+    group = founded.cte("founded")
+    statement = (
+        insert(Member)
+        .from_select(
+            ["group_id", "user_id", "role"],
+            select(group.c.id, cast(literal(founder_id), Uuid), literal("admin")),
+        )
+        .returning(Member.group_id)
+    )
+    return session.execute(statement).scalar_one()
+
+
+def create_membership(session: Session, *, group_id: UUID, user_id: UUID) -> bool:
+    """Add a member; False if they are one already."""
+    statement = (
+        insert(Member)
+        .values(group_id=group_id, user_id=user_id, role="member")
+        .on_conflict_do_nothing(index_elements=["group_id", "user_id"])
+        .returning(Member.id)
+    )
+    return session.execute(statement).one_or_none() is not None
+
+
+def update_group(session: Session, *, group_id: UUID, changes: dict[str, Any]) -> None:
+    """Set the given columns of a group."""
+    session.execute(update(Group).where(Group.id == group_id).values(**changes))
+
+
+def delete_group(session: Session, *, group_id: UUID) -> None:
+    """Delete a group with its memberships, invites and points."""
+    session.execute(delete(Group).where(Group.id == group_id))
+
+
+def update_sharing(
+    session: Session, *, group_id: UUID, user_id: UUID, paused: bool, until: datetime | None
+) -> int:
+    """Pause or resume one's sharing; 0 when `until` is not in the future."""
+    statement = (
+        update(Member)
+        .where(Member.group_id == group_id, Member.user_id == user_id)
+        .values(sharing_paused=paused, sharing_resumes_at=until)
+    )
+    if until is not None:
+        statement = statement.where(until > func.now())
+    return _count(session, statement)
+
+
+def update_role(session: Session, *, group_id: UUID, user_id: UUID, role: str) -> int:
+    """Set a member's role; 0 when there is no such member."""
+    statement = (
+        update(Member)
+        .where(Member.group_id == group_id, Member.user_id == user_id)
+        .values(role=role)
+    )
+    return _count(session, statement)
+
+
+def has_admin(session: Session, *, group_id: UUID) -> bool:
+    """Whether the group has an admin."""
+    admins = select(Member.id).where(Member.group_id == group_id, Member.role == "admin")
+    return bool(session.scalar(select(admins.exists())))
+
+
+def delete_membership(session: Session, *, group_id: UUID, user_id: UUID) -> int:
+    """End a membership, and with it everything the person posted there."""
+    statement = delete(Member).where(Member.group_id == group_id, Member.user_id == user_id)
+    return _count(session, statement)
+
+
+def settle(session: Session, *, group_ids: Sequence[UUID]) -> None:
+    """Put groups in order that somebody has just left.
+
+    The longest-standing member becomes admin where none is left; live invites are revoked and a
+    new group key is required, for the one who left knows both; a group without members goes.
+    """
+    admin, inhabitant = aliased(Member), aliased(Member)
+    heirs = (
+        select(Member.id)
+        .where(
+            Member.group_id.in_(group_ids),
+            ~select(admin.id)
+            .where(admin.group_id == Member.group_id, admin.role == "admin")
+            .exists(),
+        )
+        .ext(distinct_on(Member.group_id))
+        .order_by(Member.group_id, Member.joined_at, Member.id)
+    )
+    promoted = update(Member).where(Member.id.in_(heirs)).values(role="admin")
+    inhabited = select(inhabitant.id).where(inhabitant.group_id == Group.id).exists()
+    session.execute(
+        delete(Group)
+        .where(Group.id.in_(group_ids), ~inhabited)
+        .add_cte(
+            promoted.cte("promoted"),
+            _revocation(group_ids).cte("revoked"),
+            _rotation(group_ids).where(inhabited).cte("rotated"),
+        )
+    )
+
+
+def require_rotation(session: Session, *, group_ids: Sequence[UUID]) -> None:
+    """Revoke the groups' live invites and require a new key where there is one."""
+    session.execute(_rotation(group_ids).add_cte(_revocation(group_ids).cte("revoked")))
+
+
+def revoke_devices_of_the_groupless(session: Session, *, user_id: UUID) -> None:
+    """Revoke a person's devices if they are in no group any more."""
+    elsewhere = select(Member.id).where(Member.user_id == user_id).exists()
+    session.execute(
+        update(Device)
+        .where(Device.user_id == user_id, Device.revoked_at.is_(None), ~elsewhere)
+        .values(revoked_at=func.now())
+    )
+
+
+def _rotation(group_ids: Sequence[UUID]) -> Update:
+    return (
+        update(Group)
+        .where(Group.id.in_(group_ids), Group.key_version > 0)
+        .values(rotation_required=True)
+    )
+
+
+def _revocation(group_ids: Sequence[UUID]) -> Update:
+    return (
+        update(InviteCode)
+        .where(
+            InviteCode.group_id.in_(group_ids),
+            InviteCode.used_at.is_(None),
+            InviteCode.revoked_at.is_(None),
+        )
+        .values(revoked_at=func.now(), key_package=None)
+    )
+
+
+def _count(session: Session, statement: Any) -> int:
+    result: Any = session.execute(statement)
+    return int(result.rowcount)

@@ -1,0 +1,234 @@
+"""Groups: who may do what in them, and what follows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chalicelib import auth
+from chalicelib.auth import Caller, Credential
+from chalicelib.db import OneStatement, Session
+from chalicelib.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from chalicelib.groups import queries
+from chalicelib.locations import partitions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """A group, and what the caller is in it."""
+
+    group_id: UUID
+    user_id: UUID
+    role: str
+    joined_at: datetime
+    sharing_paused: bool
+    sharing_resumes_at: datetime | None
+    name: str
+    encryption: str
+    key_version: int
+    rotation_required: bool
+    retention_days: int
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may run the group."""
+        return self.role == "admin"
+
+    @classmethod
+    def of(cls, row: Any) -> "Membership":
+        """Read a row that has the columns of the CTE `membership`."""
+        return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__})
+
+
+class GroupNotFound(NotFound):
+    """No such group, or the caller is not in it: nobody can tell which."""
+
+    code = "group_not_found"
+    detail = "There is no such group, or you are not in it."
+
+
+class GroupRequired(Invalid):
+    """The caller is in none or several groups and has not said which one is meant."""
+
+    code = "group_required"
+
+    def __init__(self, group_ids: str | None) -> None:
+        super().__init__(
+            f"groupId: name one of your groups: {group_ids}"
+            if group_ids
+            else "You are in no group."
+        )
+
+
+class NotAnAdmin(Forbidden):
+    """Only an admin of the group may do this."""
+
+    code = "not_an_admin"
+    detail = "Only an admin of the group may do this."
+
+
+class MemberNotFound(NotFound):
+    """The person is not in this group."""
+
+    code = "member_not_found"
+    detail = "There is no such member in this group."
+
+
+class LastAdmin(Conflict):
+    """A group is never without an admin."""
+
+    code = "last_admin"
+    detail = "This is the group's last admin. Make another member admin first."
+
+
+class ResumesInThePast(Invalid):
+    """A pause has to end later than now, by the database's clock."""
+
+    code = "resumes_in_the_past"
+    detail = "until: should be in the future, and only stands beside a pause."
+
+
+def list_groups(connection: OneStatement, *, credential: Credential) -> list[Membership]:
+    """Return the caller's groups. Raises Unauthenticated."""
+    rows = auth.read(connection, queries.LIST_MEMBERSHIPS, credential)
+    return [Membership.of(row) for row in rows if row.group_id is not None]
+
+
+def resolve(row: Any, *, group_id: UUID | None) -> None:
+    """Check that a one-statement read found the group it was asked for, or the only one.
+
+    `row` has `caller_user_id`, `group_id` (of the CTE `chosen`) and `group_ids`.
+    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    """
+    if row.caller_user_id is None:
+        raise Unauthenticated
+    if row.group_id is None:
+        raise GroupRequired(row.group_ids) if group_id is None else GroupNotFound
+
+
+def only_group(session: Session, *, caller: Caller) -> UUID:
+    """Return the caller's group where there is one only. Raises GroupRequired."""
+    group_ids = queries.list_group_ids(session, user_id=caller.user_id)
+    if len(group_ids) != 1:
+        raise GroupRequired(", ".join(map(str, group_ids)) or None)
+    return group_ids[0]
+
+
+def enter(session: Session, *, caller: Caller, group_id: UUID) -> Membership:
+    """Lock a group and return what the caller is in it, at the start of every change to it.
+
+    The caller is looked up again under the lock: whoever removed them or revoked their device
+    had it before. Raises GroupNotFound, Unauthenticated.
+    """
+    if not queries.lock_group(session, group_id=group_id):
+        raise GroupNotFound
+    return find(session, caller=caller, group_id=group_id)
+
+
+def enter_as_admin(session: Session, *, caller: Caller, group_id: UUID) -> Membership:
+    """Do the same for what only admins may do. Raises NotAnAdmin too."""
+    membership = enter(session, caller=caller, group_id=group_id)
+    if not membership.is_admin:
+        raise NotAnAdmin
+    return membership
+
+
+def find(session: Session, *, caller: Caller, group_id: UUID) -> Membership:
+    """Return the caller's membership. Raises GroupNotFound, Unauthenticated."""
+    row = session.execute(
+        queries.FIND_MEMBERSHIP, caller.credential.parameters | {"asked_group_id": group_id}
+    ).one()
+    if row.caller_user_id is None:
+        raise Unauthenticated
+    if row.group_id is None:
+        raise GroupNotFound
+    return Membership.of(row)
+
+
+def found_group(session: Session, *, caller: Caller, name: str, encryption: str) -> Membership:
+    """Make a group whose only member and admin is the caller. Raises Unauthenticated."""
+    auth.hold(session, caller)
+    group_id = queries.create_group(
+        session, name=name, encryption=encryption, founder_id=caller.user_id
+    )
+    return find(session, caller=caller, group_id=group_id)
+
+
+def change_group(
+    session: Session, *, caller: Caller, group_id: UUID, changes: Mapping[str, Any]
+) -> Membership:
+    """Set a group's `name`, `retention_days` or `encryption`, the last to `required` only.
+
+    Raises GroupNotFound, NotAnAdmin, Unauthenticated.
+    """
+    before = enter_as_admin(session, caller=caller, group_id=group_id)
+    if changes:
+        queries.update_group(session, group_id=group_id, changes=dict(changes))
+    if changes.get("retention_days", 0) > before.retention_days:
+        # Older points are accepted as soon as this commits, so there must be room for them.
+        partitions.make(session)
+    return find(session, caller=caller, group_id=group_id)
+
+
+def delete_group(session: Session, *, caller: Caller, group_id: UUID) -> None:
+    """Delete a group and every point in it.
+
+    Raises GroupNotFound, NotAnAdmin, Unauthenticated.
+    """
+    enter_as_admin(session, caller=caller, group_id=group_id)
+    queries.delete_group(session, group_id=group_id)
+
+
+def leave_group(session: Session, *, caller: Caller, group_id: UUID) -> None:
+    """End the caller's membership, and delete what they posted there.
+
+    Raises GroupNotFound, Unauthenticated.
+    """
+    enter(session, caller=caller, group_id=group_id)
+    queries.delete_membership(session, group_id=group_id, user_id=caller.user_id)
+    queries.settle(session, group_ids=[group_id])
+
+
+def remove_member(session: Session, *, caller: Caller, group_id: UUID, user_id: UUID) -> None:
+    """End somebody's membership. Where it was their last, their devices are revoked too.
+
+    An account in another group stays signed in: no admin decides over somebody else's group.
+    Raises GroupNotFound, NotAnAdmin, MemberNotFound, Unauthenticated.
+    """
+    enter_as_admin(session, caller=caller, group_id=group_id)
+    if not queries.delete_membership(session, group_id=group_id, user_id=user_id):
+        raise MemberNotFound
+    queries.settle(session, group_ids=[group_id])
+    if user_id != caller.user_id:
+        queries.revoke_devices_of_the_groupless(session, user_id=user_id)
+
+
+def change_role(
+    session: Session, *, caller: Caller, group_id: UUID, user_id: UUID, role: str
+) -> None:
+    """Make a member `admin` or `member`.
+
+    Raises GroupNotFound, NotAnAdmin, MemberNotFound, LastAdmin, Unauthenticated.
+    """
+    enter_as_admin(session, caller=caller, group_id=group_id)
+    if not queries.update_role(session, group_id=group_id, user_id=user_id, role=role):
+        raise MemberNotFound
+    if not queries.has_admin(session, group_id=group_id):
+        raise LastAdmin
+
+
+def set_sharing(
+    session: Session, *, caller: Caller, group_id: UUID, paused: bool, until: datetime | None
+) -> None:
+    """Pause the caller's own sharing, for ever or until a time, or resume it.
+
+    Raises GroupNotFound, ResumesInThePast, Unauthenticated.
+    """
+    enter(session, caller=caller, group_id=group_id)
+    if until is not None and not paused:
+        raise ResumesInThePast
+    if not queries.update_sharing(
+        session, group_id=group_id, user_id=caller.user_id, paused=paused, until=until
+    ):
+        raise ResumesInThePast

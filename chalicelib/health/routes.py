@@ -1,0 +1,28 @@
+"""Health, for whoever watches."""
+
+from datetime import UTC, datetime
+
+from chalice.app import Blueprint
+
+from chalicelib.db import one_statement
+from chalicelib.health import service
+from chalicelib.health.schemas import HealthAnswer
+from chalicelib.web import Access, endpoint
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/api/health", methods=["GET"])
+@endpoint(access=Access.PUBLIC, because="it says that this process runs, and nothing else")
+def health() -> HealthAnswer:
+    """Say that the process runs; the database is not asked."""
+    return HealthAnswer(status="ok", timestamp=datetime.now(UTC))
+
+
+@blueprint.route("/api/health/ready", methods=["GET"])
+@endpoint(access=Access.PUBLIC, because="it says that the service can work, and nothing else")
+def ready() -> HealthAnswer:
+    """Say whether the database is there, with the schema that this release works on."""
+    with one_statement() as connection:
+        service.check(connection)
+    return HealthAnswer(status="ok", timestamp=datetime.now(UTC))

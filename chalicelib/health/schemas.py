@@ -1,0 +1,13 @@
+"""The shape of good health."""
+
+from datetime import datetime
+from typing import Literal
+
+from chalicelib.web import Answer
+
+
+class HealthAnswer(Answer):
+    """All is well."""
+
+    status: Literal["ok"]
+    timestamp: datetime

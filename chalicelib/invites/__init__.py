@@ -1,0 +1,1 @@
+"""Invites: the codes by which people come in, each once."""

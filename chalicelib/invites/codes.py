@@ -1,0 +1,80 @@
+"""The invite code: how it looks, how it is read, what is kept of it.
+
+One type for all layers. Everything that is hashed or compared is the canonical form: upper case,
+without spaces or hyphens.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Without I, O, 0 and 1, which people take for one another."""
+
+SHORT_LIFE = timedelta(hours=1)
+"""As long as a short code may live: 40 bits, and a limiter that allows 20 wrong guesses a second
+in all, leave a guesser one chance in 15 million."""
+
+_SHORT, _LONG = 8, 16
+_CANONICAL = re.compile(rf"[{ALPHABET}]{{{_SHORT}}}|[{ALPHABET}]{{{_LONG},32}}")
+
+
+@dataclass(frozen=True)
+class InviteCode:
+    """A code in its canonical form. Its text is never shown by accident."""
+
+    text: str = field(repr=False)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it can be guessed at all, so that wrong guesses have to be counted."""
+        return len(self.text) == _SHORT
+
+    @property
+    def in_groups(self) -> str:
+        """The code as people read it to each other: in groups of four."""
+        return "-".join(self.text[start : start + 4] for start in range(0, len(self.text), 4))
+
+    @classmethod
+    def read(cls, text: str) -> "InviteCode | None":
+        """Read what a person typed; None when it cannot be a code."""
+        canonical = re.sub(r"[\s-]", "", text).upper()
+        return cls(canonical) if _CANONICAL.fullmatch(canonical) else None
+
+    @classmethod
+    def make(cls, life: timedelta | None) -> "InviteCode":
+        """Make a code that is as long as its life asks for; None is for ever."""
+        length = _SHORT if life is not None and life <= SHORT_LIFE else _LONG
+        return cls("".join(secrets.choice(ALPHABET) for _ in range(length)))
+
+
+def code_hash(code: InviteCode, pepper: bytes) -> bytes:
+    """Return the 32 bytes under which a code is found."""
+    return _keyed("invite code", code.text, pepper)
+
+
+def key_hash(idempotency_key: str, pepper: bytes) -> bytes:
+    """Return the 32 bytes that are kept of an `Idempotency-Key`."""
+    return _keyed("idempotency key", idempotency_key, pepper)
+
+
+def keyed_address(address: str, pepper: bytes) -> str:
+    """Return what stands for an address, so that none is stored.
+
+    Of an IPv6 address the first 64 bits count, for whoever has one has all of its network.
+    """
+    try:
+        network = ip_address(address)
+        if isinstance(network, IPv6Address):
+            address = str(ip_network((network, 64), strict=False))
+    except ValueError:
+        address = "unknown"
+    return _keyed("address", address, pepper).hex()
+
+
+def _keyed(purpose: str, text: str, pepper: bytes) -> bytes:
+    return hmac.digest(pepper, f"draugar/{purpose}\0{text}".encode(), hashlib.sha256)

@@ -1,0 +1,180 @@
+"""Invite codes in the database."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from chalicelib.auth import Caller
+from chalicelib.auth import queries as auth
+from chalicelib.db import Session
+from chalicelib.groups import queries as groups
+from chalicelib.models import Device, Group, InviteCode, Member, User
+
+IS_EXPIRED = InviteCode.expires_at <= func.now()
+IS_LIVE = and_(
+    InviteCode.used_at.is_(None),
+    InviteCode.revoked_at.is_(None),
+    or_(InviteCode.expires_at.is_(None), ~IS_EXPIRED),
+)
+
+_CALLER = auth.caller()
+_MEMBERSHIP = groups.membership(_CALLER)
+_VISIBLE = (
+    select(InviteCode)
+    .join(_MEMBERSHIP, _MEMBERSHIP.c.group_id == InviteCode.group_id)
+    .where(or_(InviteCode.created_by == _MEMBERSHIP.c.user_id, _MEMBERSHIP.c.role == "admin"))
+)
+_LISTED = _VISIBLE.cte("listed")
+LIST_INVITES = auth.answer(
+    _CALLER,
+    _LISTED,
+    _LISTED.c.id,
+    _LISTED.c.group_id,
+    _LISTED.c.created_by,
+    _LISTED.c.created_at,
+    _LISTED.c.expires_at,
+    _LISTED.c.used_by,
+    _LISTED.c.used_at,
+    _LISTED.c.revoked_at,
+).order_by(_LISTED.c.id.desc())
+
+
+def create_invite(
+    session: Session,
+    *,
+    code_hash: bytes,
+    life: timedelta | None,
+    group_id: UUID | None = None,
+    created_by: UUID | None = None,
+) -> Any | None:
+    """Keep a code's hash; None when another code has the same one."""
+    statement = (
+        insert(InviteCode)
+        .values(
+            code_hash=code_hash,
+            group_id=group_id,
+            created_by=created_by,
+            expires_at=None if life is None else func.now() + life,
+        )
+        .on_conflict_do_nothing(index_elements=["code_hash"])
+        .returning(InviteCode.id, InviteCode.expires_at)
+    )
+    return session.execute(statement).one_or_none()
+
+
+def is_live(session: Session, *, code_hash: bytes) -> bool:
+    """Whether a code would be accepted now."""
+    found = select(InviteCode.id).where(InviteCode.code_hash == code_hash, IS_LIVE)
+    return bool(session.scalar(select(found.exists())))
+
+
+def lock_group_of(session: Session, *, code_hash: bytes) -> str | None:
+    """Lock the row of the group that a code leads to, and return its name; None without one."""
+    group_id = (
+        select(InviteCode.group_id).where(InviteCode.code_hash == code_hash).scalar_subquery()
+    )
+    return session.scalar(select(Group.name).where(Group.id == group_id).with_for_update())
+
+
+def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) -> Any | None:
+    """Lock a code's row and return it as it is now: another one may just have spent it."""
+    statement = (
+        select(
+            InviteCode.id,
+            InviteCode.group_id,
+            InviteCode.used_by,
+            InviteCode.idempotency_hash,
+            IS_LIVE.label("is_live"),
+            (InviteCode.used_at > func.now() - repeatable).label("is_repeatable"),
+        )
+        .where(InviteCode.code_hash == code_hash)
+        .with_for_update()
+    )
+    return session.execute(statement).one_or_none()
+
+
+def spend(
+    session: Session, *, invite_id: UUID, user_id: UUID, idempotency_hash: bytes | None
+) -> None:
+    """Mark a code as used."""
+    session.execute(
+        update(InviteCode)
+        .where(InviteCode.id == invite_id)
+        .values(
+            used_by=user_id,
+            used_at=func.now(),
+            idempotency_hash=idempotency_hash,
+            key_package=None,
+        )
+    )
+
+
+def find_joined(session: Session, *, user_id: UUID, group_id: UUID | None) -> Any | None:
+    """Return what a redemption made of a person: their first device and the group they entered.
+
+    None once they have left that group, or revoked that device.
+    """
+    statement = (
+        select(
+            User.id.label("user_id"),
+            User.name,
+            Device.id.label("device_id"),
+            Group.id.label("group_id"),
+            Group.name.label("group_name"),
+        )
+        .join(Device, Device.user_id == User.id)
+        .join(Member, Member.user_id == User.id)
+        .join(Group, Group.id == Member.group_id)
+        .where(User.id == user_id, Device.revoked_at.is_(None))
+        .order_by(Device.id, Member.id)
+        .limit(1)
+    )
+    if group_id is not None:
+        statement = statement.where(Group.id == group_id)
+    first = (
+        select(Device.id)
+        .where(Device.user_id == user_id)
+        .order_by(Device.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return session.execute(statement.where(Device.id == first)).one_or_none()
+
+
+def lock_visible(session: Session, *, caller: Caller, invite_id: UUID) -> Any | None:
+    """Lock an invite that the caller may revoke: their own, or any of a group they run."""
+    statement = _VISIBLE.where(InviteCode.id == invite_id).with_only_columns(
+        InviteCode.id, InviteCode.used_at
+    )
+    locked = statement.with_for_update(of=InviteCode)
+    return session.execute(locked, caller.credential.parameters).one_or_none()
+
+
+def revoke(session: Session, *, invite_id: UUID) -> None:
+    """Make an unused code worthless; the time of the first revocation stays."""
+    session.execute(
+        update(InviteCode)
+        .where(InviteCode.id == invite_id, InviteCode.revoked_at.is_(None))
+        .values(revoked_at=func.now(), key_package=None)
+    )
+
+
+def has_users(session: Session) -> bool:
+    """Whether anybody has ever joined."""
+    return bool(session.scalar(select(select(User.id).exists())))
+
+
+def delete_expired(session: Session, *, at_most: int) -> int:
+    """Delete expired codes that nobody has used, leaving out those that somebody is redeeming."""
+    doomed = (
+        select(InviteCode.id)
+        .where(InviteCode.used_at.is_(None), IS_EXPIRED)
+        .order_by(InviteCode.expires_at)
+        .limit(at_most)
+        .with_for_update(skip_locked=True)
+    )
+    deleted: Any = session.execute(delete(InviteCode).where(InviteCode.id.in_(doomed)))
+    return int(deleted.rowcount)

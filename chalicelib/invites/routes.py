@@ -1,0 +1,79 @@
+"""Invites: make, list, check, revoke, and join a further group by one."""
+
+from uuid import UUID
+
+from chalice.app import Blueprint
+
+from chalicelib import auth
+from chalicelib.auth import Credential
+from chalicelib.db import one_statement, transaction
+from chalicelib.groups.schemas import GroupAnswer
+from chalicelib.invites import service
+from chalicelib.invites.schemas import (
+    CodeRequest,
+    CreateInviteRequest,
+    InvitesAnswer,
+    JoinGroupRequest,
+    NewInviteAnswer,
+    ValidAnswer,
+)
+from chalicelib.web import Access, address, endpoint
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/api/invites", methods=["POST"])
+@endpoint(access=Access.APP, status=201)
+def create_invite(credential: Credential, body: CreateInviteRequest) -> NewInviteAnswer:
+    """Make an invite to one of my groups."""
+    with one_statement() as connection:
+        inviter = auth.me(connection, credential=credential)
+    with one_statement() as connection:
+        service.admit_inviter(connection, user_id=inviter.id)
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        invite = service.create(session, caller=caller, group_id=body.group_id, life=body.life())
+    return NewInviteAnswer.of(invite)
+
+
+@blueprint.route("/api/invites", methods=["GET"])
+@endpoint(access=Access.APP)
+def list_invites(credential: Credential) -> InvitesAnswer:
+    """List the invites I made, and all of the groups I run."""
+    with one_statement() as connection:
+        invites = service.list_invites(connection, credential=credential)
+    return InvitesAnswer.of(invites)
+
+
+@blueprint.route("/api/invites/validate", methods=["POST"])
+@endpoint(access=Access.PUBLIC, because="whoever has a code only has no token yet")
+def validate_invite(body: CodeRequest) -> ValidAnswer:
+    """Say whether a code would be accepted now, without spending it."""
+    code = body.invite_code()
+    with one_statement() as connection:
+        service.admit_attempt(connection, code=code, address=address())
+    with transaction() as session:
+        valid = service.validate(session, code=code)
+    return ValidAnswer.of(code, valid=valid)
+
+
+@blueprint.route("/api/invites/{invite_id}", methods=["DELETE"])
+@endpoint(access=Access.APP)
+def revoke_invite(credential: Credential, invite_id: UUID) -> None:
+    """Make an invite worthless."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.revoke(session, caller=caller, invite_id=invite_id)
+
+
+@blueprint.route("/api/groups/join", methods=["POST"])
+@endpoint(access=Access.APP)
+def join_group(credential: Credential, body: JoinGroupRequest) -> GroupAnswer:
+    """Join a further group by a code."""
+    code = body.invite_code()
+    with one_statement() as connection:
+        service.admit_attempt(connection, code=code, address=address())
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        group = service.join_group(session, caller=caller, code=code, group=body.new_group())
+    return GroupAnswer.of(group)

@@ -1,0 +1,300 @@
+"""Invites: make, list, check, revoke, redeem. A code admits one person, once."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from chalicelib import auth, limits
+from chalicelib.auth import Caller, Credential
+from chalicelib.auth import queries as people
+from chalicelib.auth.credentials import hash_token, make_token
+from chalicelib.db import OneStatement, Session
+from chalicelib.errors import Conflict, Invalid, NotFound
+from chalicelib.groups import queries as group_queries
+from chalicelib.groups import service as groups
+from chalicelib.invites import codes, queries
+from chalicelib.invites.codes import InviteCode
+from chalicelib.settings import settings
+
+REPEATABLE = timedelta(minutes=15)
+"""How long the answer to a join can be asked for again with its Idempotency-Key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewInvite:
+    """An invite just made: the only time its code is known."""
+
+    id: UUID
+    group_id: UUID | None
+    code: InviteCode
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewGroup:
+    """The group that the redeemer of a founding invite wants."""
+
+    name: str = "Family"
+    encryption: str = "required"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomer:
+    """Who wants in: the name others will see, and the device it will be used on."""
+
+    name: str
+    device_name: str
+    group: NewGroup | None
+    idempotency_key: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """Somebody who has just come in, with the only copy of their token."""
+
+    token: str = field(repr=False)
+    user_id: UUID
+    name: str
+    device_id: UUID
+    group_id: UUID
+    group_name: str
+
+
+class InviteNotValid(NotFound):
+    """Unknown, used, expired or revoked: the answer is one and the same."""
+
+    code = "invite_not_valid"
+    detail = "There is no valid invite with this code. Ask for a new one."
+
+
+class InviteNotFound(NotFound):
+    """No such invite, or not one that the caller may revoke."""
+
+    code = "invite_not_found"
+    detail = "There is no such invite, or it is not yours to revoke."
+
+
+class InviteUsed(Conflict):
+    """Somebody has come in by it already."""
+
+    code = "invite_used"
+    detail = "Somebody has already joined with this invite. Remove the member instead."
+
+
+class AlreadyAMember(Conflict):
+    """The caller is in the group that the code leads to. The code is not spent."""
+
+    code = "already_a_member"
+    detail = "You are already in this group. The invite is still good for somebody else."
+
+
+class GroupNotFounded(Invalid):
+    """The code leads to a group that exists, so there is none to found. The code is not spent."""
+
+    code = "group_not_founded"
+    detail = "group: only a founding invite takes this."
+
+
+def admit_attempt(connection: OneStatement, *, code: InviteCode | None, address: str) -> None:
+    """Let somebody try a code, or not: by address, and short codes by the number of wrong guesses.
+
+    Raises TooManyRequests.
+    """
+    keyed = codes.keyed_address(address, settings().pepper)
+    buckets = [limits.Bucket.of_address(keyed)]
+    if code is not None and code.is_short:
+        buckets.append(limits.Bucket.FAILED_REDEMPTIONS)
+    limits.admit(connection, *buckets)
+
+
+def validate(session: Session, *, code: InviteCode | None) -> bool:
+    """Return whether a code would be accepted now."""
+    if code is None or not queries.is_live(session, code_hash=_hash(code)):
+        return False
+    _not_a_failure(session, code)
+    return True
+
+
+def join(session: Session, *, code: InviteCode | None, newcomer: Newcomer) -> Joined:
+    """Spend a code on a new person; or answer again what was lost, to whoever holds the key.
+
+    Raises InviteNotValid, GroupNotFounded.
+    """
+    invite, group_name = _lock(session, code)
+    key_hash = _key_hash(newcomer.idempotency_key)
+    if invite.is_live:
+        joined = _admit(session, invite, group_name, newcomer, key_hash)
+    else:
+        joined = _answer_again(session, invite, key_hash)
+    _not_a_failure(session, code)
+    return joined
+
+
+def join_group(
+    session: Session, *, caller: Caller, code: InviteCode | None, group: NewGroup | None
+) -> groups.Membership:
+    """Spend a code on somebody who is signed in. Their own repeat is answered again.
+
+    Raises InviteNotValid, AlreadyAMember, GroupNotFounded, Unauthenticated.
+    """
+    invite, _ = _lock(session, code)
+    auth.hold(session, caller)
+    if not invite.is_live:
+        if invite.used_by != caller.user_id or invite.group_id is None:
+            raise InviteNotValid
+        _not_a_failure(session, code)
+        return groups.find(session, caller=caller, group_id=invite.group_id)
+    group_id = _enter(session, invite, caller.user_id, group)
+    queries.spend(session, invite_id=invite.id, user_id=caller.user_id, idempotency_hash=None)
+    _not_a_failure(session, code)
+    return groups.find(session, caller=caller, group_id=group_id)
+
+
+def admit_inviter(connection: OneStatement, *, user_id: UUID) -> None:
+    """Let somebody make an invite, or not. Raises TooManyRequests."""
+    limits.admit(connection, limits.Bucket.of_inviter(user_id))
+
+
+def create(
+    session: Session, *, caller: Caller, group_id: UUID | None, life: timedelta | None
+) -> NewInvite:
+    """Make an invite to a group, which lives for `life`, or for ever when that is None.
+
+    Raises GroupNotFound, GroupRequired, Unauthenticated.
+    """
+    group_id = group_id or groups.only_group(session, caller=caller)
+    groups.enter(session, caller=caller, group_id=group_id)
+    return _create(session, life=life, group_id=group_id, created_by=caller.user_id)
+
+
+def create_founding(session: Session, *, life: timedelta) -> NewInvite:
+    """Make an invite whose redeemer founds a group. Only a job may."""
+    return _create(session, life=life)
+
+
+def list_invites(connection: OneStatement, *, credential: Credential) -> Sequence[Any]:
+    """Return the invites that the caller may revoke or once could: rows of `LIST_INVITES`.
+
+    Raises Unauthenticated.
+    """
+    rows = auth.read(connection, queries.LIST_INVITES, credential)
+    return [row for row in rows if row.id is not None]
+
+
+def revoke(session: Session, *, caller: Caller, invite_id: UUID) -> None:
+    """Make a code worthless; once more does no harm.
+
+    Raises InviteNotFound, InviteUsed, Unauthenticated.
+    """
+    invite = queries.lock_visible(session, caller=caller, invite_id=invite_id)
+    if invite is None:
+        raise InviteNotFound
+    auth.hold(session, caller)
+    if invite.used_at is not None:
+        raise InviteUsed
+    queries.revoke(session, invite_id=invite.id)
+
+
+def has_users(session: Session) -> bool:
+    """Whether anybody has joined yet."""
+    return queries.has_users(session)
+
+
+def purge_expired(session: Session, *, at_most: int) -> int:
+    """Delete codes that have expired unused; return how many."""
+    return queries.delete_expired(session, at_most=at_most)
+
+
+def _lock(session: Session, code: InviteCode | None) -> tuple[Any, str | None]:
+    if code is None:
+        raise InviteNotValid
+    group_name = queries.lock_group_of(session, code_hash=_hash(code))
+    invite = queries.lock_invite(session, code_hash=_hash(code), repeatable=REPEATABLE)
+    if invite is None:
+        raise InviteNotValid
+    return invite, group_name
+
+
+def _admit(
+    session: Session,
+    invite: Any,
+    group_name: str | None,
+    newcomer: Newcomer,
+    idempotency_hash: bytes | None,
+) -> Joined:
+    token = make_token()
+    user_id, device_id = people.create_person(
+        session,
+        name=newcomer.name,
+        device_name=newcomer.device_name,
+        token_hash=hash_token(token),
+    )
+    group_id = _enter(session, invite, user_id, newcomer.group)
+    queries.spend(session, invite_id=invite.id, user_id=user_id, idempotency_hash=idempotency_hash)
+    return Joined(
+        token=token,
+        user_id=user_id,
+        name=newcomer.name,
+        device_id=device_id,
+        group_id=group_id,
+        group_name=group_name or (newcomer.group or NewGroup()).name,
+    )
+
+
+def _answer_again(session: Session, invite: Any, idempotency_hash: bytes | None) -> Joined:
+    kept = invite.idempotency_hash
+    if (
+        not invite.is_repeatable
+        or invite.used_by is None
+        or kept is None
+        or idempotency_hash is None
+        or not hmac.compare_digest(kept, idempotency_hash)
+    ):
+        raise InviteNotValid
+    found = queries.find_joined(session, user_id=invite.used_by, group_id=invite.group_id)
+    if found is None:
+        raise InviteNotValid
+    token = make_token()
+    people.replace_token(session, device_id=found.device_id, token_hash=hash_token(token))
+    return Joined(token=token, **found._asdict())
+
+
+def _enter(session: Session, invite: Any, user_id: UUID, group: NewGroup | None) -> UUID:
+    if invite.group_id is None:
+        founded = group or NewGroup()
+        return group_queries.create_group(
+            session, name=founded.name, encryption=founded.encryption, founder_id=user_id
+        )
+    if group is not None:
+        raise GroupNotFounded
+    group_id: UUID = invite.group_id
+    if not group_queries.create_membership(session, group_id=group_id, user_id=user_id):
+        raise AlreadyAMember
+    return group_id
+
+
+def _not_a_failure(session: Session, code: InviteCode | None) -> None:
+    if code is not None and code.is_short:
+        limits.give_back(session, limits.Bucket.FAILED_REDEMPTIONS)
+
+
+def _create(session: Session, *, life: timedelta | None, **owner: UUID) -> NewInvite:
+    while True:
+        code = InviteCode.make(life)
+        made = queries.create_invite(session, code_hash=_hash(code), life=life, **owner)
+        # A short code is one of 10^12: somebody may have had it before.
+        if made is not None:
+            return NewInvite(
+                id=made.id, group_id=owner.get("group_id"), code=code, expires_at=made.expires_at
+            )
+
+
+def _hash(code: InviteCode) -> bytes:
+    return codes.code_hash(code, settings().pepper)
+
+
+def _key_hash(idempotency_key: str | None) -> bytes | None:
+    return None if idempotency_key is None else codes.key_hash(idempotency_key, settings().pepper)

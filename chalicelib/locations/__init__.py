@@ -1,0 +1,1 @@
+"""Locations: post, see the latest, page through history, delete one's own."""

@@ -1,0 +1,414 @@
+"""Locations in the database: each hot request one statement, built once.
+
+The statements read from the top: who calls, in which groups they are, what is asked, and one row
+that says everything, refusals too.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Double,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    column,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.orm import aliased
+
+from chalicelib.auth import Credential
+from chalicelib.auth import queries as auth
+from chalicelib.db import OneStatement, Session
+from chalicelib.db.failure import DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION
+from chalicelib.groups import queries as groups
+from chalicelib.models import Group, Location, Member
+
+_AHEAD: ColumnElement[Any] = literal_column("interval '10 minutes'")
+_MOMENT = DateTime(timezone=True)
+
+
+def _text(code: str) -> ColumnElement[str]:
+    """Return a constant of the statement's text: fewer parameters, one plan."""
+    return literal_column(f"'{code}'", Text)
+
+
+def _days(column_: Any) -> ColumnElement[Any]:
+    return func.make_interval(0, 0, 0, column_)
+
+
+def _build_store() -> Select[Any]:
+    caller = auth.caller()
+    membership = groups.membership(caller, locked=True)
+    device = auth.held_device(caller, after=membership)
+    sent = (
+        func.json_to_recordset(cast(bindparam("sent_points", type_=Text), JSON))
+        .table_valued(
+            column("n", Integer),
+            column("id", Uuid),
+            column("group_id", Uuid),
+            column("recorded_ms", BigInteger),
+            column("latitude", Double),
+            column("longitude", Double),
+            column("accuracy", Double),
+            column("encrypted_data", Text),
+            column("key_version", Integer),
+            name="sent",
+        )
+        .render_derived(with_types=True)
+    )
+    only_group = (
+        select(membership.c.group_id)
+        .where(select(func.count()).select_from(membership).scalar_subquery() == 1)
+        .scalar_subquery()
+    )
+    said_time = func.to_timestamp(sent.c.recorded_ms / cast(1000, Double))
+    point = select(
+        sent.c.n,
+        func.coalesce(sent.c.group_id, only_group).label("group_id"),
+        func.coalesce(sent.c.id, func.new_id(func.coalesce(said_time, func.now()))).label("id"),
+        sent.c.latitude,
+        sent.c.longitude,
+        sent.c.accuracy,
+        func.decode(sent.c.encrypted_data, _text("hex")).label("encrypted_data"),
+        sent.c.key_version,
+    ).cte("point")
+    recorded_at = func.uuid_time(point.c.id)
+    is_sealed = point.c.encrypted_data.is_not(None)
+    oldest = func.now() - _days(membership.c.retention_days)
+    judged = (
+        select(
+            point,
+            membership.c.user_id,
+            device.c.id.label("device_id"),
+            recorded_at.label("recorded_at"),
+            case(
+                (point.c.group_id.is_(None), _text("group_required")),
+                (membership.c.group_id.is_(None), _text("group_not_found")),
+                (membership.c.sharing_paused, _text("sharing_paused")),
+                (
+                    and_(~is_sealed, membership.c.encryption == _text("required")),
+                    _text("encryption_required"),
+                ),
+                (
+                    and_(is_sealed, membership.c.key_version == literal_column("0")),
+                    _text("group_key_missing"),
+                ),
+                (and_(is_sealed, membership.c.rotation_required), _text("rotation_required")),
+                (
+                    and_(is_sealed, membership.c.key_version != point.c.key_version),
+                    _text("key_version_conflict"),
+                ),
+                (
+                    or_(recorded_at < oldest, recorded_at > func.now() + _AHEAD),
+                    _text("out_of_range"),
+                ),
+            ).label("refusal"),
+        )
+        .select_from(
+            point.join(device, true()).outerjoin(
+                membership, membership.c.group_id == point.c.group_id
+            )
+        )
+        .cte("judged")
+    )
+    taken = [
+        "group_id",
+        "user_id",
+        "recorded_at",
+        "id",
+        "device_id",
+        "latitude",
+        "longitude",
+        "accuracy",
+        "encrypted_data",
+        "key_version",
+    ]
+    stored = (
+        insert(Location)
+        .from_select(
+            taken,
+            select(*(judged.c[name] for name in taken))
+            .where(judged.c.refusal.is_(None))
+            # Batches that overlap in opposite orders would otherwise deadlock.
+            .order_by(judged.c.id),
+        )
+        .on_conflict_do_nothing()
+        .cte("stored")
+    )
+    # What was taken once stays taken, whatever would refuse it now: its answer may be lost.
+    is_repeat = (
+        select(Location.id)
+        .where(
+            Location.group_id == judged.c.group_id,
+            Location.user_id == judged.c.user_id,
+            Location.recorded_at == judged.c.recorded_at,
+            Location.id == judged.c.id,
+        )
+        .exists()
+    )
+    verdict = case((judged.c.refusal.is_(None), None), (is_repeat, None), else_=judged.c.refusal)
+    verdicts = select(
+        func.json_agg(func.json_build_array(judged.c.n, judged.c.id, verdict))
+    ).scalar_subquery()
+    return select(
+        select(device.c.id).exists().label("is_signed_in"),
+        groups.group_ids(membership).label("group_ids"),
+        verdicts.label("verdicts"),
+    ).add_cte(stored)
+
+
+def _point_object(point: Any) -> ColumnElement[Any]:
+    """Return a point as a JSON object with the names it has on the wire."""
+    sealed = func.translate(
+        func.encode(point.encrypted_data, _text("base64")), literal_column(r"E'+/=\n'"), _text("-_")
+    )
+    return func.json_build_object(
+        _text("id"),
+        point.id,
+        _text("groupId"),
+        point.group_id,
+        _text("userId"),
+        point.user_id,
+        _text("deviceId"),
+        point.device_id,
+        _text("recordedAt"),
+        point.recorded_at,
+        _text("receivedAt"),
+        point.received_at,
+        _text("latitude"),
+        point.latitude,
+        _text("longitude"),
+        point.longitude,
+        _text("accuracy"),
+        point.accuracy,
+        _text("encryptedData"),
+        sealed,
+        _text("keyVersion"),
+        point.key_version,
+    )  # fmt: skip -- names and columns side by side
+
+
+def _visible_since(chosen: CTE, member: Any) -> ColumnElement[datetime]:
+    """Return since when the caller sees a member's points.
+
+    No longer than the group keeps them, and those of others from when the caller joined. One
+    bound, so that the index finds it: a second condition would read through all history.
+    """
+    return func.greatest(
+        func.now() - _days(chosen.c.retention_days),
+        case((member.user_id != chosen.c.user_id, chosen.c.joined_at)),
+    )
+
+
+def _build_latest() -> Select[Any]:
+    caller, membership, chosen = _reading()
+    member, point = aliased(Member), aliased(Location)
+    newest = (
+        select(point)
+        .where(
+            point.group_id == member.group_id,
+            point.user_id == member.user_id,
+            point.recorded_at >= _visible_since(chosen, member),
+        )
+        .order_by(point.recorded_at.desc(), point.id.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    points = (
+        select(func.json_agg(aggregate_order_by(_point_object(newest.c), newest.c.user_id)))
+        .select_from(chosen)
+        .join(member, member.group_id == chosen.c.group_id)
+        .join(newest, true())
+        .scalar_subquery()
+    )
+    return _answer(caller, membership, chosen, points)
+
+
+def _build_history() -> Select[Any]:
+    caller, membership, chosen = _reading()
+    member, point = aliased(Member), aliased(Location)
+    since = bindparam("history_since", type_=_MOMENT)
+    until = bindparam("history_until", type_=_MOMENT)
+    size = bindparam("page_size", type_=Integer)
+    last_id = bindparam("last_id", type_=Uuid)
+    # The member's own newest points first; then the newest of all members together.
+    of_member = (
+        select(point)
+        .where(
+            point.group_id == member.group_id,
+            point.user_id == member.user_id,
+            point.recorded_at >= func.greatest(_visible_since(chosen, member), since),
+            point.recorded_at < func.coalesce(until, literal_column("timestamptz 'infinity'")),
+            tuple_(point.recorded_at, point.id, point.user_id)
+            < tuple_(func.uuid_time(last_id), last_id, bindparam("last_user_id", type_=Uuid)),
+        )
+        .order_by(point.recorded_at.desc(), point.id.desc())
+        .limit(size)
+        .lateral("of_member")
+    )
+    page = (
+        select(of_member)
+        .select_from(chosen)
+        .join(member, member.group_id == chosen.c.group_id)
+        .join(of_member, true())
+        .where(
+            member.user_id
+            == func.coalesce(bindparam("history_user_id", type_=Uuid), member.user_id)
+        )
+        .order_by(of_member.c.recorded_at.desc(), of_member.c.id.desc(), of_member.c.user_id.desc())
+        .limit(size)
+        .subquery("page")
+    )
+    points = select(
+        func.json_agg(
+            aggregate_order_by(
+                _point_object(page.c),
+                page.c.recorded_at.desc(),
+                page.c.id.desc(),
+                page.c.user_id.desc(),
+            )
+        )
+    ).scalar_subquery()
+    return _answer(caller, membership, chosen, points)
+
+
+def _reading() -> tuple[CTE, CTE, CTE]:
+    caller = auth.caller()
+    membership = groups.membership(caller)
+    return caller, membership, groups.chosen(membership)
+
+
+def _answer(caller: CTE, membership: CTE, chosen: CTE, points: ColumnElement[Any]) -> Select[Any]:
+    return auth.answer(
+        caller,
+        chosen,
+        chosen.c.group_id,
+        groups.group_ids(membership).label("group_ids"),
+        points.label("points"),
+    )
+
+
+_STORE = _build_store()
+_LATEST = _build_latest()
+_HISTORY = _build_history()
+
+
+def store(connection: OneStatement, credential: Credential, points: str) -> Any:
+    """Judge and store points, given as a JSON array of objects; one row.
+
+    It has `is_signed_in`, `group_ids` and `verdicts`, a list of [n, id, refusal or null]. It is
+    run once more when a membership ended under it, or somebody's locks crossed its own.
+    """
+    return connection.execute(
+        _STORE,
+        credential.parameters | {"sent_points": points},
+        again_on=frozenset({FOREIGN_KEY_VIOLATION, DEADLOCK_DETECTED}),
+    ).one()
+
+
+def latest(connection: OneStatement, credential: Credential, *, group_id: UUID | None) -> Any:
+    """Return one row with the newest point of each member as `points`."""
+    return connection.execute(_LATEST, credential.parameters | {"asked_group_id": group_id}).one()
+
+
+def history(connection: OneStatement, credential: Credential, wanted: dict[str, Any]) -> Any:
+    """Return one row with `points`, newest first; `wanted` holds the statement's parameters."""
+    return connection.execute(_HISTORY, credential.parameters | wanted).one()
+
+
+def delete_points(
+    session: Session,
+    *,
+    group_id: UUID,
+    user_id: UUID,
+    since: datetime | None,
+    until: datetime | None,
+) -> int:
+    """Delete a person's points of a group in [since, until); return how many."""
+    statement = delete(Location).where(Location.group_id == group_id, Location.user_id == user_id)
+    if since is not None:
+        statement = statement.where(Location.recorded_at >= since)
+    if until is not None:
+        statement = statement.where(Location.recorded_at < until)
+    deleted: Any = session.execute(statement)
+    return int(deleted.rowcount)
+
+
+def delete_past_retention(session: Session, *, at_most: int) -> int:
+    """Delete points older than their group's retention; return how many."""
+    point = aliased(Location)
+    of_member = (
+        select(point.group_id, point.user_id, point.recorded_at, point.id)
+        .where(
+            point.group_id == Member.group_id,
+            point.user_id == Member.user_id,
+            point.recorded_at < func.now() - _days(Group.retention_days),
+        )
+        .limit(at_most)
+        .lateral("of_member")
+    )
+    doomed = (
+        select(of_member)
+        .select_from(Member)
+        .join(Group, Group.id == Member.group_id)
+        .join(of_member, true())
+        .limit(at_most)
+        .subquery("doomed")
+    )
+    deleted: Any = session.execute(
+        delete(Location).where(
+            Location.group_id == doomed.c.group_id,
+            Location.user_id == doomed.c.user_id,
+            Location.recorded_at == doomed.c.recorded_at,
+            Location.id == doomed.c.id,
+        )
+    )
+    return int(deleted.rowcount)
+
+
+def page_of_mine(caller: CTE) -> ColumnElement[Any]:
+    """Return a page of the caller's own points of all groups as JSON, by group and time.
+
+    It waits for `page_size`, and for `last_group_id` and `last_id`, after which the page begins.
+    """
+    point, member = aliased(Location), aliased(Member)
+    size = bindparam("page_size", type_=Integer)
+    last_id = bindparam("last_id", type_=Uuid)
+    page = (
+        select(point)
+        .join(member, and_(member.group_id == point.group_id, member.user_id == point.user_id))
+        .where(
+            member.user_id == select(caller.c.user_id).scalar_subquery(),
+            tuple_(point.group_id, point.recorded_at, point.id)
+            > tuple_(bindparam("last_group_id", type_=Uuid), func.uuid_time(last_id), last_id),
+        )
+        .order_by(point.group_id, point.recorded_at, point.id)
+        .limit(size)
+        .subquery("page")
+    )
+    return select(
+        func.json_agg(
+            aggregate_order_by(
+                _point_object(page.c), page.c.group_id, page.c.recorded_at, page.c.id
+            )
+        )
+    ).scalar_subquery()

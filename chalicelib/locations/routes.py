@@ -1,0 +1,61 @@
+"""Locations: post, latest, history, delete."""
+
+from chalice.app import Blueprint
+
+from chalicelib import auth
+from chalicelib.auth import Credential
+from chalicelib.db import one_statement, transaction
+from chalicelib.locations import service
+from chalicelib.locations.schemas import (
+    LARGEST_BODY,
+    DeletedAnswer,
+    GroupQuery,
+    HistoryAnswer,
+    HistoryQuery,
+    LatestAnswer,
+    RangeQuery,
+    StoredAnswer,
+    StoreLocationsRequest,
+)
+from chalicelib.web import Access, endpoint
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/api/locations", methods=["POST"])
+@endpoint(access=Access.APP, largest_body=LARGEST_BODY)
+def store_locations(credential: Credential, body: StoreLocationsRequest) -> StoredAnswer:
+    """Store one point or a batch: one statement, one commit."""
+    with one_statement() as connection:
+        verdicts = service.store(connection, credential=credential, submission=body.submission)
+    return StoredAnswer.of(verdicts)
+
+
+@blueprint.route("/api/locations/latest", methods=["GET"])
+@endpoint(access=Access.APP, etag=True)
+def latest(credential: Credential, query: GroupQuery) -> LatestAnswer:
+    """Show where everybody in a group was last."""
+    with one_statement() as connection:
+        points = service.latest(connection, credential=credential, group_id=query.group_id)
+    return LatestAnswer.of(points)
+
+
+@blueprint.route("/api/locations", methods=["GET"])
+@endpoint(access=Access.APP)
+def history(credential: Credential, query: HistoryQuery) -> HistoryAnswer:
+    """Page through a group's points, newest first."""
+    with one_statement() as connection:
+        page = service.history(connection, credential=credential, wanted=query.wanted())
+    return HistoryAnswer.page(page)
+
+
+@blueprint.route("/api/locations", methods=["DELETE"])
+@endpoint(access=Access.APP)
+def delete_locations(credential: Credential, query: RangeQuery) -> DeletedAnswer:
+    """Delete my own points of a group, all of them or a range."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        deleted = service.delete_mine(
+            session, caller=caller, group_id=query.group_id, since=query.since, until=query.until
+        )
+    return DeletedAnswer(deleted=deleted)

@@ -1,0 +1,281 @@
+"""Locations: what is stored, and who sees it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from chalicelib.auth import Caller, Credential
+from chalicelib.db import OneStatement, Session
+from chalicelib.errors import Conflict, Invalid, Problem, Unauthenticated
+from chalicelib.groups import service as groups
+from chalicelib.groups.service import GroupNotFound, GroupRequired
+from chalicelib.locations import queries
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_NEWEST = UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPoint:
+    """A point as a device sends it: plaintext whole, or ciphertext with its key's version."""
+
+    id: UUID | None
+    group_id: UUID | None
+    recorded_at: datetime | None
+    latitude: float | None = None
+    longitude: float | None = None
+    accuracy: float | None = None
+    encrypted_data: bytes | None = None
+    key_version: int | None = None
+
+    @property
+    def recorded_ms(self) -> int | None:
+        """The time it says it was recorded at, in whole milliseconds since 1970, cut."""
+        return None if self.recorded_at is None else (self.recorded_at - _EPOCH) // _MILLISECOND
+
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether it says another time than its id does."""
+        if self.id is None or self.recorded_ms is None:
+            return False
+        return self.recorded_ms != int.from_bytes(self.id.bytes[:6])
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadablePoint:
+    """An item of a batch that is not of a point's shape."""
+
+    id: UUID | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What one post brings: one point alone, or a batch, whose items are judged one by one."""
+
+    points: Sequence[NewPoint | UnreadablePoint]
+    alone: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a point: stored, now or before, or refused with a code."""
+
+    id: UUID | None
+    code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which points a caller asks for.
+
+    Of a group, or their only one; recorded in [since, until); of one person or of all; `limit` of
+    them, coming after the (id, user id) `after`.
+    """
+
+    group_id: UUID | None
+    user_id: UUID | None
+    since: datetime | None
+    until: datetime | None
+    after: tuple[UUID, UUID] | None
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Points, newest first, and the point after which the next page begins, if there is one."""
+
+    points: list[dict[str, Any]]
+    last: tuple[UUID, UUID] | None
+
+
+class PointUnreadable(Invalid):
+    """An item of a batch is not of a point's shape."""
+
+    code = "invalid_point"
+    detail = "This is not a point."
+
+
+class IdTimeMismatch(Invalid):
+    """The time in a point's id is the time it was recorded at."""
+
+    code = "id_time_mismatch"
+    detail = "recordedAt: should be the time in the point's id, or be left out."
+
+
+class OutOfRange(Invalid):
+    """Points are taken from as long ago as the group keeps them to ten minutes ahead."""
+
+    code = "out_of_range"
+    detail = "The point is older than its group keeps points, or too far in the future."
+
+
+class SharingPaused(Conflict):
+    """The caller has paused sharing with this group."""
+
+    code = "sharing_paused"
+    detail = "You have paused sharing with this group."
+
+
+class EncryptionRequired(Conflict):
+    """The group takes no plaintext."""
+
+    code = "encryption_required"
+    detail = "This group takes encrypted points only."
+
+
+class GroupKeyMissing(Conflict):
+    """No member has made a group key yet, so nothing can be encrypted under one."""
+
+    code = "group_key_missing"
+    detail = "No member of this group has made a key yet."
+
+
+class KeyVersionConflict(Conflict):
+    """The point is not encrypted under the group's present key."""
+
+    code = "key_version_conflict"
+    detail = "The point is not encrypted under the group's present key."
+
+
+class RotationRequired(Conflict):
+    """Somebody who knew the present key has left: a new one has to be made first."""
+
+    code = "rotation_required"
+    detail = "The group needs a new key before it takes encrypted points."
+
+
+_REFUSALS: dict[str, type[Problem]] = {
+    refusal.code: refusal
+    for refusal in (
+        PointUnreadable,
+        IdTimeMismatch,
+        OutOfRange,
+        SharingPaused,
+        EncryptionRequired,
+        GroupKeyMissing,
+        KeyVersionConflict,
+        RotationRequired,
+        GroupNotFound,
+    )
+}
+
+
+def store(
+    connection: OneStatement, *, credential: Credential, submission: Submission
+) -> list[Verdict]:
+    """Store points in their groups and return a verdict on each, in order.
+
+    What is stored stays so: a repeat is answered as the first was, and stores nothing. A point
+    alone that is refused is an error instead, with the same code.
+
+    Raises Unauthenticated; for a point alone also GroupNotFound, GroupRequired and the errors
+    above.
+    """
+    refused = {
+        number: Verdict(id=point.id, code=_shape_refusal(point))
+        for number, point in enumerate(submission.points)
+        if _shape_refusal(point) is not None
+    }
+    judged = [
+        _parameters(number, point)
+        for number, point in enumerate(submission.points)
+        if number not in refused and isinstance(point, NewPoint)
+    ]
+    row = queries.store(connection, credential, json.dumps(judged))
+    if not row.is_signed_in:
+        raise Unauthenticated
+    verdicts = refused | {
+        number: Verdict(id=UUID(id_) if id_ else None, code=code)
+        for number, id_, code in row.verdicts or []
+    }
+    if submission.alone and (code := verdicts[0].code):
+        raise GroupRequired(row.group_ids) if code == GroupRequired.code else _REFUSALS[code]
+    return [verdicts[number] for number in range(len(submission.points))]
+
+
+def latest(
+    connection: OneStatement, *, credential: Credential, group_id: UUID | None
+) -> list[dict[str, Any]]:
+    """Return the newest point of each member that the caller may see.
+
+    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    """
+    row = queries.latest(connection, credential, group_id=group_id)
+    groups.resolve(row, group_id=group_id)
+    return row.points or []
+
+
+def history(connection: OneStatement, *, credential: Credential, wanted: Wanted) -> Page:
+    """Return a page of points, newest first.
+
+    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    """
+    last_id, last_user_id = wanted.after or (_NEWEST, _NEWEST)
+    row = queries.history(
+        connection,
+        credential,
+        {
+            "asked_group_id": wanted.group_id,
+            "history_user_id": wanted.user_id,
+            "history_since": wanted.since,
+            "history_until": wanted.until,
+            "last_id": last_id,
+            "last_user_id": last_user_id,
+            # One more than the page holds says whether there is another page.
+            "page_size": wanted.limit + 1,
+        },
+    )
+    groups.resolve(row, group_id=wanted.group_id)
+    points = row.points or []
+    if len(points) <= wanted.limit:
+        return Page(points=points, last=None)
+    last = points[wanted.limit - 1]
+    return Page(points=points[: wanted.limit], last=(UUID(last["id"]), UUID(last["userId"])))
+
+
+def delete_mine(
+    session: Session,
+    *,
+    caller: Caller,
+    group_id: UUID | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> int:
+    """Delete the caller's own points of a group in [since, until); return how many.
+
+    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    """
+    group_id = group_id or groups.only_group(session, caller=caller)
+    groups.find(session, caller=caller, group_id=group_id)
+    return queries.delete_points(
+        session, group_id=group_id, user_id=caller.user_id, since=since, until=until
+    )
+
+
+def delete_past_retention(session: Session, *, at_most: int) -> int:
+    """Delete points that their own group keeps no longer; return how many."""
+    return queries.delete_past_retention(session, at_most=at_most)
+
+
+def _shape_refusal(point: NewPoint | UnreadablePoint) -> str | None:
+    if isinstance(point, UnreadablePoint):
+        return PointUnreadable.code
+    return IdTimeMismatch.code if point.contradicts_itself else None
+
+
+def _parameters(number: int, point: NewPoint) -> dict[str, Any]:
+    return {
+        "n": number,
+        "id": point.id and str(point.id),
+        "group_id": point.group_id and str(point.group_id),
+        "recorded_ms": point.recorded_ms,
+        "latitude": point.latitude,
+        "longitude": point.longitude,
+        "accuracy": point.accuracy,
+        "encrypted_data": point.encrypted_data and point.encrypted_data.hex(),
+        "key_version": point.key_version,
+    }

@@ -1,0 +1,50 @@
+"""People: who is in my groups; my name; my account."""
+
+from uuid import UUID
+
+from chalice.app import Blueprint
+
+from chalicelib import auth
+from chalicelib.auth import Credential
+from chalicelib.db import one_statement, transaction
+from chalicelib.users import service
+from chalicelib.users.schemas import RenameRequest, UserAnswer, UsersAnswer
+from chalicelib.web import Access, endpoint
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/api/users", methods=["GET"])
+@endpoint(access=Access.APP)
+def list_users(credential: Credential) -> UsersAnswer:
+    """List everybody in my groups."""
+    with one_statement() as connection:
+        people = service.list_people(connection, credential=credential)
+    return UsersAnswer.of(people)
+
+
+@blueprint.route("/api/users/{user_id}", methods=["GET"])
+@endpoint(access=Access.APP)
+def find_user(credential: Credential, user_id: UUID) -> UserAnswer:
+    """Show one person in my groups."""
+    with one_statement() as connection:
+        person = service.find_person(connection, credential=credential, user_id=user_id)
+    return UserAnswer.of(person)
+
+
+@blueprint.route("/api/users/me", methods=["PATCH"])
+@endpoint(access=Access.APP)
+def rename(credential: Credential, body: RenameRequest) -> None:
+    """Change my name."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.rename(session, caller=caller, name=body.name)
+
+
+@blueprint.route("/api/users/me", methods=["DELETE"])
+@endpoint(access=Access.APP)
+def delete_account(credential: Credential) -> None:
+    """Delete my account and everything of mine."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.delete_account(session, caller=caller)

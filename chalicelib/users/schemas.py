@@ -1,0 +1,45 @@
+"""The shapes of people on the wire."""
+
+from datetime import datetime
+from uuid import UUID
+
+from chalicelib.users.service import Person
+from chalicelib.web import Answer, Name, Request
+
+
+class RenameRequest(Request):
+    """My new name."""
+
+    name: Name
+
+
+class SharedGroupAnswer(Answer):
+    """What a person is in a group that I am in too."""
+
+    group_id: UUID
+    role: str
+    joined_at: datetime
+
+
+class UserAnswer(Answer):
+    """Somebody I share groups with."""
+
+    id: UUID
+    name: str
+    groups: list[SharedGroupAnswer]
+
+    @classmethod
+    def of(cls, person: Person) -> "UserAnswer":
+        """Present a person."""
+        return cls.model_validate(person)
+
+
+class UsersAnswer(Answer):
+    """Everybody in my groups."""
+
+    users: list[UserAnswer]
+
+    @classmethod
+    def of(cls, people: list[Person]) -> "UsersAnswer":
+        """Present people."""
+        return cls(users=[UserAnswer.of(person) for person in people])

@@ -1,0 +1,96 @@
+"""People: those in the caller's groups, and the caller."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from chalicelib import auth
+from chalicelib.auth import Caller, Credential
+from chalicelib.db import OneStatement, Session
+from chalicelib.errors import NotFound
+from chalicelib.groups import queries as groups
+from chalicelib.users import queries
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedGroup:
+    """What a person is in a group that the caller is in too."""
+
+    group_id: UUID
+    role: str
+    joined_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody the caller shares groups with; no other group of theirs shows."""
+
+    id: UUID
+    name: str
+    groups: list[SharedGroup]
+
+
+class UserNotFound(NotFound):
+    """Nobody, or nobody the caller shares a group with."""
+
+    code = "user_not_found"
+    detail = "There is no such person in your groups."
+
+
+def list_people(connection: OneStatement, *, credential: Credential) -> list[Person]:
+    """Return everybody in the caller's groups, the caller too. Raises Unauthenticated."""
+    return _people(auth.read(connection, queries.LIST_PEOPLE, credential))
+
+
+def find_person(connection: OneStatement, *, credential: Credential, user_id: UUID) -> Person:
+    """Return one of them. Raises UserNotFound, Unauthenticated."""
+    people = _people(
+        auth.read(connection, queries.FIND_PERSON, credential, {"sought_user_id": user_id})
+    )
+    if not people:
+        raise UserNotFound
+    return people[0]
+
+
+def rename(session: Session, *, caller: Caller, name: str) -> None:
+    """Change the caller's name. Raises Unauthenticated."""
+    auth.hold(session, caller)
+    queries.update_name(session, user_id=caller.user_id, name=name)
+
+
+def delete_account(session: Session, *, caller: Caller) -> None:
+    """Delete all that is stored about the caller, and leave their groups in order.
+
+    Raises Unauthenticated.
+    """
+    group_ids = groups.lock_groups_of(session, user_id=caller.user_id)
+    # Under the lock: of two at once the second finds nobody.
+    auth.authenticate(session, caller.credential)
+    queries.delete_user(session, user_id=caller.user_id)
+    groups.settle(session, group_ids=group_ids)
+
+
+def delete_unreachable(session: Session) -> int:
+    """Delete people who are in no group and have no valid device; return how many.
+
+    Nobody can sign in as them or see them any more, and their names are still names.
+    """
+    return queries.delete_unreachable(session)
+
+
+def _people(rows: Sequence[Any]) -> list[Person]:
+    known = [row for row in rows if row.id is not None]
+    return [
+        Person(
+            id=user_id,
+            name=name,
+            groups=[
+                SharedGroup(group_id=row.group_id, role=row.role, joined_at=row.joined_at)
+                for row in shared
+            ],
+        )
+        for (user_id, name), shared in groupby(known, key=lambda row: (row.id, row.name))
+    ]

@@ -1,0 +1,36 @@
+"""All that knows HTTP. Only routes and app.py import it."""
+
+from chalicelib.web.contract import Access
+from chalicelib.web.endpoint import endpoint, gateway
+from chalicelib.web.log import start as start_log
+from chalicelib.web.request import address
+from chalicelib.web.shapes import (
+    Answer,
+    InvalidFields,
+    Moment,
+    Name,
+    Opaque,
+    Optional,
+    Request,
+    Uuid,
+    Whole,
+    to_base64,
+)
+
+__all__ = [
+    "Access",
+    "Answer",
+    "InvalidFields",
+    "Moment",
+    "Name",
+    "Opaque",
+    "Optional",
+    "Request",
+    "Uuid",
+    "Whole",
+    "address",
+    "endpoint",
+    "gateway",
+    "start_log",
+    "to_base64",
+]

@@ -1,0 +1,84 @@
+"""A strict reader of JSON bodies.
+
+JSON as RFC 8259 means it between systems that do not know each other: UTF-8, no repeated names,
+no NaN or Infinity, no number beyond a double, no lone surrogate or NUL in any string. What is
+refused here could not be stored or would be read differently by the next reader.
+"""
+
+import json
+import re
+from typing import Any, NoReturn
+
+from chalicelib.errors import Malformed, TooLarge, UnsupportedMedia
+from chalicelib.web import request
+
+BODY_BYTES = 64 * 1024
+DEEPEST_NESTING = 16
+_MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
+
+
+class MalformedBody(Malformed):
+    """The body is not JSON, or not JSON that everybody reads alike."""
+
+    code = "malformed_body"
+    detail = "The body is not well-formed JSON."
+
+
+def read_json(*, largest: int = BODY_BYTES) -> Any:
+    """Read the current request's body of at most `largest` bytes.
+
+    Raises UnsupportedMedia, TooLarge, MalformedBody.
+    """
+    if _MEDIA_TYPE.fullmatch((request.header("content-type") or "").strip()) is None:
+        raise UnsupportedMedia
+    raw = request.body()
+    if raw is None:
+        raise MalformedBody
+    if len(raw) > largest:
+        raise TooLarge
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_refuse,
+            parse_float=_number,
+        )
+        # An integer beyond a double's exact range is nobody's count, id or version here.
+        _check(value, depth=0)
+    except (ValueError, RecursionError):
+        raise MalformedBody from None
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def _refuse(_constant: str) -> NoReturn:
+    raise ValueError
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError
+    return value
+
+
+def _check(value: Any, *, depth: int) -> None:
+    if depth > DEEPEST_NESTING:
+        raise ValueError
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate has no UTF-8
+        if "\0" in value:
+            raise ValueError
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check(name, depth=depth)
+            _check(member, depth=depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth=depth + 1)

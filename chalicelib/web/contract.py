@@ -1,0 +1,107 @@
+"""What a route takes and gives, read from its signature.
+
+One source for the wrapper that serves it and for whoever looks at the routes: guards, documents.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+from chalicelib.auth.credentials import Credential, app_credential
+from chalicelib.errors import NotFound, Unauthenticated
+from chalicelib.web import body as bodies
+from chalicelib.web import request
+from chalicelib.web.shapes import Answer, Request
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    APP = "app"
+    PUBLIC = "public"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """Who may call a route, what it takes and what it gives.
+
+    A public route says `because` of what nobody has to be known.
+    """
+
+    access: Access
+    because: str | None
+    status: int
+    largest_body: int
+    body: type[Request] | None
+    query: type[Request] | None
+    headers: type[Request] | None
+    answer: type[Answer] | None
+
+    @classmethod
+    def of(
+        cls,
+        route: Callable[..., Any],
+        *,
+        access: Access,
+        because: str | None,
+        status: int,
+        largest_body: int,
+    ) -> "Contract":
+        """Read a route's signature. Raises TypeError when it contradicts what is said of it."""
+        hints = inspect.get_annotations(route, eval_str=True)
+        answer = hints["return"]
+        if (access is Access.APP) != ("credential" in hints):
+            raise TypeError(f"{route.__name__}: it is the credential that makes an app's route.")
+        if (access is Access.PUBLIC) != (because is not None):
+            raise TypeError(f"{route.__name__}: a public route, and no other, says why it is.")
+        return cls(
+            access=access,
+            because=because,
+            status=204 if answer is None else status,
+            largest_body=largest_body,
+            body=hints.get("body"),
+            query=hints.get("query"),
+            headers=hints.get("headers"),
+            answer=answer,
+        )
+
+    def arguments(self, path: dict[str, str]) -> dict[str, Any]:
+        """Read what the route takes from the current request.
+
+        Raises NotFound, Unauthenticated, InvalidFields and what reading a body raises.
+        """
+        found: dict[str, Any] = {name: _id(text) for name, text in path.items()}
+        if self.access is Access.APP:
+            found["credential"] = _credential()
+        if self.headers is not None:
+            found["headers"] = self.headers.read(_headers(self.headers))
+        if self.query is not None:
+            found["query"] = self.query.read(request.query())
+        if self.body is not None:
+            found["body"] = self.body.read(bodies.read_json(largest=self.largest_body))
+        return found
+
+
+def _credential() -> Credential:
+    scheme, _, token = (request.header("authorization") or "").partition(" ")
+    credential = app_credential(token.strip()) if scheme.lower() == "bearer" else None
+    if credential is None:
+        raise Unauthenticated
+    return credential
+
+
+def _headers(shape: type[Request]) -> dict[str, str]:
+    names = [str(field.alias) for field in shape.model_fields.values()]
+    return {name: value for name in names if (value := request.header(name)) is not None}
+
+
+def _id(text: str) -> UUID:
+    """Raises NotFound: what is no id names nothing. API Gateway leaves the text encoded."""
+    try:
+        return UUID(unquote(text, errors="strict"))
+    except ValueError:
+        raise NotFound from None

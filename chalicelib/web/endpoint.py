@@ -1,0 +1,109 @@
+"""What stands between Chalice and a route.
+
+`endpoint` calls a route with what its signature asks for, and makes responses of what it returns
+or raises. `gateway` is the middleware around everything, so that even what Chalice answers by
+itself has our headers and shape.
+"""
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chalice.app import Request as ChaliceRequest
+from chalice.app import Response
+
+from chalicelib.errors import Problem, UnsupportedMedia
+from chalicelib.web import log, problems, request
+from chalicelib.web.body import BODY_BYTES
+from chalicelib.web.contract import Access, Contract
+from chalicelib.web.shapes import Answer, to_base64
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def endpoint(
+    *,
+    access: Access,
+    because: str | None = None,
+    status: int = 200,
+    largest_body: int = BODY_BYTES,
+    etag: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
+    """Make a view of a plain function.
+
+    Its parameters say what it needs: `credential: Credential`, `body:`, `query:` and `headers:`
+    of a Request shape, and path parameters as `UUID`. It returns an Answer, or None for 204.
+    `etag` answers 304 to whoever holds already what the read would bring.
+    """
+
+    def decorate(route: Callable[..., Any]) -> Callable[..., Response]:
+        contract = Contract.of(
+            route, access=access, because=because, status=status, largest_body=largest_body
+        )
+
+        @functools.wraps(route)
+        def view(**path: str) -> Response:
+            try:
+                answer = route(**contract.arguments(path))
+                return _success(answer, contract.status, etag=etag)
+            except Problem as problem:
+                log.outcome.get().code = problem.code
+                return problems.answer(problem)
+            except Exception as error:  # noqa: BLE001 -- the last place to keep its text inside
+                log.outcome.get().note_fault(error)
+                return problems.answer(problems.InternalError())
+
+        view.contract = contract  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+def gateway(event: ChaliceRequest, get_response: Callable[[ChaliceRequest], Response]) -> Response:
+    """Serve one request: the HTTP middleware, registered in app.py."""
+    started = time.perf_counter()
+    request.current.set(event)
+    outcome = log.Outcome()
+    log.outcome.set(outcome)
+    response = get_response(event)
+    if isinstance(response.body, dict):
+        # Only Chalice's own refusals have a body that is not text yet.
+        problem = _refusal(response.status_code)
+        outcome.code = problem.code
+        allow = response.headers.get("Allow")
+        response = problems.answer(problem)
+        if allow is not None:
+            response.headers["Allow"] = allow
+    response.headers.update(HEADERS)
+    log.request(event, response.status_code, time.perf_counter() - started, outcome)
+    return response
+
+
+def _success(answer: Answer | None, status: int, *, etag: bool) -> Response:
+    if answer is None:
+        return Response(body="", status_code=status)
+    text = answer.model_dump_json(by_alias=True)
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
+    if etag:
+        tag = f'"{to_base64(hashlib.sha256(text.encode()).digest()[:16])}"'
+        headers["ETag"] = tag
+        if tag in (request.header("if-none-match") or ""):
+            return Response(body="", headers=headers, status_code=304)
+    return Response(body=text, headers=headers, status_code=status)
+
+
+def _refusal(status: int) -> Problem:
+    refusals: dict[int, type[Problem]] = {
+        400: problems.UnacceptableRequest,
+        405: problems.MethodNotAllowed,
+        415: UnsupportedMedia,
+    }
+    return refusals.get(status, problems.InternalError)()

@@ -1,0 +1,64 @@
+"""Errors as RFC 9457 problem documents, the one shape of everything that is not a success."""
+
+import json
+from typing import Any
+
+from chalice.app import Response
+
+from chalicelib.errors import Malformed, Problem, Unauthenticated
+from chalicelib.web import request
+
+_REALM = 'Bearer realm="draugar"'
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, with other methods."""
+
+    status = 405
+    title = "Method not allowed"
+    code = "method_not_allowed"
+    detail = "This path does not take that method."
+
+
+class InternalError(Problem):
+    """A bug of ours."""
+
+    status = 500
+    title = "Internal error"
+    code = "internal_error"
+    detail = "Something went wrong here. It has been noted."
+
+
+class UnacceptableRequest(Malformed):
+    """Chalice itself refused the request before any route saw it."""
+
+    code = "unacceptable_request"
+    detail = "The request cannot be served as it was sent."
+
+
+def answer(problem: Problem) -> Response:
+    """Return the response that tells a problem."""
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    if isinstance(problem, Unauthenticated):
+        # RFC 6750, section 3.1: no error code where no credentials were sent.
+        sent = request.header("authorization") is not None
+        headers["WWW-Authenticate"] = _REALM + (', error="invalid_token"' if sent else "")
+    return Response(body=json.dumps(document(problem)), headers=headers, status_code=problem.status)
+
+
+def document(problem: Problem) -> dict[str, Any]:
+    """Return the members of a problem document.
+
+    `error` repeats `detail` for the first Draugar app, which shows nothing else.
+    """
+    return {
+        "type": f"urn:draugar:problem:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "requestId": request.request_id(),
+        "error": problem.detail,
+    }

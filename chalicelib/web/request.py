@@ -1,0 +1,52 @@
+"""The request being served, and what routes may ask of it."""
+
+import binascii
+from contextvars import ContextVar
+
+from chalice.app import Request
+
+from chalicelib.errors import Invalid
+
+current: ContextVar[Request] = ContextVar("current")
+
+
+class RepeatedParameter(Invalid):
+    """A query parameter stands there twice, and nobody can say which one is meant."""
+
+    code = "invalid_request"
+    detail = "A query parameter is given more than once."
+
+
+def header(name: str) -> str | None:
+    """Return a header's value; names are compared without case."""
+    value = current.get().headers.get(name)
+    return None if value is None else str(value)
+
+
+def address() -> str:
+    """Return the address that API Gateway saw: not a header, which anyone can write."""
+    return str(current.get().context.get("identity", {}).get("sourceIp") or "")
+
+
+def request_id() -> str:
+    """Return the id by which this request can be found in the log."""
+    return str(getattr(current.get().lambda_context, "aws_request_id", ""))
+
+
+def query() -> dict[str, str]:
+    """Return the query parameters. Raises RepeatedParameter."""
+    parameters = current.get().query_params
+    if parameters is None:
+        return {}
+    if any(len(parameters.getlist(name)) > 1 for name in parameters):
+        raise RepeatedParameter
+    return dict(parameters)
+
+
+def body() -> bytes | None:
+    """Return the body's bytes, or None when it is not what its own envelope says it is."""
+    try:
+        raw = current.get().raw_body
+    except (binascii.Error, UnicodeError):
+        return None
+    return raw if isinstance(raw, bytes) else raw.encode()

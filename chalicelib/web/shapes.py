@@ -1,0 +1,125 @@
+"""What bodies, queries and answers are made of. Shape only: no rule here needs state."""
+
+import base64
+import binascii
+import re
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from chalicelib.errors import Invalid
+
+_BASE64 = re.compile(r"[A-Za-z0-9_-]*")
+_PATHS_TOLD = 5
+
+
+class InvalidFields(Invalid):
+    """A field is missing, unknown, of a wrong type or out of its bounds."""
+
+    code = "invalid_request"
+
+
+class Request(BaseModel):
+    """A body or a query string: camelCase names, no coercion, nothing unknown."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def read(cls, value: Any) -> Self:
+        """Raises InvalidFields, whose detail names the fields and never what they held."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+        told = "; ".join(_told(detail) for detail in details[:_PATHS_TOLD])
+        raise InvalidFields(told)
+
+
+class Answer(BaseModel):
+    """A body that goes out, with camelCase names; what is None and may be left out is."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, frozen=True, from_attributes=True
+    )
+
+
+def _told(detail: ErrorDetails) -> str:
+    path = detail["loc"]
+    if detail["type"] == "extra_forbidden":
+        # The name of an unknown field is the caller's own text.
+        path, message = path[:-1], "holds a field that this route does not take"
+    else:
+        message = detail["msg"]
+    return f"{'.'.join(str(step) for step in path) or 'the body'}: {message}"
+
+
+def _only_text(value: object) -> object:
+    """Keep pydantic from reading numbers as times."""
+    if not isinstance(value, str) or "T" not in value.upper():
+        raise ValueError("should be an ISO 8601 date and time with an offset")
+    return value
+
+
+def _from_base64(value: object) -> object:
+    """Read base64url without padding, or standard base64."""
+    if not isinstance(value, str):
+        raise ValueError("should be base64url")  # noqa: TRY004
+    text = value.rstrip("=").replace("+", "-").replace("/", "_")
+    if _BASE64.fullmatch(text) is None:
+        raise ValueError("should be base64url")
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        raise ValueError("should be base64url") from None
+
+
+def to_base64(value: bytes) -> str:
+    """Return base64url without padding."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+Name = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
+Moment = Annotated[AwareDatetime, Strict(strict=False), BeforeValidator(_only_text)]
+Uuid = Annotated[UUID, Strict(strict=False)]
+Opaque = Annotated[bytes, BeforeValidator(_from_base64), PlainSerializer(to_base64)]
+Whole = Annotated[int, Strict(strict=False)]
+Optional = Field(default=None, exclude_if=lambda value: value is None)
+
+__all__ = [
+    "Answer",
+    "InvalidFields",
+    "Moment",
+    "Name",
+    "Opaque",
+    "Optional",
+    "Request",
+    "Uuid",
+    "Whole",
+    "datetime",
+    "to_base64",
+]

@@ -1,0 +1,67 @@
+"""What every test stands on: a real PostgreSQL, a migrated schema, and the app."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from tests.client import Api
+from tests.database import PEPPER, Server
+from tests.database import server as start_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for the whole run."""
+    with start_server(tmp_path_factory.mktemp("postgres")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def schema(server: Server) -> Iterator[str]:
+    """The name of a database with the newest schema, which every test shares or copies."""
+    from chalicelib.jobs.migrate import migrate  # noqa: PLC0415 -- reads the settings made here
+
+    with server.database() as name:
+        os.environ["DATABASE_URL"] = server.url_of(name)
+        os.environ["INVITE_CODE_PEPPER"] = PEPPER
+        migrate({}, None)
+        yield name
+
+
+@pytest.fixture
+def database(schema: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """The database inside a transaction that nobody commits.
+
+    What the service takes for its own connections and commits are savepoints of this one.
+    """
+    del schema
+    from chalicelib.db import engine  # noqa: PLC0415
+
+    with engine.engine().connect() as connection, connection.begin() as outer:
+
+        @contextmanager
+        def connect() -> Iterator[Connection]:
+            with connection.begin_nested():
+                yield connection
+
+        monkeypatch.setattr(engine, "connect", connect)
+        yield connection
+        outer.rollback()
+
+
+@pytest.fixture
+def session(database: Connection) -> Iterator[Session]:
+    """A session for factories and for looking at what is stored."""
+    with Session(database, join_transaction_mode="create_savepoint") as session:
+        yield session
+
+
+@pytest.fixture
+def api(database: Connection) -> Api:
+    """The app, over HTTP as Chalice's test client speaks it."""
+    del database
+    return Api()

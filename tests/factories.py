@@ -1,0 +1,122 @@
+"""Rows for tests: plain functions with defaults, each argument a keyword."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from chalicelib.auth.credentials import hash_token, make_token
+from chalicelib.invites.codes import InviteCode as Code
+from chalicelib.invites.codes import code_hash
+from chalicelib.models import Device, Group, InviteCode, Member, User
+from tests.database import PEPPER
+
+
+@dataclass(frozen=True)
+class Someone:
+    """A person with a device, and the token that only they have."""
+
+    user_id: UUID
+    device_id: UUID
+    token: str
+
+
+def someone(session: Session, *, name: str = "Signy", **device: Any) -> Someone:
+    """Make a person with one device."""
+    token = make_token()
+    user = User(name=name)
+    session.add(user)
+    session.flush()
+    made = Device(
+        **{
+            "user_id": user.id,
+            "name": "Phone",
+            "kind": "app",
+            "token_hash": hash_token(token),
+            **device,
+        }
+    )
+    session.add(made)
+    session.commit()
+    return Someone(user_id=user.id, device_id=made.id, token=token)
+
+
+def group(
+    session: Session, *members: Someone, admin: Someone | None = None, **columns: Any
+) -> UUID:
+    """Make a group; the first member is its admin unless somebody else is. Plaintext is allowed."""
+    made = Group(**{"name": "Hearth", "encryption": "optional", **columns})
+    session.add(made)
+    session.flush()
+    admin = admin or members[0]
+    everybody = [admin, *(member for member in members if member is not admin)]
+    for number, member in enumerate(everybody):
+        add_member(
+            session,
+            made.id,
+            member,
+            role="admin" if member is admin else "member",
+            # A family that has been together for a while; longest-standing first.
+            joined_at=datetime.now(UTC) - timedelta(days=20, minutes=-number),
+        )
+    session.commit()
+    return made.id
+
+
+def add_member(session: Session, group_id: UUID, who: Someone, **columns: Any) -> None:
+    """Put somebody into a group."""
+    session.add(
+        Member(**{"group_id": group_id, "user_id": who.user_id, "role": "member", **columns})
+    )
+    session.commit()
+
+
+def invite(session: Session, *, group_id: UUID | None, by: Someone | None, **columns: Any) -> Code:
+    """Make an invite and return its code."""
+    code = Code.make(timedelta(hours=1))
+    now = session.scalar(select(func.now()))
+    assert now is not None
+    session.add(
+        InviteCode(
+            **{
+                "code_hash": code_hash(code, PEPPER.encode()),
+                "group_id": group_id,
+                "created_by": by.user_id if by else None,
+                # Older than any moment at which a test may let it expire.
+                "created_at": now - timedelta(days=1),
+                "expires_at": now + timedelta(hours=1),
+                **columns,
+            }
+        )
+    )
+    session.commit()
+    return code
+
+
+def founding_invite(session: Session, **columns: Any) -> Code:
+    """Make a founding invite and return its code."""
+    return invite(session, group_id=None, by=None, **columns)
+
+
+def point_id(at: datetime | None = None) -> str:
+    """Make a UUID v7 of a moment, as a client would."""
+    milliseconds = int((at or datetime.now(UTC)).timestamp() * 1000)
+    value = (milliseconds << 80) | secrets.randbits(80)
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    return str(UUID(int=value))
+
+
+def plain_point(at: datetime | None = None, **fields: Any) -> dict[str, Any]:
+    """Make a point in the clear, as it goes over the wire."""
+    return {
+        "id": point_id(at),
+        "latitude": 64.1466,
+        "longitude": -21.9426,
+        "accuracy": 12.5,
+        **fields,
+    }
