@@ -50,13 +50,13 @@ def one_statement() -> Iterator[OneStatement]:
     Raises Unavailable when the database is away, full or busy.
     """
     with _passing_failures_told(), engine.connect() as connection:
-        driver = connection.connection
         # The driver's own switch: no round trip, unlike SQLAlchemy's isolation levels.
-        driver.autocommit = True  # type: ignore[attr-defined]
+        driver: Any = connection.connection.dbapi_connection
+        driver.autocommit = True
         try:
             yield OneStatement(connection)
         finally:
-            driver.autocommit = False  # type: ignore[attr-defined]
+            driver.autocommit = False
 
 
 @contextmanager
