@@ -67,13 +67,18 @@ def keyed_address(address: str, pepper: bytes) -> str:
 
     Of an IPv6 address the first 64 bits count, for whoever has one has all of its network.
     """
+    return _keyed("address", _network(address), pepper).hex()
+
+
+def _network(address: str) -> str:
     try:
-        network = ip_address(address)
-        if isinstance(network, IPv6Address):
-            address = str(ip_network((network, 64), strict=False))
+        parsed = ip_address(address)
     except ValueError:
-        address = "unknown"
-    return _keyed("address", address, pepper).hex()
+        return "unknown"
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    # An IPv4 address in IPv6 notation shares its first 64 bits with all others.
+    return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
 
 
 def _keyed(purpose: str, text: str, pepper: bytes) -> bytes:
