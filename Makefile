@@ -51,7 +51,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 clean: ## Delete what can be made again; keeps the data in .local
 	rm -rf .venv .chalice/deployments .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf .hypothesis .coverage htmlcov
-	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -path ./.local -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 # A .venv knows its own path, so one that was copied or moved is made again.
 ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(CURDIR))

@@ -50,7 +50,7 @@ def main() -> None:
     """Serve until a signal, or until PostgreSQL or the make that started this is gone."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # whoever reads it through a pipe waits for it
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit())
     make = os.getppid() if "MAKELEVEL" in os.environ else None
     port = _port()
@@ -80,7 +80,7 @@ def laptop(*, join: bool = False) -> Iterator[Laptop]:
     SystemExit.
     """
     stage = os.environ.get("STAGE") or "local"
-    data_dir = Path(os.environ.get("DATA_DIR") or ".local")
+    data_dir = Path(os.environ.get("DATA_DIR") or ".local").expanduser()
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Any other stage must bring its own: an invented one would make old invites unreadable.
@@ -142,7 +142,7 @@ def _port_needed(port: int) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
-        sys.exit(f"Port {port} cannot be used ({reason}). Choose another: make run PORT=8001")
+        sys.exit(f"Port {port} cannot be used ({reason}). Choose another: make run PORT={port + 1}")
 
 
 def _serve(config: Config, port: int, look_around: Callable[[], None]) -> None:
