@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 PEPPER_BYTES = 32
 """The least length of the invite-code pepper: that of the HMAC-SHA-256 it keys."""
 
 _PEPPER_DISTINCT_CHARACTERS = 8
+_LONGEST_FUNCTION_SECONDS = 900
 _SCHEMES = frozenset({"postgres", "postgresql", "postgresql+pg8000"})
+_OPTIONS = frozenset({"host", "sslmode", "sslrootcert"})
 _SSL_MODES = frozenset({"disable", "require", "verify-ca", "verify-full"})
 
 
@@ -49,7 +52,9 @@ class DatabaseAddress:
         try:
             parts = urlsplit(url)
             port = parts.port or 5432
-            options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+            pairs = parse_qsl(parts.query, strict_parsing=bool(parts.query))
+            options = dict(pairs)
+            port = int(options.pop("port", port))
         except ValueError:
             raise SettingsError("DATABASE_URL is not a URL.") from None
         if parts.scheme not in _SCHEMES:
@@ -57,8 +62,11 @@ class DatabaseAddress:
         database = unquote(parts.path.removeprefix("/"))
         if not parts.username or not database:
             raise SettingsError("DATABASE_URL must name a user and a database.")
-        if surplus := options.keys() - {"host", "port", "sslmode", "sslrootcert"}:
-            raise SettingsError(f"DATABASE_URL has options unknown here: {', '.join(surplus)}.")
+        # Without naming them: what looks like one may be half of an unescaped password.
+        if options.keys() - _OPTIONS or len(dict(pairs)) != len(pairs):
+            raise SettingsError(
+                "DATABASE_URL takes the options host, port, sslmode and sslrootcert, each once."
+            )
         host = options.get("host") or unquote(parts.hostname or "") or "localhost"
         socket = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None
         sslmode = options.get(
@@ -69,6 +77,11 @@ class DatabaseAddress:
                 f"DATABASE_URL: sslmode must be one of {', '.join(sorted(_SSL_MODES))}; "
                 "the others may fall back to plain text."
             )
+        root = options.get("sslrootcert")
+        if sslmode == "verify-ca" and root is None:
+            raise SettingsError("DATABASE_URL: sslmode=verify-ca needs an sslrootcert.")
+        if root is not None and root != "system" and not Path(root).is_file():
+            raise SettingsError("DATABASE_URL: there is no file at sslrootcert.")
         return cls(
             user=unquote(parts.username),
             password=unquote(parts.password) if parts.password else None,
@@ -77,7 +90,7 @@ class DatabaseAddress:
             database=database,
             socket=socket,
             sslmode=sslmode,
-            sslrootcert=options.get("sslrootcert"),
+            sslrootcert=root,
         )
 
 
@@ -86,12 +99,14 @@ class Settings:
     """The settings of one process.
 
     `pepper` keys the hash of every invite code and address at rest; it lives outside the
-    database, so that a copy of the database alone gives no code away.
+    database, so that a copy of the database alone gives no code away. `timeout_seconds` is how
+    long a statement, or a silent server, is waited for.
     """
 
     database: DatabaseAddress
     pepper: bytes = field(repr=False)
     pool_size: int
+    timeout_seconds: float
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -101,6 +116,7 @@ class Settings:
             pepper=_pepper(_required(environ, "INVITE_CODE_PEPPER")),
             # A Lambda process serves one request at a time; a laptop's server has threads.
             pool_size=1 if "AWS_LAMBDA_FUNCTION_NAME" in environ else 8,
+            timeout_seconds=_seconds(environ, "DATABASE_TIMEOUT_SECONDS", default=5),
         )
 
 
@@ -114,6 +130,16 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     if not (value := environ.get(name, "").strip()):
         raise SettingsError(f"{name} is not set.")
     return value
+
+
+def _seconds(environ: Mapping[str, str], name: str, *, default: float) -> float:
+    try:
+        seconds = float(environ.get(name) or default)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds <= _LONGEST_FUNCTION_SECONDS:
+        raise SettingsError(f"{name} must be a number from 1 to {_LONGEST_FUNCTION_SECONDS}.")
+    return seconds
 
 
 def _pepper(text: str) -> bytes:

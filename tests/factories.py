@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from chalicelib.auth.credentials import hash_token, make_token
+from chalicelib.db.base import Base
 from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.invites.codes import code_hash
-from chalicelib.models import Device, Group, InviteCode, Member, User
+from chalicelib.models import Device, Group, InviteCode, Location, Member, User
+from chalicelib.web import to_base64
 from tests.database import PEPPER
 
 
@@ -102,6 +104,12 @@ def founding_invite(session: Session, **columns: Any) -> Code:
     return invite(session, group_id=None, by=None, **columns)
 
 
+def now(session: Session) -> datetime:
+    """Return the moment at which time stands still in the session's transaction."""
+    moment: datetime = session.scalars(select(func.now())).one()
+    return moment
+
+
 def point_id(at: datetime | None = None) -> str:
     """Make a UUID v7 of a moment, as a client would."""
     milliseconds = int((at or datetime.now(UTC)).timestamp() * 1000)
@@ -120,3 +128,47 @@ def plain_point(at: datetime | None = None, **fields: Any) -> dict[str, Any]:
         "accuracy": 12.5,
         **fields,
     }
+
+
+def sealed_point(
+    at: datetime | None = None, *, sealed: bytes | None = None, **fields: Any
+) -> dict[str, Any]:
+    """Make a point that the server cannot read, as it goes over the wire."""
+    return {
+        "id": point_id(at),
+        "encryptedData": to_base64(sealed or secrets.token_bytes(64)),
+        "keyVersion": 3,
+        **fields,
+    }
+
+
+def stored_point(
+    session: Session, group_id: UUID, who: Someone, at: datetime | None = None, **columns: Any
+) -> UUID:
+    """Put a point where the service keeps them, of a time that it need not take any more."""
+    moment = at or now(session)
+    made = Location(
+        **{
+            "group_id": group_id,
+            "user_id": who.user_id,
+            "device_id": who.device_id,
+            "id": UUID(point_id(moment)),
+            "recorded_at": moment.replace(microsecond=moment.microsecond // 1000 * 1000),
+            "latitude": 64.1466,
+            "longitude": -21.9426,
+            "accuracy": 12.5,
+            **columns,
+        }
+    )
+    session.add(made)
+    session.commit()
+    return made.id
+
+
+def everything(session: Session) -> str:
+    """Return every row of every table as text: what a copy of the database would tell."""
+    return "\n".join(
+        row
+        for table in Base.metadata.sorted_tables
+        for row in session.scalars(select(cast(table.table_valued(), Text)))
+    )

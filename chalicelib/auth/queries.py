@@ -60,6 +60,8 @@ def held_device(caller: CTE, after: CTE) -> CTE:
         .where(
             Device.id == select(caller.c.device_id).scalar_subquery(),
             Device.revoked_at.is_(None),
+            # A join that is repeated replaces the token of its device.
+            Device.token_hash == bindparam("caller_token_hash", type_=LargeBinary),
             select(func.count()).select_from(after).scalar_subquery() >= 0,
         )
         .with_for_update(read=True)
@@ -96,7 +98,7 @@ def answer(
 
 _CALLER = caller()
 FIND_CALLER = select(_CALLER)
-ME = answer(_CALLER, None, _CALLER.c.name, touch=False)
+ME = answer(_CALLER, None, _CALLER.c.name)
 
 
 def find_caller(session: Session, credential: Credential) -> Caller | None:
@@ -107,11 +109,15 @@ def find_caller(session: Session, credential: Credential) -> Caller | None:
     return Caller(user_id=row.user_id, device_id=row.device_id, credential=credential)
 
 
-def lock_device(session: Session, *, device_id: UUID) -> bool:
-    """Keep a device from being revoked before this transaction ends; False if it has been."""
+def lock_device(session: Session, caller: Caller) -> bool:
+    """Keep the calling device valid until this transaction ends; False if it is not any more."""
     statement = (
         select(Device.id)
-        .where(Device.id == device_id, Device.revoked_at.is_(None))
+        .where(
+            Device.id == caller.device_id,
+            Device.token_hash == caller.credential.token_hash,
+            Device.revoked_at.is_(None),
+        )
         .with_for_update(read=True)
     )
     return session.scalar(statement) is not None

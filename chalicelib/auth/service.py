@@ -36,7 +36,7 @@ def hold(session: Session, caller: Caller) -> None:
     For writes that lock no group; after every lock on groups, never before one.
     Raises Unauthenticated.
     """
-    if not queries.lock_device(session, device_id=caller.device_id):
+    if not queries.lock_device(session, caller):
         raise Unauthenticated
 
 

@@ -8,12 +8,14 @@ still lies unread on that connection.
 from sqlalchemy.exc import DBAPIError
 
 DEADLOCK_DETECTED = "40P01"
+CHECK_VIOLATION = "23514"
 FOREIGN_KEY_VIOLATION = "23503"
+SHUTDOWN = "57P"
 UNDEFINED_TABLE = "42P01"
 
 # Classes and codes that pass by themselves, or with the operator's help, but never by another
 # request: connection lost or refused, out of resources, shut down, locked, serialisation.
-_PASSING_CLASSES = ("08", "28", "53", "57P", "58")
+_PASSING_CLASSES = ("08", "28", "53", SHUTDOWN, "58")
 _PASSING_CODES = frozenset({"25006", "3D000", "40001", DEADLOCK_DETECTED, "55P03", "57014"})
 
 
@@ -36,5 +38,7 @@ def constraint(error: BaseException | None) -> str | None:
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later: the database is away, full or busy."""
     if (state := sqlstate(error)) is not None:
+        if state == CHECK_VIOLATION and constraint(error) is None:
+            return True  # no partition for the row: it was just dropped, or not made in time
         return state.startswith(_PASSING_CLASSES) or state in _PASSING_CODES
     return isinstance(error, OSError | DBAPIError)

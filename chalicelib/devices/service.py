@@ -68,5 +68,5 @@ def revoke(session: Session, *, caller: Caller, device_id: UUID) -> None:
     revoked = queries.revoke_device(session, user_id=caller.user_id, device_id=device_id)
     if revoked is None:
         raise DeviceNotFound
-    if revoked.has_key:
+    if revoked.knew_keys:
         groups.require_rotation(session, group_ids=group_ids)

@@ -14,7 +14,7 @@ from chalicelib.locations.schemas import (
     join_cursor,
     split_cursor,
 )
-from chalicelib.web import Answer, Optional, Request, Whole
+from chalicelib.web import Answer, Opaque, Optional, Request, Whole
 
 
 class ExportQuery(Request):
@@ -43,7 +43,7 @@ class ExportedDevice(Answer):
     name: str
     kind: str
     tid: str | None
-    public_key: str | None
+    public_key: Opaque | None
     created_at: datetime
     last_used_on: date
     revoked_at: datetime | None

@@ -29,14 +29,14 @@ from sqlalchemy.orm import aliased
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Session
-from chalicelib.models import Device, Group, InviteCode, Member
+from chalicelib.models import Device, Group, InviteCode, Member, User
 
 
 def membership(caller: CTE, *, locked: bool = False) -> CTE:
     """Return the CTE `membership`: the caller's groups, each with what the caller is in it.
 
-    `locked` reads the groups FOR SHARE: no change of members, devices or keys commits between
-    this and the end of the statement.
+    `locked` reads the groups and memberships FOR SHARE: no change of members, devices or keys
+    commits between this and the end of the statement.
     """
     found = (
         select(
@@ -56,7 +56,8 @@ def membership(caller: CTE, *, locked: bool = False) -> CTE:
         .where(Member.user_id == select(caller.c.user_id).scalar_subquery())
     )
     if locked:
-        found = found.order_by(Group.id).with_for_update(read=True, of=Group)
+        # The group before the member, as everybody does who changes one.
+        found = found.order_by(Group.id).with_for_update(read=True, of=[Group, Member])
     return found.cte("membership")
 
 
@@ -114,6 +115,11 @@ def lock_groups_of(session: Session, *, user_id: UUID) -> list[UUID]:
     mine = select(Member.group_id).where(Member.user_id == user_id)
     statement = select(Group.id).where(Group.id.in_(mine)).order_by(Group.id).with_for_update()
     return list(session.scalars(statement))
+
+
+def lock_user(session: Session, *, user_id: UUID) -> None:
+    """Lock a person's row: nobody, they themselves included, puts them into a group meanwhile."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
 def create_group(session: Session, *, name: str, encryption: str, founder_id: UUID) -> UUID:

@@ -201,6 +201,8 @@ def remove_member(session: Session, *, caller: Caller, group_id: UUID, user_id: 
         raise MemberNotFound
     queries.settle(session, group_ids=[group_id])
     if user_id != caller.user_id:
+        # Whoever removes them elsewhere, or lets them in, at the same time waits for the other.
+        queries.lock_user(session, user_id=user_id)
         queries.revoke_devices_of_the_groupless(session, user_id=user_id)
 
 

@@ -24,5 +24,6 @@ def check(connection: OneStatement) -> None:
         if sqlstate(error) == UNDEFINED_TABLE:
             raise SchemaNotReady(retry_after=60) from error
         raise
-    if state.revision < REVISION or not state.has_next_month:
+    # Migrated down to nothing, the table of revisions stays, without a row.
+    if (state.revision or "") < REVISION or not state.has_next_month:
         raise SchemaNotReady(retry_after=60)

@@ -12,6 +12,9 @@ from chalicelib.invites.codes import SHORT_LIFE, InviteCode
 from chalicelib.invites.service import Joined, Newcomer, NewGroup, NewInvite
 from chalicelib.web import Answer, Name, Optional, Request, Uuid
 
+SHORTEST_LIFE_HOURS = 1 / 3600
+"""A second: what is much shorter would be rounded to no life at all."""
+
 LONGEST_LIFE_HOURS = 10 * 365 * 24
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -22,9 +25,9 @@ class CreateInviteRequest(Request):
     """An invite to one of my groups; without `expiresInHours` for an hour, with null for ever."""
 
     group_id: Uuid | None = None
-    expires_in_hours: Annotated[float, Field(gt=0, le=LONGEST_LIFE_HOURS)] | None = (
-        SHORT_LIFE / timedelta(hours=1)
-    )
+    expires_in_hours: (
+        Annotated[float, Field(ge=SHORTEST_LIFE_HOURS, le=LONGEST_LIFE_HOURS)] | None
+    ) = SHORT_LIFE / timedelta(hours=1)
 
     def life(self) -> timedelta | None:
         """Return how long the invite is to live; None is for ever."""

@@ -146,7 +146,11 @@ def join_group(
         if invite.used_by != caller.user_id or invite.group_id is None:
             raise InviteNotValid
         _not_a_failure(session, code)
-        return groups.find(session, caller=caller, group_id=invite.group_id)
+        try:
+            return groups.find(session, caller=caller, group_id=invite.group_id)
+        except groups.GroupNotFound:
+            # They have left since: the code is as spent as for anybody else.
+            raise InviteNotValid from None
     group_id = _enter(session, invite, caller.user_id, group)
     queries.spend(session, invite_id=invite.id, user_id=caller.user_id, idempotency_hash=None)
     _not_a_failure(session, code)

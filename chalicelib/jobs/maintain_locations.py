@@ -6,6 +6,7 @@ from chalice.app import Blueprint, Rate
 
 from chalicelib.db import transaction
 from chalicelib.devices import service as devices
+from chalicelib.errors import Unavailable
 from chalicelib.limits import service as limits
 from chalicelib.locations import partitions
 from chalicelib.locations import service as locations
@@ -22,12 +23,18 @@ def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the sch
 
     Then delete what single groups keep no longer and accounts nobody can reach, and bring the
     devices' last use and the limiter up to date. Safe when run twice or by many at once.
-    Answers what was done, by count.
+    Answers what was done, by count. Raises Unavailable, after everything else, when partitions
+    could not be dropped because somebody is using them: the next run will.
     """
     with transaction() as session:
         made = partitions.make(session)
-    with transaction() as session:
-        dropped = partitions.drop(session)
+    dropped, busy = 0, None
+    try:
+        with transaction() as session:
+            dropped = partitions.drop(session)
+    except Unavailable as error:
+        # Somebody reads for long, such as a backup: nothing else has to wait for that.
+        busy = error
     deleted = 0
     while True:
         with transaction() as session:
@@ -41,6 +48,8 @@ def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the sch
         forgotten = limits.forget_full_buckets(session)
     with transaction() as session:
         unreachable = users.delete_unreachable(session)
+    if busy is not None:
+        raise busy
     return {
         "partitionsMade": made,
         "partitionsDropped": dropped,

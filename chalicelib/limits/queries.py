@@ -46,11 +46,19 @@ def give_back(session: Session, *, name: str, interval: timedelta) -> None:
     )
 
 
+def delete_bucket(session: Session, *, name: str) -> None:
+    """Delete a bucket."""
+    session.execute(delete(RateLimit).where(RateLimit.bucket == name))
+
+
 def delete_full(session: Session) -> int:
-    """Delete the buckets that are full again; return how many."""
-    deleted: Any = session.execute(
-        delete(RateLimit).where(RateLimit.theoretical_arrival_at < func.now())
+    """Delete the buckets that are full again and not in use; return how many."""
+    full = (
+        select(RateLimit.bucket)
+        .where(RateLimit.theoretical_arrival_at < func.now())
+        .with_for_update(skip_locked=True)
     )
+    deleted: Any = session.execute(delete(RateLimit).where(RateLimit.bucket.in_(full)))
     return int(deleted.rowcount)
 
 

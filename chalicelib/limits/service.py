@@ -59,6 +59,11 @@ def give_back(session: Session, bucket: Bucket) -> None:
     queries.give_back(session, name=bucket.name, interval=bucket.interval)
 
 
+def forget(session: Session, bucket: Bucket) -> None:
+    """Delete a bucket together with whom it is about."""
+    queries.delete_bucket(session, name=bucket.name)
+
+
 def forget_full_buckets(session: Session) -> int:
     """Delete buckets that say no more than a missing one would; return how many."""
     return queries.delete_full(session)

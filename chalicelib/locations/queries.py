@@ -38,7 +38,7 @@ from sqlalchemy.orm import aliased
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
 from chalicelib.db import OneStatement, Session
-from chalicelib.db.failure import DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION
+from chalicelib.db.failure import CHECK_VIOLATION, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION
 from chalicelib.groups import queries as groups
 from chalicelib.models import Group, Location, Member
 
@@ -219,6 +219,14 @@ def _visible_since(chosen: CTE, member: Any) -> ColumnElement[datetime]:
     )
 
 
+def _joined_before(chosen: CTE, point: Any) -> ColumnElement[bool]:
+    """Whether the caller was there when a point of somebody else arrived.
+
+    It may be dated ahead, so the time it was recorded at is not enough.
+    """
+    return or_(point.user_id == chosen.c.user_id, point.received_at >= chosen.c.joined_at)
+
+
 def _build_latest() -> Select[Any]:
     caller, membership, chosen = _reading()
     member, point = aliased(Member), aliased(Location)
@@ -228,6 +236,7 @@ def _build_latest() -> Select[Any]:
             point.group_id == member.group_id,
             point.user_id == member.user_id,
             point.recorded_at >= _visible_since(chosen, member),
+            _joined_before(chosen, point),
         )
         .order_by(point.recorded_at.desc(), point.id.desc())
         .limit(1)
@@ -257,6 +266,7 @@ def _build_history() -> Select[Any]:
             point.group_id == member.group_id,
             point.user_id == member.user_id,
             point.recorded_at >= func.greatest(_visible_since(chosen, member), since),
+            _joined_before(chosen, point),
             point.recorded_at < func.coalesce(until, literal_column("timestamptz 'infinity'")),
             tuple_(point.recorded_at, point.id, point.user_id)
             < tuple_(func.uuid_time(last_id), last_id, bindparam("last_user_id", type_=Uuid)),
@@ -316,12 +326,13 @@ def store(connection: OneStatement, credential: Credential, points: str) -> Any:
     """Judge and store points, given as a JSON array of objects; one row.
 
     It has `is_signed_in`, `group_ids` and `verdicts`, a list of [n, id, refusal or null]. It is
-    run once more when a membership ended under it, or somebody's locks crossed its own.
+    run once more when a membership ended under it, a partition was made or dropped, or somebody's
+    locks crossed its own.
     """
     return connection.execute(
         _STORE,
         credential.parameters | {"sent_points": points},
-        again_on=frozenset({FOREIGN_KEY_VIOLATION, DEADLOCK_DETECTED}),
+        again_on=frozenset({FOREIGN_KEY_VIOLATION, DEADLOCK_DETECTED, CHECK_VIOLATION}),
     ).one()
 
 
@@ -392,16 +403,29 @@ def page_of_mine(caller: CTE) -> ColumnElement[Any]:
     """
     point, member = aliased(Location), aliased(Member)
     size = bindparam("page_size", type_=Integer)
+    last_group_id = bindparam("last_group_id", type_=Uuid)
     last_id = bindparam("last_id", type_=Uuid)
-    page = (
+    begun = case((member.group_id == last_group_id, last_id), else_=cast(UUID(int=0), Uuid))
+    of_group = (
         select(point)
-        .join(member, and_(member.group_id == point.group_id, member.user_id == point.user_id))
+        .where(
+            point.group_id == member.group_id,
+            point.user_id == member.user_id,
+            tuple_(point.recorded_at, point.id) > tuple_(func.uuid_time(begun), begun),
+        )
+        .order_by(point.recorded_at, point.id)
+        .limit(size)
+        .lateral("of_group")
+    )
+    page = (
+        select(of_group)
+        .select_from(member)
+        .join(of_group, true())
         .where(
             member.user_id == select(caller.c.user_id).scalar_subquery(),
-            tuple_(point.group_id, point.recorded_at, point.id)
-            > tuple_(bindparam("last_group_id", type_=Uuid), func.uuid_time(last_id), last_id),
+            member.group_id >= last_group_id,
         )
-        .order_by(point.group_id, point.recorded_at, point.id)
+        .order_by(of_group.c.group_id, of_group.c.recorded_at, of_group.c.id)
         .limit(size)
         .subquery("page")
     )

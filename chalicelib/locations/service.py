@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from chalicelib import auth
 from chalicelib.auth import Caller, Credential
 from chalicelib.db import OneStatement, Session
 from chalicelib.errors import Conflict, Invalid, Problem, Unauthenticated
@@ -189,7 +190,8 @@ def store(
     if not row.is_signed_in:
         raise Unauthenticated
     verdicts = refused | {
-        number: Verdict(id=UUID(id_) if id_ else None, code=code)
+        # An id that was made for a point that is not stored names nothing.
+        number: Verdict(id=UUID(id_) if code is None else submission.points[number].id, code=code)
         for number, id_, code in row.verdicts or []
     }
     if submission.alone and (code := verdicts[0].code):
@@ -251,6 +253,7 @@ def delete_mine(
     """
     group_id = group_id or groups.only_group(session, caller=caller)
     groups.find(session, caller=caller, group_id=group_id)
+    auth.hold(session, caller)
     return queries.delete_points(
         session, group_id=group_id, user_id=caller.user_id, since=since, until=until
     )

@@ -7,10 +7,10 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from chalicelib import auth
+from chalicelib import auth, limits
 from chalicelib.auth import Caller, Credential
 from chalicelib.db import OneStatement, Session
-from chalicelib.errors import NotFound
+from chalicelib.errors import NotFound, Unavailable
 from chalicelib.groups import queries as groups
 from chalicelib.users import queries
 
@@ -64,12 +64,16 @@ def rename(session: Session, *, caller: Caller, name: str) -> None:
 def delete_account(session: Session, *, caller: Caller) -> None:
     """Delete all that is stored about the caller, and leave their groups in order.
 
-    Raises Unauthenticated.
+    Raises Unauthenticated; Unavailable when they are just entering another group.
     """
     group_ids = groups.lock_groups_of(session, user_id=caller.user_id)
-    # Under the lock: of two at once the second finds nobody.
+    groups.lock_user(session, user_id=caller.user_id)
+    # Under the locks: of two at once the second finds nobody.
     auth.authenticate(session, caller.credential)
+    if groups.list_group_ids(session, user_id=caller.user_id) != group_ids:
+        raise Unavailable(retry_after=1)
     queries.delete_user(session, user_id=caller.user_id)
+    limits.forget(session, limits.Bucket.of_inviter(caller.user_id))
     groups.settle(session, group_ids=group_ids)
 
 

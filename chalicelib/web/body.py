@@ -43,7 +43,6 @@ def read_json(*, largest: int = BODY_BYTES) -> Any:
             parse_constant=_refuse,
             parse_float=_number,
         )
-        # An integer beyond a double's exact range is nobody's count, id or version here.
         _check(value, depth=0)
     except (ValueError, RecursionError):
         raise MalformedBody from None

@@ -55,7 +55,7 @@ def endpoint(
                 answer = route(**contract.arguments(path))
                 return _success(answer, contract.status, etag=etag)
             except Problem as problem:
-                log.outcome.get().code = problem.code
+                log.outcome.get().note_problem(problem)
                 return problems.answer(problem)
             except Exception as error:  # noqa: BLE001 -- the last place to keep its text inside
                 log.outcome.get().note_fault(error)

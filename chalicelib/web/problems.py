@@ -42,8 +42,8 @@ def answer(problem: Problem) -> Response:
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     if isinstance(problem, Unauthenticated):
-        # RFC 6750, section 3.1: no error code where no credentials were sent.
-        sent = request.header("authorization") is not None
+        # RFC 6750, section 3.1: no error code where no credentials, or others, were sent.
+        sent = (request.header("authorization") or "").lower().startswith("bearer ")
         headers["WWW-Authenticate"] = _REALM + (', error="invalid_token"' if sent else "")
     return Response(body=json.dumps(document(problem)), headers=headers, status_code=problem.status)
 

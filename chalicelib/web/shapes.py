@@ -3,11 +3,12 @@
 import base64
 import binascii
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -24,6 +25,7 @@ from pydantic_core import ErrorDetails
 from chalicelib.errors import Invalid
 
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*")
+_TURNS_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _PATHS_TOLD = 5
 
 
@@ -68,6 +70,9 @@ def _told(detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         # The name of an unknown field is the caller's own text.
         path, message = path[:-1], "holds a field that this route does not take"
+    elif detail["type"] == "uuid_parsing":
+        # Its message repeats a character of the input.
+        message = "should be a UUID"
     else:
         message = detail["msg"]
     return f"{'.'.join(str(step) for step in path) or 'the body'}: {message}"
@@ -78,6 +83,21 @@ def _only_text(value: object) -> object:
     if not isinstance(value, str) or "T" not in value.upper():
         raise ValueError("should be an ISO 8601 date and time with an offset")
     return value
+
+
+def _visible(name: str) -> str:
+    """Refuse names that nobody sees, or that turn the text around them about."""
+    if not any(character.isprintable() for character in name) or _TURNS_TEXT.search(name):
+        raise ValueError("should be visible text")
+    return name
+
+
+def _in_utc(value: datetime) -> datetime:
+    """Refuse what no other offset has a year for: the database is told times in UTC."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("should be in the years 1 to 9999 of UTC") from None
 
 
 def _from_base64(value: object) -> object:
@@ -103,8 +123,11 @@ Name = Annotated[
     StringConstraints(
         strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"
     ),
+    AfterValidator(_visible),
 ]
-Moment = Annotated[AwareDatetime, Strict(strict=False), BeforeValidator(_only_text)]
+Moment = Annotated[
+    AwareDatetime, Strict(strict=False), BeforeValidator(_only_text), AfterValidator(_in_utc)
+]
 Uuid = Annotated[UUID, Strict(strict=False)]
 Opaque = Annotated[bytes, BeforeValidator(_from_base64), PlainSerializer(to_base64)]
 Whole = Annotated[int, Strict(strict=False)]
@@ -120,6 +143,5 @@ __all__ = [
     "Request",
     "Uuid",
     "Whole",
-    "datetime",
     "to_base64",
 ]

@@ -1,0 +1,285 @@
+"""What the database itself refuses, whoever asks: each constraint by a row that breaks it alone."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from chalicelib.db.base import Base
+from chalicelib.db.failure import constraint, sqlstate
+from chalicelib.models import Device, Group, InviteCode, Location, Member, RateLimit, User
+from tests.factories import point_id
+
+NOBODY, FOUNDER, GUEST, DEVICE, GROUP, MEMBERSHIP, INVITE = map(
+    UUID, map("{:032}".format, range(7))
+)
+PRESENT = datetime.now(UTC)
+AT = PRESENT.replace(microsecond=PRESENT.microsecond // 1000 * 1000)
+POINT = UUID(point_id(AT))
+HASH, OTHER_HASH = b"1" * 32, b"2" * 32
+
+PLACE: dict[str, Any] = {"latitude": 64.1466, "longitude": -21.9426, "accuracy": 12.5}
+NOWHERE = dict.fromkeys(PLACE)
+SEALED: dict[str, Any] = NOWHERE | {"encrypted_data": bytes(41), "key_version": 1}
+IN_HEARTH: dict[str, Any] = {"group_id": GROUP, "user_id": FOUNDER, "device_id": DEVICE}
+FOUNDING: dict[str, Any] = {"group_id": None, "created_by": None}
+PACKAGE: dict[str, Any] = {"key_package": b"1", "key_version": 1}
+
+# A row of each table that breaks nothing, beside the rows of `hearth`.
+RIGHT: dict[type[Base], dict[str, Any]] = {
+    User: {"name": "Signy"},
+    Device: {"user_id": FOUNDER, "name": "Phone", "kind": "app", "token_hash": OTHER_HASH},
+    Group: {"name": "Hearth"},
+    Member: {"group_id": GROUP, "user_id": GUEST, "role": "member"},
+    InviteCode: {"group_id": GROUP, "created_by": FOUNDER, "code_hash": OTHER_HASH},
+    Location: IN_HEARTH | {"id": POINT, "recorded_at": AT} | PLACE,
+    RateLimit: {"bucket": "join", "theoretical_arrival_at": AT},
+}
+
+REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
+    ("pk_users", User, {"id": FOUNDER}),
+    ("ck_users_name_length", User, {"name": ""}),
+    ("ck_users_name_length", User, {"name": "é" * 65}),
+    ("pk_devices", Device, {"id": DEVICE}),
+    ("fk_devices_user_id", Device, {"user_id": NOBODY}),
+    ("uq_devices_token_hash", Device, {"token_hash": HASH}),
+    ("ck_devices_name_length", Device, {"name": ""}),
+    ("ck_devices_name_length", Device, {"name": "é" * 65}),
+    ("ck_devices_kind", Device, {"kind": "web"}),
+    ("ck_devices_public_key_length", Device, {"public_key": bytes(31)}),
+    ("ck_devices_public_key_length", Device, {"public_key": bytes(33)}),
+    ("ck_devices_token_hash_length", Device, {"token_hash": bytes(31)}),
+    ("ck_devices_token_hash_length", Device, {"token_hash": bytes(33)}),
+    ("ck_devices_tid_of_owntracks", Device, {"tid": "si"}),
+    ("ck_devices_tid_of_owntracks", Device, {"kind": "owntracks"}),
+    ("pk_groups", Group, {"id": GROUP}),
+    ("ck_groups_name_length", Group, {"name": ""}),
+    ("ck_groups_name_length", Group, {"name": "é" * 65}),
+    ("ck_groups_key_version", Group, {"key_version": -1}),
+    ("ck_groups_rotation_of_a_key", Group, {"rotation_required": True}),
+    ("ck_groups_encryption", Group, {"encryption": "never"}),
+    ("ck_groups_retention_days", Group, {"retention_days": 0}),
+    ("ck_groups_retention_days", Group, {"retention_days": 366}),
+    ("pk_group_members", Member, {"id": MEMBERSHIP}),
+    ("fk_group_members_group_id", Member, {"group_id": NOBODY}),
+    ("fk_group_members_user_id", Member, {"user_id": NOBODY}),
+    ("uq_group_members_group_id_user_id", Member, {"user_id": FOUNDER, "role": "member"}),
+    ("ck_group_members_role", Member, {"role": "owner"}),
+    ("ck_group_members_join_proof_length", Member, {"join_proof": bytes(31)}),
+    ("ck_group_members_join_proof_length", Member, {"join_proof": bytes(33)}),
+    ("ck_group_members_resumes_if_paused", Member, {"sharing_resumes_at": AT}),
+    ("pk_invite_codes", InviteCode, {"id": INVITE}),
+    ("fk_invite_codes_group_id", InviteCode, {"group_id": NOBODY}),
+    ("fk_invite_codes_created_by", InviteCode, {"created_by": NOBODY}),
+    ("fk_invite_codes_used_by", InviteCode, {"used_by": NOBODY, "used_at": AT}),
+    ("uq_invite_codes_code_hash", InviteCode, {"code_hash": HASH}),
+    ("ck_invite_codes_code_hash_length", InviteCode, {"code_hash": bytes(31)}),
+    ("ck_invite_codes_code_hash_length", InviteCode, {"code_hash": bytes(33)}),
+    ("ck_invite_codes_founding_has_no_creator", InviteCode, {"group_id": None}),
+    ("ck_invite_codes_founding_has_no_creator", InviteCode, {"created_by": None}),
+    ("ck_invite_codes_used_at_of_used", InviteCode, {"used_by": GUEST}),
+    ("ck_invite_codes_used_or_revoked", InviteCode, {"used_at": AT, "revoked_at": AT}),
+    ("ck_invite_codes_expires_after_creation", InviteCode, {"created_at": AT, "expires_at": AT}),
+    ("ck_invite_codes_idempotency_of_used", InviteCode, {"idempotency_hash": HASH}),
+    (
+        "ck_invite_codes_idempotency_of_used",
+        InviteCode,
+        {"idempotency_hash": bytes(31), "used_at": AT},
+    ),
+    ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | {"key_package": b""}),
+    ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | {"key_package": bytes(20481)}),
+    ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | {"key_version": None}),
+    ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | FOUNDING),
+    ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | {"used_at": AT}),
+    ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | {"revoked_at": AT}),
+    ("ck_invite_codes_key_version", InviteCode, {"key_version": 0}),
+    ("ck_invite_codes_for_a_creator", InviteCode, FOUNDING | {"for_creator": True}),
+    ("fk_locations_group_id_user_id", Location, {"user_id": GUEST}),
+    ("fk_locations_group_id_user_id", Location, {"group_id": NOBODY}),
+    ("ck_locations_plaintext_or_ciphertext", Location, NOWHERE),
+    ("ck_locations_plaintext_or_ciphertext", Location, {"latitude": None}),
+    ("ck_locations_plaintext_or_ciphertext", Location, {"longitude": None}),
+    ("ck_locations_plaintext_or_ciphertext", Location, {"accuracy": None}),
+    ("ck_locations_plaintext_or_ciphertext", Location, {"key_version": 1}),
+    ("ck_locations_plaintext_or_ciphertext", Location, SEALED | PLACE),
+    ("ck_locations_plaintext_or_ciphertext", Location, SEALED | {"latitude": 64.1466}),
+    ("ck_locations_plaintext_or_ciphertext", Location, SEALED | {"longitude": -21.9426}),
+    ("ck_locations_plaintext_or_ciphertext", Location, SEALED | {"accuracy": 12.5}),
+    ("ck_locations_plaintext_or_ciphertext", Location, SEALED | {"key_version": None}),
+    ("ck_locations_latitude", Location, {"latitude": 90.000001}),
+    ("ck_locations_latitude", Location, {"latitude": -90.000001}),
+    ("ck_locations_latitude", Location, {"latitude": float("nan")}),
+    ("ck_locations_longitude", Location, {"longitude": 180.000001}),
+    ("ck_locations_longitude", Location, {"longitude": float("-inf")}),
+    ("ck_locations_accuracy", Location, {"accuracy": -0.000001}),
+    ("ck_locations_accuracy", Location, {"accuracy": 20_037_508.1}),
+    ("ck_locations_encrypted_data_length", Location, SEALED | {"encrypted_data": bytes(40)}),
+    ("ck_locations_encrypted_data_length", Location, SEALED | {"encrypted_data": bytes(4097)}),
+    ("ck_locations_key_version", Location, SEALED | {"key_version": 0}),
+    ("ck_locations_time_of_id", Location, {"recorded_at": AT + timedelta(microseconds=1)}),
+    ("pk_rate_limits", RateLimit, {"bucket": "known"}),
+]
+
+ACCEPTED: list[tuple[type[Base], dict[str, Any]]] = [
+    (User, {"name": "é"}),
+    (User, {"name": "é" * 64}),
+    (Device, {"name": "é" * 64, "public_key": bytes(32)}),
+    (Device, {"kind": "owntracks", "tid": "si"}),
+    (Group, {"name": "é" * 64, "retention_days": 1, "encryption": "optional"}),
+    (Group, {"retention_days": 365, "key_version": 1, "rotation_required": True}),
+    (Member, {"role": "admin", "join_proof": bytes(32)}),
+    (Member, {"sharing_paused": True, "sharing_resumes_at": AT}),
+    (InviteCode, {"created_at": AT, "expires_at": AT + timedelta(microseconds=1)}),
+    (InviteCode, FOUNDING),
+    (InviteCode, {"used_at": AT, "used_by": GUEST, "idempotency_hash": HASH, "key_version": 1}),
+    (InviteCode, {"used_at": AT}),
+    (InviteCode, {"revoked_at": AT, "for_creator": True}),
+    (InviteCode, PACKAGE),
+    (InviteCode, PACKAGE | {"key_package": bytes(20480)}),
+    (Location, {"latitude": 90, "longitude": 180, "accuracy": 0}),
+    (Location, {"latitude": -90, "longitude": -180, "accuracy": 20_037_508}),
+    (Location, SEALED),
+    (Location, SEALED | {"encrypted_data": bytes(4096)}),
+]
+
+# A change that a row may make and the one that it may not, for each trigger.
+ONE_WAY: dict[str, tuple[type[Base], dict[str, Any], dict[str, Any]]] = {
+    "public_key_is_written_once": (
+        Device,
+        {"public_key": bytes(32)},
+        {"public_key": HASH},
+    ),
+    "encryption_stays_required": (
+        Group,
+        {"encryption": "required"},
+        {"encryption": "optional"},
+    ),
+    "key_version_never_falls": (
+        Group,
+        {"key_version": 5},
+        {"key_version": 4},
+    ),
+    "a_used_code_stays_used": (
+        InviteCode,
+        {"used_at": AT},
+        {"used_at": None, "used_by": None},
+    ),
+}
+
+
+@pytest.fixture
+def hearth(database: Connection) -> Connection:
+    """A database with a group, its founder with a device and an invite, and a guest."""
+    rows: list[tuple[type[Base], dict[str, Any]]] = [
+        (User, {"id": FOUNDER}),
+        (User, {"id": GUEST}),
+        (Device, {"id": DEVICE, "token_hash": HASH}),
+        (Group, {"id": GROUP, "encryption": "optional"}),
+        (Member, {"id": MEMBERSHIP, "user_id": FOUNDER, "role": "admin"}),
+        (InviteCode, {"id": INVITE, "code_hash": HASH}),
+        (RateLimit, {"bucket": "known"}),
+    ]
+    for model, changes in rows:
+        database.execute(insert(model).values(RIGHT[model] | changes))
+    return database
+
+
+def error_of(database: Connection, statement: Any) -> DBAPIError:
+    with pytest.raises(DBAPIError) as caught, database.begin_nested():
+        database.execute(statement)
+    return caught.value
+
+
+@pytest.mark.parametrize(("name", "model", "changes"), REFUSED)
+def test_a_row_that_breaks_a_rule_is_refused(
+    hearth: Connection, name: str, model: type[Base], changes: dict[str, Any]
+) -> None:
+    error = error_of(hearth, insert(model).values(RIGHT[model] | changes))
+
+    assert constraint(error) == name
+
+
+@pytest.mark.parametrize(("model", "changes"), ACCEPTED)
+def test_a_row_at_the_edge_of_the_rules_is_taken(
+    hearth: Connection, model: type[Base], changes: dict[str, Any]
+) -> None:
+    row = RIGHT[model] | changes
+
+    hearth.execute(insert(model).values(row))
+
+    kept = select(model).where(*(getattr(model, name) == value for name, value in row.items()))
+    assert hearth.execute(kept).one()
+
+
+@pytest.mark.parametrize("model", RIGHT)
+def test_what_a_row_cannot_do_without_is_refused_as_null(
+    hearth: Connection, model: type[Base]
+) -> None:
+    required = [column.name for column in model.__table__.columns if not column.nullable]
+
+    states = {
+        name: sqlstate(error_of(hearth, insert(model).values(RIGHT[model] | {name: None})))
+        for name in required
+    }
+
+    # A point without a time finds no partition, and then nothing asks whether it may be null.
+    expected = {name: "23514" if name == "recorded_at" else "23502" for name in required}
+    assert states == expected
+
+
+def test_a_point_is_kept_once(hearth: Connection) -> None:
+    hearth.execute(insert(Location).values(RIGHT[Location]))
+
+    error = error_of(hearth, insert(Location).values(RIGHT[Location] | SEALED))
+
+    # Named after its partition's index, which has taken the place of pk_locations.
+    assert sqlstate(error) == "23505"
+    assert re.fullmatch(r"locations_\d{4}_\d{2}_pkey", constraint(error) or "")
+
+
+def test_a_point_of_a_month_without_a_partition_is_refused(hearth: Connection) -> None:
+    long_ago = datetime(2001, 1, 1, tzinfo=UTC)
+    row = RIGHT[Location] | {"id": UUID(point_id(long_ago)), "recorded_at": long_ago}
+
+    error = error_of(hearth, insert(Location).values(row))
+
+    assert sqlstate(error) == "23514"
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+def test_a_change_goes_one_way_only(hearth: Connection, name: str) -> None:
+    model, there, back = ONE_WAY[name]
+    row = update(model).where(model.__table__.c.id.in_([DEVICE, GROUP, INVITE]))
+    hearth.execute(row.values(there))
+
+    error = error_of(hearth, row.values(back))
+
+    assert (sqlstate(error), constraint(error)) == ("23514", name)
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+def test_what_was_set_once_may_be_set_to_the_same_again(hearth: Connection, name: str) -> None:
+    model, there, _ = ONE_WAY[name]
+    row = update(model).where(model.__table__.c.id.in_([DEVICE, GROUP, INVITE]))
+    hearth.execute(row.values(there))
+
+    again = hearth.execute(row.values(there))
+
+    assert again.rowcount == 1
+
+
+def test_every_rule_of_the_database_is_broken_here(database: Connection) -> None:
+    rules = """
+        SELECT conname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
+        WHERE contype IN ('c', 'f', 'p', 'u', 'x') AND NOT relispartition
+        AND c.relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+        UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+    """
+
+    known = set(database.scalars(text(rules)))
+
+    assert known == {name for name, _, _ in REFUSED} | {"pk_locations"} | ONE_WAY.keys()

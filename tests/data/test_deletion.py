@@ -1,0 +1,128 @@
+"""What goes with a row that is deleted, and what stays."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy.orm import Session
+
+from chalicelib.models import Group, InviteCode, Location, Member, User
+from tests import factories
+from tests.client import Api
+from tests.factories import Someone
+
+FOREIGN_KEYS = {
+    "fk_devices_user_id": "CASCADE",
+    "fk_group_members_group_id": "CASCADE",
+    "fk_group_members_user_id": "CASCADE",
+    "fk_invite_codes_created_by": "CASCADE",
+    "fk_invite_codes_group_id": "CASCADE",
+    "fk_invite_codes_used_by": "SET NULL",
+    "fk_locations_group_id_user_id": "CASCADE",
+}
+
+
+@pytest.fixture
+def una(session: Session) -> Someone:
+    return factories.someone(session, name="Una")
+
+
+@pytest.fixture
+def ari(session: Session) -> Someone:
+    return factories.someone(session, name="Ari")
+
+
+@pytest.fixture
+def hearth(session: Session, una: Someone, ari: Someone) -> UUID:
+    """A group in which both have posted and made an invite."""
+    group_id = factories.group(session, una, ari)
+    for who in (una, ari):
+        factories.invite(session, group_id=group_id, by=who)
+        factories.stored_point(session, group_id, who)
+    return group_id
+
+
+def counts(session: Session, **values: Any) -> dict[str, int]:
+    """Return how many rows have these values, in each table that has such columns."""
+    return {
+        name: session.scalar(select(func.count()).select_from(table).filter_by(**values)) or 0
+        for name, table in User.metadata.tables.items()
+        if values.keys() <= set(table.columns.keys())
+    }
+
+
+@pytest.mark.usefixtures("hearth")
+def test_a_person_takes_everything_of_theirs_along(
+    session: Session, una: Someone, ari: Someone
+) -> None:
+    before = counts(session, user_id=ari.user_id)
+
+    session.execute(delete(User).where(User.id == ari.user_id))
+
+    assert before == {"devices": 1, "group_members": 1, "locations": 1}
+    assert counts(session, user_id=ari.user_id) == dict.fromkeys(before, 0)
+    assert counts(session, created_by=ari.user_id) == {"invite_codes": 0}
+    assert counts(session, user_id=una.user_id) == before
+    assert counts(session, created_by=una.user_id) == {"invite_codes": 1}
+
+
+def test_a_group_takes_everything_in_it_along(
+    session: Session, una: Someone, ari: Someone, hearth: UUID
+) -> None:
+    other = factories.group(session, una)
+    factories.stored_point(session, other, una)
+
+    session.execute(delete(Group).where(Group.id == hearth))
+
+    assert counts(session, group_id=hearth) == {
+        "group_members": 0,
+        "invite_codes": 0,
+        "locations": 0,
+    }
+    assert counts(session, group_id=other) == {
+        "group_members": 1,
+        "invite_codes": 0,
+        "locations": 1,
+    }
+    assert counts(session, user_id=ari.user_id)["devices"] == 1
+
+
+def test_a_membership_takes_the_points_of_that_group_along(
+    session: Session, una: Someone, ari: Someone, hearth: UUID
+) -> None:
+    other = factories.group(session, una, ari)
+    kept = factories.stored_point(session, other, ari)
+
+    session.execute(delete(Member).where(Member.group_id == hearth, Member.user_id == ari.user_id))
+
+    assert list(session.scalars(select(Location.id).filter_by(user_id=ari.user_id))) == [kept]
+    assert counts(session, group_id=hearth, user_id=una.user_id)["locations"] == 1
+
+
+def test_a_spent_code_stays_spent_when_its_redeemer_goes(
+    session: Session, api: Api, una: Someone, hearth: UUID
+) -> None:
+    code = factories.invite(session, group_id=hearth, by=una)
+    joined = api.post("/api/auth/join", {"code": code.text, "name": "Signy"}).json
+    redeemer_id = UUID(joined["user"]["id"])
+
+    session.execute(delete(User).where(User.id == redeemer_id))
+
+    spent = session.scalars(select(InviteCode).where(InviteCode.used_at.is_not(None))).one()
+    assert spent.used_by is None
+    repeat = api.post("/api/auth/join", {"code": code.text, "name": "Signy"})
+    assert (repeat.status, repeat.code) == (404, "invite_not_valid")
+
+
+def test_every_foreign_key_says_what_deletion_does(database: Connection) -> None:
+    actions = """
+        SELECT conname AS name,
+            CASE confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' END AS action
+        FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
+        WHERE contype = 'f' AND NOT relispartition
+    """
+
+    known = {row.name: row.action for row in database.execute(text(actions))}
+
+    assert known == FOREIGN_KEYS

@@ -1,0 +1,259 @@
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from chalicelib.db.base import Base
+from chalicelib.models import Device, InviteCode, Location, Member, User
+from chalicelib.web import to_base64
+from tests import factories
+from tests.client import Api
+from tests.factories import Someone
+
+# What is not exported, and why it says nothing more about the person.
+LEFT_OUT: dict[type[Base], set[str]] = {
+    User: set(),
+    Device: {
+        "user_id",  # the person themselves
+        "token_hash",  # a secret's hash
+    },
+    Member: {
+        "id",  # named by its group
+        "group_id",  # told as the group's id
+        "user_id",  # the person themselves
+        "created_at",  # told as joined_at
+        "join_proof",  # a secret's hash
+    },
+    InviteCode: {
+        "code_hash",  # a secret's hash
+        "idempotency_hash",  # a secret's hash
+        "created_by",  # told as made_by_me, for it may be somebody else
+        "used_by",  # likewise
+        "key_package",  # sealed for whoever has the code
+        "key_version",  # the group's
+        "for_creator",  # says how the code may be used, nothing of the person
+    },
+    Location: set(),
+}
+
+
+def test_everything_about_me_is_exported(api: Api, session: Session) -> None:
+    una = factories.someone(session, name="Una")
+    hearth = factories.group(session, una, name="Hearth")
+    post(api, una, hearth)
+    api.as_(una.token).post("/api/invites", {})
+
+    export = api.as_(una.token).get("/api/export").json
+
+    told = {
+        User: export["user"],
+        Device: export["devices"][0],
+        Member: export["groups"][0],
+        InviteCode: export["invites"][0],
+        Location: export["locations"][0],
+    }
+    sealed_only = {"encryptedData", "keyVersion"}
+    for model, left_out in LEFT_OUT.items():
+        columns = set(Base.metadata.tables[model.__tablename__].columns.keys())
+        expected = {camel(name) for name in columns - left_out}
+        assert expected <= told[model].keys() | sealed_only, model
+    assert export.keys() == {"user", "devices", "groups", "invites", "locations"}
+
+
+def test_each_thing_is_exported_as_it_is(api: Api, session: Session) -> None:
+    code = factories.founding_invite(session)
+    joined = api.post(
+        "/api/auth/join",
+        {"code": code.text, "name": "Una", "group": {"name": "H", "encryption": "optional"}},
+    ).json
+    una = api.as_(joined["token"])
+    key = secrets.token_bytes(32)
+    session.execute(update(Device).values(public_key=key))
+    session.commit()
+    tablet = una.post("/api/devices", {"name": "Tablet"}).json["id"]
+    una.delete(f"/api/devices/{tablet}")
+    una.put(f"/api/groups/{joined['group']['id']}/sharing", {"paused": True})
+    invite = una.post("/api/invites", {"expiresInHours": None}).json["id"]
+
+    export = una.get("/api/export").json
+
+    now = factories.now(session)
+    phone, other = sorted(export["devices"], key=lambda device: device["id"] == tablet)
+    used, made = sorted(export["invites"], key=lambda invite: invite["madeByMe"])
+    assert export["user"]["name"] == "Una"
+    assert at(export["user"]["createdAt"]) == now
+    assert (phone["name"], phone["kind"], phone["revokedAt"]) == ("App", "app", None)
+    assert phone["publicKey"] == to_base64(key)
+    assert (other["name"], at(other["revokedAt"])) == ("Tablet", now)
+    assert other["lastUsedOn"] == now.date().isoformat()
+    (group,) = export["groups"]
+    assert (group["id"], group["name"], group["role"]) == (joined["group"]["id"], "H", "admin")
+    assert (group["sharingPaused"], group["sharingResumesAt"]) == (True, None)
+    assert at(group["joinedAt"]) == now
+    assert (made["id"], made["expiresAt"], made["usedAt"]) == (invite, None, None)
+    assert (at(used["usedAt"]), used["groupId"]) == (now, None)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 500])
+def test_the_pages_walk_every_point_once_over_all_groups(
+    api: Api, session: Session, limit: int
+) -> None:
+    una, ari = factories.someone(session), factories.someone(session)
+    groups = [factories.group(session, una, ari) for _ in range(3)]
+    moments = [0, 1, 1, 20]  # days ago: two at one moment
+    sent = {post(api, una, group_id, days) for group_id in groups[:2] for days in moments}
+    for group_id in groups:
+        post(api, ari, group_id)
+
+    pages = walk(api, una, limit)
+
+    walked = [(UUID(point["groupId"]), point["id"]) for page in pages for point in page]
+    assert len(walked) == len(sent)
+    assert set(walked) == sent
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert pages[-1]
+
+
+def test_every_page_repeats_all_but_the_points(api: Api, session: Session) -> None:
+    una = factories.someone(session)
+    hearth = factories.group(session, una)
+    for days in (0, 1):
+        post(api, una, hearth, days)
+
+    first = api.as_(una.token).get("/api/export", limit=1).json
+    last = api.as_(una.token).get("/api/export", limit=1, cursor=first["nextCursor"]).json
+
+    assert "nextCursor" not in last
+    different = {"locations", "nextCursor"}
+    assert {name: first[name] for name in first.keys() - different} == {
+        name: last[name] for name in last.keys() - different
+    }
+
+
+def test_a_point_is_exported_as_it_was_stored(api: Api, session: Session) -> None:
+    una = factories.someone(session)
+    hearth = factories.group(session, una, key_version=3)
+    plain = factories.plain_point()
+    sealed = factories.sealed_point(datetime.now(UTC) + timedelta(seconds=1))
+    for point in (plain, sealed):
+        assert api.as_(una.token).post("/api/locations", point).status == 200
+
+    first, second = api.as_(una.token).get("/api/export").json["locations"]
+
+    owner = {
+        "groupId": str(hearth),
+        "userId": str(una.user_id),
+        "deviceId": str(una.device_id),
+    }
+    for stored, point in ((first, plain), (second, sealed)):
+        assert stored == {
+            **point,
+            **owner,
+            "recordedAt": stored["recordedAt"],
+            "receivedAt": stored["receivedAt"],
+        }
+        assert at(stored["recordedAt"]) == at_of(point["id"])
+        assert at(stored["receivedAt"]) == factories.now(session)
+
+
+def test_nothing_of_others_is_exported(api: Api, session: Session) -> None:
+    una, ari = factories.someone(session, name="Una"), factories.someone(session, name="Arinbjörn")
+    hearth = factories.group(session, ari, una)
+    elsewhere = factories.group(session, ari, name="Elsewhere")
+    points = [post(api, ari, group_id)[1] for group_id in (hearth, elsewhere)]
+    invites = [
+        api.as_(ari.token).post("/api/invites", {"groupId": str(group_id)}).json
+        for group_id in (hearth, elsewhere)
+    ]
+    code = api.as_(una.token).post("/api/invites", {}).json["code"]
+    bera = api.post("/api/auth/join", {"code": code, "name": "Bera"}).json
+
+    text = api.as_(una.token).get("/api/export").text
+
+    traces = [
+        *(str(ari.user_id), str(ari.device_id), "Arinbj"),
+        *(bera["user"]["id"], bera["device"]["id"], "Bera"),
+        *(str(elsewhere), "Elsewhere", *points),
+        *(invite["id"] for invite in invites),
+        *(code, una.token, "hash"),
+    ]
+    assert [trace for trace in traces if trace in text] == []
+    assert str(hearth) in text
+
+
+def test_whoever_has_nothing_exports_their_name_and_device(api: Api, session: Session) -> None:
+    una = factories.someone(session, name="Una")
+
+    export = api.as_(una.token).get("/api/export").json
+
+    assert (export["user"]["id"], export["user"]["name"]) == (str(una.user_id), "Una")
+    assert [device["id"] for device in export["devices"]] == [str(una.device_id)]
+    assert (export["groups"], export["invites"], export["locations"]) == ([], [], [])
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "501", "1e9", "1000000000", "", "x", "9" * 5000])
+def test_a_page_has_one_to_five_hundred_points(api: Api, session: Session, limit: str) -> None:
+    una = factories.someone(session)
+
+    refused = api.as_(una.token).get("/api/export", limit=limit)
+
+    assert (refused.status, refused.code) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("cursor", ["", "A", "A" * 42, "A" * 44, "!" * 43, "é" * 43])
+def test_a_cursor_is_taken_as_it_was_given_only(api: Api, session: Session, cursor: str) -> None:
+    una = factories.someone(session)
+
+    refused = api.as_(una.token).get("/api/export", cursor=cursor)
+
+    assert (refused.status, refused.code) == (422, "invalid_request")
+
+
+def test_somebody_elses_cursor_opens_nothing(api: Api, session: Session) -> None:
+    una, ari = factories.someone(session), factories.someone(session)
+    hearth = factories.group(session, una, ari)
+    for days in (0, 1, 2):
+        post(api, ari, hearth, days)
+    mine = post(api, una, hearth, 0)[1]
+    cursor = api.as_(ari.token).get("/api/export", limit=1).json["nextCursor"]
+
+    page = api.as_(una.token).get("/api/export", cursor=cursor).json
+
+    assert [point["id"] for point in page["locations"]] == [mine]
+
+
+def post(api: Api, who: Someone, group_id: UUID, days_ago: int = 0) -> tuple[UUID, str]:
+    point = factories.plain_point(
+        datetime.now(UTC) - timedelta(days=days_ago), groupId=str(group_id)
+    )
+    assert api.as_(who.token).post("/api/locations", point).status == 200
+    return group_id, str(point["id"])
+
+
+def walk(api: Api, who: Someone, limit: int) -> list[list[dict[str, Any]]]:
+    pages: list[list[dict[str, Any]]] = []
+    query: dict[str, Any] = {"limit": limit}
+    while True:
+        answer = api.as_(who.token).get("/api/export", **query).json
+        pages.append(answer["locations"])
+        if "nextCursor" not in answer:
+            return pages
+        query["cursor"] = answer["nextCursor"]
+
+
+def camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def at_of(point_id: str) -> datetime:
+    milliseconds = int.from_bytes(UUID(point_id).bytes[:6])
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

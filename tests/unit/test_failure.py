@@ -1,0 +1,59 @@
+import pytest
+from pg8000 import InterfaceError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
+
+from chalicelib.db import failure
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        *("08000", "08001", "08006", "28000", "28P01", "3D000", "25006"),
+        *("53000", "53100", "53200", "53300", "57P01", "57P02", "57P03", "58030"),
+        *("40001", "40P01", "55P03", "57014"),
+    ],
+)
+def test_what_passes_by_itself_is_told_apart(state: str) -> None:
+    assert failure.is_passing(told(state))
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["22021", "22P02", "23503", "23505", "23514", "25P02", "40002", "42601", "42P01", "XX000"],
+)
+def test_what_another_try_would_not_cure_is_not_passing(state: str) -> None:
+    assert not failure.is_passing(told(state))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(ConnectionRefusedError(), ConnectionResetError(), BrokenPipeError(), TimeoutError()),
+        DBAPIError("SELECT", {}, InterfaceError("connection is closed")),
+    ],
+    ids=repr,
+)
+def test_a_connection_that_broke_is_passing(error: Exception) -> None:
+    assert failure.is_passing(error)
+
+
+@pytest.mark.parametrize("error", [ValueError(), KeyError("C"), RuntimeError({"M": "x"})], ids=repr)
+def test_a_bug_is_not_passing(error: Exception) -> None:
+    assert not failure.is_passing(error)
+
+
+def test_the_server_says_which_constraint_was_violated() -> None:
+    error = DBAPIError("", {}, ProgrammingError({"C": "23514", "n": "ck_users_name_length"}))
+
+    assert failure.sqlstate(error) == failure.sqlstate(error.orig) == "23514"
+    assert failure.constraint(error) == "ck_users_name_length"
+
+
+@pytest.mark.parametrize("error", [None, Exception(), Exception("23514"), OSError(5, "x")])
+def test_what_the_server_did_not_say_has_no_state(error: Exception | None) -> None:
+    assert failure.sqlstate(error) is None
+    assert failure.constraint(error) is None
+
+
+def told(state: str) -> DBAPIError:
+    return DBAPIError("SELECT", {}, ProgrammingError({"C": state, "M": "told by the server"}))

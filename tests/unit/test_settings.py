@@ -1,0 +1,162 @@
+import os
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.settings import DatabaseAddress, Settings, SettingsError
+
+PROJECT = Path(__file__).parents[2]
+URL = "postgresql://una:open-sesame@db.example.org/draugar"
+PEPPER = "0123456789abcdef" * 2
+ENVIRONMENT = {"DATABASE_URL": URL, "INVITE_CODE_PEPPER": PEPPER}
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+pg8000"])
+def test_a_url_says_where_the_database_is(scheme: str) -> None:
+    address = DatabaseAddress.parse(
+        f"{scheme}://una:p%40ss%2Fword@db.example.org:6543/dr%C3%A1ugar?sslrootcert=/ca.pem"
+    )
+
+    assert address == DatabaseAddress(
+        user="una",
+        password="p@ss/word",
+        host="db.example.org",
+        port=6543,
+        database="dráugar",
+        socket=None,
+        sslmode="verify-full",
+        sslrootcert="/ca.pem",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "fields"),
+    [
+        ("postgresql://una@db/d", {"port": 5432, "password": None, "sslrootcert": None}),
+        ("postgresql://una@/d", {"host": "localhost", "socket": None}),
+        ("postgresql://una@[::1]:7/d", {"host": "::1", "port": 7}),
+        ("postgresql://una@/d?host=/run/pg", {"socket": "/run/pg/.s.PGSQL.5432"}),
+        ("postgresql://una@:7/d?host=/run/pg", {"socket": "/run/pg/.s.PGSQL.7"}),
+        ("postgresql://una@%2Frun%2Fpg/d", {"socket": "/run/pg/.s.PGSQL.5432"}),
+        ("postgresql://una@db/d?host=other", {"host": "other", "socket": None}),
+        ("postgresql://%C3%BAna@db/d", {"user": "úna"}),
+    ],
+)
+def test_what_a_url_leaves_out_is_what_everybody_expects(url: str, fields: dict[str, Any]) -> None:
+    address = DatabaseAddress.parse(url)
+
+    assert {name: getattr(address, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("url", "sslmode"),
+    [
+        *((f"postgresql://u@{host}/d", "disable") for host in ("localhost", "127.0.0.1", "[::1]")),
+        *((f"postgresql://u@{host}/d", "disable") for host in ("127.9.9.9", "", "%2Frun")),
+        ("postgresql://u@/d?host=/run", "disable"),
+        *((f"postgresql://u@{host}/d", "verify-full") for host in ("db", "10.0.0.1", "[fd00::1]")),
+        ("postgresql://u@localhost.example.org/d", "verify-full"),
+        ("postgresql://u@db/d?sslmode=", "verify-full"),
+        ("postgresql://u@127.0.0.1.example.org/d", "verify-full"),
+        ("postgresql://u@localhost/d?host=db.example.org", "verify-full"),
+        *((f"postgresql://u@db/d?sslmode={mode}", mode) for mode in ("disable", "require")),
+        *((f"postgresql://u@db/d?sslmode={mode}", mode) for mode in ("verify-ca", "verify-full")),
+        ("postgresql://u@localhost/d?sslmode=verify-full", "verify-full"),
+    ],
+)
+def test_whatever_leaves_this_machine_is_verified_unless_the_url_says_otherwise(
+    url: str, sslmode: str
+) -> None:
+    assert DatabaseAddress.parse(url).sslmode == sslmode
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("open-sesame", "", "mysql://una:open-sesame@db/d", "http://una:open-sesame@db/d"),
+        *("postgresql://:open-sesame@db/d", "postgresql://db/open-sesame"),
+        *("postgresql://una:open-sesame@db", "postgresql://una:open-sesame@db/"),
+        *("postgresql://una:open-sesame@db:x/d", "postgresql://una:open-sesame@db:99999/d"),
+        *("postgresql://una:open-sesame@[db/d", "postgresql://una:open#sesame@db/d"),
+        *(f"{URL}?open-sesame", f"{URL}?options=open-sesame", f"{URL}?sslmode=open-sesame"),
+        *(f"{URL}?sslmode=prefer", f"{URL}?sslmode=allow"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_in_one_line_without_its_secrets(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        DatabaseAddress.parse(url)
+
+    assert str(refused.value).startswith("DATABASE_URL")
+    assert "\n" not in str(refused.value)
+    assert "sesame" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+@pytest.mark.parametrize("value", [None, "", "  \n"])
+def test_a_setting_that_is_missing_is_named(name: str, value: str | None) -> None:
+    environment = {key: text for key, text in ENVIRONMENT.items() if key != name}
+    environment |= {} if value is None else {name: value}
+
+    with pytest.raises(SettingsError, match=rf"^{name} is not set\.$"):
+        Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    "pepper",
+    ["x", "a" * 64, "ab" * 32, "0123456789abcdef"[:7] * 9, PEPPER[:-1], f" {PEPPER[:-1]} "],
+)
+def test_a_weak_pepper_is_refused_without_being_shown(pepper: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment(ENVIRONMENT | {"INVITE_CODE_PEPPER": pepper})
+
+    assert str(refused.value).startswith("INVITE_CODE_PEPPER is weak")
+    assert pepper == "x" or pepper.strip() not in str(refused.value)
+
+
+@pytest.mark.parametrize("pepper", [PEPPER, "abcdefgh" * 4, "þæöðáéíó" * 2])
+def test_a_pepper_of_32_bytes_will_do(pepper: str) -> None:
+    settings = Settings.from_environment(ENVIRONMENT | {"INVITE_CODE_PEPPER": pepper})
+
+    assert settings.pepper == pepper.encode()
+
+
+def test_a_lambda_function_has_one_connection_and_a_laptop_several() -> None:
+    on_lambda = Settings.from_environment(ENVIRONMENT | {"AWS_LAMBDA_FUNCTION_NAME": "api"})
+    on_laptop = Settings.from_environment(ENVIRONMENT)
+
+    assert on_lambda.pool_size == 1
+    assert on_laptop.pool_size > 1
+
+
+def test_settings_show_no_secrets_and_do_not_change() -> None:
+    settings = Settings.from_environment(ENVIRONMENT)
+
+    for shown in (repr(settings), str(settings), f"{settings.database}"):
+        assert "open-sesame" not in shown
+        assert PEPPER not in shown
+        assert "db.example.org" in shown
+    with pytest.raises(FrozenInstanceError):
+        settings.pepper = b""  # type: ignore[misc]
+
+
+def test_the_app_does_not_start_on_settings_that_cannot_be_used() -> None:
+    environment = ENVIRONMENT | {"DATABASE_URL": f"{URL}?sslmode=prefer"}
+
+    started = subprocess.run(
+        [sys.executable, "-c", "import app"],
+        cwd=PROJECT,
+        env={"PATH": os.defpath, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert started.returncode == 1
+    assert "SettingsError: DATABASE_URL: sslmode must be one of" in started.stderr
+    assert "open-sesame" not in started.stderr
