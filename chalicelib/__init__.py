@@ -24,5 +24,6 @@ A feature is a folder of the same few files, and imports point one way:
 routes.py reads a request, names the use case and presents its result, with the shapes of
 schemas.py; service.py holds the use cases and the errors they raise, and knows neither HTTP nor
 SQL; queries.py is the only place where SQL is built. Jobs are to services what routes are.
-Locks are taken in one order: groups by id, then an invite, then devices.
+Locks are taken in one order: groups by id, then an invite, then people, then
+devices.
 """

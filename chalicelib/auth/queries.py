@@ -110,15 +110,25 @@ def find_caller(session: Session, credential: Credential) -> Caller | None:
 
 
 def lock_device(session: Session, caller: Caller) -> bool:
-    """Keep the calling device valid until this transaction ends; False if it is not any more."""
+    """Keep the calling device valid until this transaction ends; False if it is not any more.
+
+    The person is held before the device, as by everybody who deletes or signs out people.
+    """
+    person = (
+        select(User.id)
+        .where(User.id == caller.user_id)
+        .with_for_update(read=True, key_share=True)
+        .cte("person")
+    )
     statement = (
         select(Device.id)
+        .join(person, person.c.id == Device.user_id)
         .where(
             Device.id == caller.device_id,
             Device.token_hash == caller.credential.token_hash,
             Device.revoked_at.is_(None),
         )
-        .with_for_update(read=True)
+        .with_for_update(read=True, of=Device)
     )
     return session.scalar(statement) is not None
 

@@ -1,6 +1,7 @@
 """Where membership is decided, and what follows when it changes.
 
-Locks are taken in one order everywhere: groups by id, then an invite, then devices.
+Locks are taken in one order everywhere: groups by id, then an invite, then people,
+then devices.
 """
 
 from collections.abc import Sequence

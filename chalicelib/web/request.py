@@ -5,15 +5,14 @@ from contextvars import ContextVar
 
 from chalice.app import Request
 
-from chalicelib.errors import Invalid
+from chalicelib.web.shapes import InvalidFields
 
 current: ContextVar[Request] = ContextVar("current")
 
 
-class RepeatedParameter(Invalid):
+class RepeatedParameter(InvalidFields):
     """A query parameter stands there twice, and nobody can say which one is meant."""
 
-    code = "invalid_request"
     detail = "A query parameter is given more than once."
 
 
