@@ -57,6 +57,8 @@ class DatabaseAddress:
             port = int(options.pop("port", port))
         except ValueError:
             raise SettingsError("DATABASE_URL is not a URL.") from None
+        if not 0 < port < 2**16:
+            raise SettingsError("DATABASE_URL: a port is a number from 1 to 65535.")
         if parts.scheme not in _SCHEMES:
             raise SettingsError("DATABASE_URL must begin with postgresql://.")
         database = unquote(parts.path.removeprefix("/"))
@@ -80,6 +82,9 @@ class DatabaseAddress:
         root = options.get("sslrootcert")
         if sslmode == "verify-ca" and root is None:
             raise SettingsError("DATABASE_URL: sslmode=verify-ca needs an sslrootcert.")
+        if root == "system" and sslmode != "verify-full":
+            # As in libpq: any public authority would do, for whatever name.
+            raise SettingsError("DATABASE_URL: sslrootcert=system needs sslmode=verify-full.")
         if root is not None and root != "system" and not Path(root).is_file():
             raise SettingsError("DATABASE_URL: there is no file at sslrootcert.")
         return cls(

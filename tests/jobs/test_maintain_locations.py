@@ -6,6 +6,7 @@ from pg8000.native import Connection
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
+from chalicelib.errors import Problem
 from chalicelib.jobs import maintain_locations
 from chalicelib.locations import partitions
 from chalicelib.models import Device, Group, Location, RateLimit, User
@@ -229,3 +230,28 @@ def test_many_at_once_do_each_thing_once(url: str, neglected: Connection) -> Non
     (now,), *_ = neglected.run("SELECT now()")
     found = [name for (name,) in neglected.run(PARTITIONS)]
     assert found == expected_partitions(now, kept_days=30)
+
+
+def test_a_month_that_somebody_is_reading_is_left_to_the_next_run_and_nothing_else_is(
+    url: str, neglected: Connection
+) -> None:
+    neglected.run("ALTER FUNCTION drop_location_partitions() SET lock_timeout = '50ms'")
+    with connect(url) as reader, Processes(url, count=1) as one:
+        reader.run("BEGIN")
+        reader.run("SELECT FROM locations LIMIT 1")
+        (code,) = one.each(code_of, ["maintain_locations"])
+        reader.run("COMMIT")
+        (answer,) = one.each(invoke, ["maintain_locations"])
+
+    assert code == "temporarily_unavailable"
+    assert answer.pop("partitionsDropped") > 0
+    assert set(answer.values()) == {0}
+
+
+def code_of(function: str) -> str | None:
+    """Run a function that may fail, and return the code it fails with."""
+    try:
+        invoke(function)
+    except Problem as problem:
+        return problem.code
+    return None

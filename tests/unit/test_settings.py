@@ -18,7 +18,7 @@ ENVIRONMENT = {"DATABASE_URL": URL, "INVITE_CODE_PEPPER": PEPPER}
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+pg8000"])
 def test_a_url_says_where_the_database_is(scheme: str) -> None:
     address = DatabaseAddress.parse(
-        f"{scheme}://una:p%40ss%2Fword@db.example.org:6543/dr%C3%A1ugar?sslrootcert=/ca.pem"
+        f"{scheme}://una:p%40ss%2Fword@db.example.org:6543/dr%C3%A1ugar?sslrootcert={__file__}"
     )
 
     assert address == DatabaseAddress(
@@ -29,7 +29,7 @@ def test_a_url_says_where_the_database_is(scheme: str) -> None:
         database="dráugar",
         socket=None,
         sslmode="verify-full",
-        sslrootcert="/ca.pem",
+        sslrootcert=__file__,
     )
 
 
@@ -41,6 +41,7 @@ def test_a_url_says_where_the_database_is(scheme: str) -> None:
         ("postgresql://una@[::1]:7/d", {"host": "::1", "port": 7}),
         ("postgresql://una@/d?host=/run/pg", {"socket": "/run/pg/.s.PGSQL.5432"}),
         ("postgresql://una@:7/d?host=/run/pg", {"socket": "/run/pg/.s.PGSQL.7"}),
+        ("postgresql://una@/d?host=/run/pg&port=7", {"socket": "/run/pg/.s.PGSQL.7"}),
         ("postgresql://una@%2Frun%2Fpg/d", {"socket": "/run/pg/.s.PGSQL.5432"}),
         ("postgresql://una@db/d?host=other", {"host": "other", "socket": None}),
         ("postgresql://%C3%BAna@db/d", {"user": "úna"}),
@@ -64,7 +65,8 @@ def test_what_a_url_leaves_out_is_what_everybody_expects(url: str, fields: dict[
         ("postgresql://u@127.0.0.1.example.org/d", "verify-full"),
         ("postgresql://u@localhost/d?host=db.example.org", "verify-full"),
         *((f"postgresql://u@db/d?sslmode={mode}", mode) for mode in ("disable", "require")),
-        *((f"postgresql://u@db/d?sslmode={mode}", mode) for mode in ("verify-ca", "verify-full")),
+        ("postgresql://u@db/d?sslmode=verify-full", "verify-full"),
+        (f"postgresql://u@db/d?sslmode=verify-ca&sslrootcert={__file__}", "verify-ca"),
         ("postgresql://u@localhost/d?sslmode=verify-full", "verify-full"),
     ],
 )
@@ -83,7 +85,12 @@ def test_whatever_leaves_this_machine_is_verified_unless_the_url_says_otherwise(
         *("postgresql://una:open-sesame@db:x/d", "postgresql://una:open-sesame@db:99999/d"),
         *("postgresql://una:open-sesame@[db/d", "postgresql://una:open#sesame@db/d"),
         *(f"{URL}?open-sesame", f"{URL}?options=open-sesame", f"{URL}?sslmode=open-sesame"),
-        *(f"{URL}?sslmode=prefer", f"{URL}?sslmode=allow"),
+        *(f"{URL}?sslmode=prefer", f"{URL}?sslmode=allow", f"{URL}?sslmode=verify-ca"),
+        *(f"{URL}?port={port}" for port in ("x", "0", "-1", "65536", "open-sesame")),
+        *(f"{URL}?sslmode=require&sslmode=disable", f"{URL}?host=a&host=b"),
+        *(f"{URL}?sslrootcert=/open-sesame", f"{URL}?sslrootcert={PROJECT}"),
+        # Any public authority signs any name: without its check a root proves nothing.
+        *(f"{URL}?sslrootcert=system&sslmode={mode}" for mode in ("verify-ca", "require")),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_in_one_line_without_its_secrets(url: str) -> None:
@@ -132,6 +139,23 @@ def test_a_lambda_function_has_one_connection_and_a_laptop_several() -> None:
 
     assert on_lambda.pool_size == 1
     assert on_laptop.pool_size > 1
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [(None, 5), ("", 5), ("1", 1), ("2.5", 2.5), ("900", 900)]
+)
+def test_a_database_is_waited_for_as_long_as_is_said(said: str | None, seconds: float) -> None:
+    environment = {} if said is None else {"DATABASE_TIMEOUT_SECONDS": said}
+
+    settings = Settings.from_environment(ENVIRONMENT | environment)
+
+    assert settings.timeout_seconds == seconds
+
+
+@pytest.mark.parametrize("said", ["0", "0.9", "-1", "901", "inf", "nan", "five", "5s"])
+def test_a_time_nobody_would_wait_is_refused(said: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_TIMEOUT_SECONDS must be"):
+        Settings.from_environment(ENVIRONMENT | {"DATABASE_TIMEOUT_SECONDS": said})
 
 
 def test_settings_show_no_secrets_and_do_not_change() -> None:

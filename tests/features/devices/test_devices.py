@@ -178,8 +178,9 @@ def test_invites_that_were_used_or_revoked_before_stay_as_they_were(
     factories.invite(session, group_id=hearth, by=una, used_at=earlier)
     factories.invite(session, group_id=hearth, by=una, revoked_at=earlier)
 
-    api.as_(una.token).delete(f"/api/devices/{tablet}")
+    revoked = api.as_(una.token).delete(f"/api/devices/{tablet}")
 
+    assert revoked.status == 204
     rows = session.execute(
         select(InviteCode.used_at, InviteCode.revoked_at).order_by(InviteCode.id)
     ).all()

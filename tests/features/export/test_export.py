@@ -237,12 +237,13 @@ def post(api: Api, who: Someone, group_id: UUID, days_ago: int = 0) -> tuple[UUI
 def walk(api: Api, who: Someone, limit: int) -> list[list[dict[str, Any]]]:
     pages: list[list[dict[str, Any]]] = []
     query: dict[str, Any] = {"limit": limit}
-    while True:
+    for _ in range(20):
         answer = api.as_(who.token).get("/api/export", **query).json
         pages.append(answer["locations"])
         if "nextCursor" not in answer:
             return pages
         query["cursor"] = answer["nextCursor"]
+    pytest.fail("The pages do not end.")
 
 
 def camel(name: str) -> str:

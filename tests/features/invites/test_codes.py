@@ -130,9 +130,10 @@ def test_a_member_does_not_spend_a_code_of_their_own_group(
 
 
 def test_a_repeated_join_of_a_group_is_answered_again(
-    api: Api, session: Session, code: Code
+    api: Api, session: Session, hearth: UUID, code: Code
 ) -> None:
     ari, bera = factories.someone(session), factories.someone(session)
+    factories.add_member(session, hearth, bera)
     first = api.as_(ari.token).post("/api/groups/join", {"code": code.text})
 
     again = api.as_(ari.token).post("/api/groups/join", {"code": code.text})
@@ -140,7 +141,7 @@ def test_a_repeated_join_of_a_group_is_answered_again(
 
     assert (again.status, again.json) == (200, first.json)
     assert (other.status, other.code) == (404, "invite_not_valid")
-    assert session.scalar(select(func.count()).select_from(Member)) == 2
+    assert session.scalar(select(func.count()).select_from(Member)) == 3
 
 
 def test_whoever_has_left_does_not_come_back_by_their_old_code(

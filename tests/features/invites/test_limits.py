@@ -163,16 +163,6 @@ def test_a_deployment_that_sees_too_many_wrong_guesses_takes_no_short_codes(
     assert post(HERE, "/api/auth/join", {"code": short.text, "name": "Una"}).status == 201
 
 
-def test_an_address_that_is_refused_takes_nothing_from_the_deployment(session: Session) -> None:
-    exhaust(HERE)
-    before = taken(session)
-
-    for _ in range(5):
-        assert validate(HERE).status == 429
-
-    assert taken(session) == before == 10
-
-
 def test_a_person_makes_twenty_invites_and_then_one_an_hour(session: Session, ari: Someone) -> None:
     bera = factories.someone(session)
     factories.group(session, ari, bera)

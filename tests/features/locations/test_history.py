@@ -30,13 +30,15 @@ def post(api: Api, who: Someone, *points: dict[str, Any]) -> list[Key]:
 def walk(api: Api, **query: Any) -> list[list[Key]]:
     """Return all pages there are."""
     pages = []
-    while True:
+    # As many as no walk here may take, should one go round in circles.
+    for _ in range(100):
         reply = api.get("/api/locations", **query)
         pages.append(keys(reply))
         assert reply.json.keys() <= {"locations", "nextCursor"}
         if "nextCursor" not in reply.json:
             return pages
         query["cursor"] = reply.json["nextCursor"]
+    raise AssertionError("This walk has no end.")
 
 
 def crowd(api: Api, session: Session, *, moments: int, at_once: int) -> tuple[Someone, set[Key]]:

@@ -1,6 +1,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -150,6 +151,21 @@ def test_a_newcomer_sees_from_the_very_instant_of_joining(api: Api, session: Ses
 
     assert [point["id"] for point in history] == [points[1]["id"]]
     assert positions(latest(api, ari)) == {una.user_id: points[1]["id"]}
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(microseconds=1)])
+def test_a_point_dated_ahead_is_not_for_who_joined_after_it_arrived(
+    api: Api, session: Session, later: timedelta
+) -> None:
+    una, ari = factories.someone(session), factories.someone(session)
+    group_id = factories.group(session, una)
+    factories.add_member(session, group_id, ari, joined_at=factories.now(session) + later)
+    (ahead,) = post(api, session, una, -9 * timedelta(minutes=1))
+
+    history = api.as_(ari.token).get("/api/locations").json["locations"]
+
+    assert [point["id"] for point in history] == ([] if later else [ahead])
+    assert positions(latest(api, ari)) == ({} if later else {una.user_id: ahead})
 
 
 def test_what_a_group_keeps_no_longer_is_hidden_at_once(api: Api, session: Session) -> None:

@@ -1,0 +1,165 @@
+"""Processes that each serve as a Lambda function's would, and begin what they are given together.
+
+They commit for real, so they work on a database of their own (`own_database`). They are forked
+from a server that has imported everything but settings, and so start in a few milliseconds.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from multiprocessing import get_context
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.synchronize import Barrier
+from typing import Any, Self, TypeVar
+
+from chalice.app import Chalice
+from chalice.local import LambdaContext, LambdaEventConverter, RouteMatcher
+from chalice.test import Client
+
+from chalicelib.db import engine
+from chalicelib.settings import settings
+from tests.client import Reply
+from tests.database import PEPPER, Server
+
+_context = get_context("forkserver")
+_context.set_forkserver_preload(
+    [
+        "alembic.command",
+        "chalice.test",
+        __name__,
+        *(
+            f"chalicelib.{feature}.routes"
+            for feature in ("auth", "devices", "export", "groups", "health", "invites")
+        ),
+        "chalicelib.locations.routes",
+        "chalicelib.users.routes",
+    ]
+)
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@contextmanager
+def own_database(server: Server, schema: str) -> Iterator[str]:
+    """Copy the migrated database, which nobody may be connected to meanwhile; give its URL."""
+    engine.engine().dispose()
+    with server.database(template=schema) as name:
+        yield server.url_of(name)
+
+
+class Processes:
+    """Processes on one database, with `threads` in each, every thread with its own connection."""
+
+    def __init__(self, url: str, *, count: int, threads: int = 1) -> None:
+        self._gate = _context.Barrier(count, timeout=60)
+        pipes = [_context.Pipe() for _ in range(count)]
+        self._pipes = [ours for ours, _ in pipes]
+        self._theirs = [theirs for _, theirs in pipes]
+        self._processes = [
+            _context.Process(target=_serve, args=(url, threads, self._gate, theirs), daemon=True)
+            for theirs in self._theirs
+        ]
+
+    def __enter__(self) -> Self:
+        for process, theirs in zip(self._processes, self._theirs, strict=True):
+            process.start()
+            theirs.close()
+        for pipe in self._pipes:
+            pipe.recv()
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        if error is not None:
+            self.kill()
+        for pipe, process in zip(self._pipes, self._processes, strict=True):
+            if process.is_alive():
+                pipe.send(None)
+            process.join()
+            pipe.close()
+
+    def each(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+        """Call the function with each of the items, all at once, and return what it returned."""
+        self.begin(function, items)
+        results: dict[int, _Result] = {}
+        for pipe in self._pipes:
+            results |= pipe.recv()
+        return [results[number] for number in range(len(items))]
+
+    def begin(self, function: Callable[[_Item], Any], items: Sequence[_Item]) -> None:
+        """Begin the calls and wait for nothing."""
+        for first, pipe in enumerate(self._pipes):
+            numbers = range(first, len(items), len(self._pipes))
+            pipe.send((function, {number: items[number] for number in numbers}))
+
+    def kill(self) -> None:
+        """End the processes as a crash would."""
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+    @property
+    def exit_codes(self) -> list[int | None]:
+        """How the processes have ended."""
+        return [process.exitcode for process in self._processes]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, as API Gateway would pass it on."""
+
+    method: str
+    path: str
+    body: Any = None
+    token: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    address: str = "192.0.2.1"
+
+
+def perform(call: Call) -> Reply:
+    """Send a request to the app of this process."""
+    app, converter = _served()
+    headers = {"Content-Type": "application/json"} | call.headers
+    if call.token is not None:
+        headers["Authorization"] = f"Bearer {call.token}"
+    body = b"" if call.body is None else json.dumps(call.body).encode()
+    event = converter.create_lambda_event(call.method, call.path, headers, body)
+    event["requestContext"]["identity"]["sourceIp"] = call.address
+    answer = app(event, LambdaContext("api", memory_size=1024))
+    return Reply(answer["statusCode"], answer["headers"], answer["body"])
+
+
+def invoke(function: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Run a function of this process's app; without a payload, as its schedule would."""
+    app, _ = _served()
+    client = Client(app)
+    if payload is None:
+        payload = client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [])
+    answer: dict[str, Any] = client.lambda_.invoke(function, payload).payload
+    return answer
+
+
+@cache
+def _served() -> tuple[Chalice, LambdaEventConverter]:
+    from app import app  # noqa: PLC0415 -- it reads the settings of this process
+
+    return app, LambdaEventConverter(RouteMatcher(list(app.routes)))
+
+
+def _serve(url: str, threads: int, gate: Barrier, pipe: Pipe) -> None:
+    os.environ["DATABASE_URL"] = url
+    os.environ["INVITE_CODE_PEPPER"] = PEPPER
+    own = replace(settings(), pool_size=threads)
+    engine.settings = lambda: own  # type: ignore[assignment, attr-defined]
+    _served()
+    logging.getLogger("draugar.requests").setLevel(logging.ERROR)
+    pipe.send("ready")
+    with ThreadPoolExecutor(threads) as pool:
+        while (work := pipe.recv()) is not None:
+            function, items = work
+            gate.wait()
+            pipe.send(dict(zip(items, pool.map(function, items.values()), strict=True)))

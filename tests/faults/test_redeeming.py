@@ -1,0 +1,92 @@
+"""One code and many who spend it at the same moment (R1), or one who does not give up (R2)."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from chalicelib.models import InviteCode, User
+from tests import factories
+from tests.client import Reply
+from tests.faults.processes import Call, Processes, perform
+
+# Whoever has come in has a device and a group, and whoever redeemed is known to the code.
+ORPHANS = """
+    SELECT (SELECT count(*) FROM users WHERE id NOT IN (SELECT user_id FROM devices))
+        + (SELECT count(*) FROM users WHERE id NOT IN (SELECT user_id FROM group_members))
+        + (SELECT count(*) FROM groups WHERE id NOT IN (SELECT group_id FROM group_members))
+"""
+KEY = "a-key-of-random-characters"
+
+
+@pytest.fixture
+def processes(session: Session, url: str) -> Iterator[Processes]:
+    connections = int(session.scalars(text("SHOW max_connections")).one())
+    assert connections >= 250, "200 clients need a server started with -c max_connections=300"
+    with Processes(url, count=8, threads=25) as processes:
+        yield processes
+
+
+def join(code: str, number: int, **headers: str) -> Call:
+    """Ask for a join, each from an address of its own."""
+    body = {"code": code, "name": "Ari", "device": {"name": "Phone"}}
+    address = f"10.0.{number // 256}.{number % 256}"
+    return Call("POST", "/api/auth/join", body, headers=headers, address=address)
+
+
+def statuses(replies: list[Reply]) -> Counter[int]:
+    return Counter(reply.status for reply in replies)
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.full)])
+def test_of_200_at_once_one_comes_in(session: Session, processes: Processes, rounds: int) -> None:
+    una = factories.someone(session)
+    hearth = factories.group(session, una)
+    counts = []
+
+    for _ in range(rounds):
+        code = factories.invite(session, group_id=hearth, by=una)
+        session.execute(text("DELETE FROM rate_limits"))
+        session.commit()
+        replies = processes.each(perform, [join(code.text, number) for number in range(200)])
+        counts.append(statuses(replies))
+
+    assert counts == [{201: 1, 404: 199}] * rounds
+    assert session.scalar(select(func.count(User.id))) == 1 + rounds
+    assert session.scalar(select(func.count(InviteCode.used_by.distinct()))) == rounds
+    assert session.scalar(text(ORPHANS)) == 0
+
+
+def test_of_200_at_once_one_founds_a_group(session: Session, processes: Processes) -> None:
+    code = factories.founding_invite(session)
+
+    replies = processes.each(perform, [join(code.text, number) for number in range(200)])
+
+    assert statuses(replies) == {201: 1, 404: 199}
+    assert session.scalar(text("SELECT count(*) FROM groups")) == 1
+    assert session.scalar(text(ORPHANS)) == 0
+
+
+@pytest.mark.parametrize("first_answer", ["lost", "not awaited"])
+def test_a_join_repeated_at_once_makes_one_person(
+    session: Session, processes: Processes, first_answer: str
+) -> None:
+    una = factories.someone(session)
+    hearth = factories.group(session, una)
+    code = factories.invite(session, group_id=hearth, by=una).text
+    mine = [join(code, number, **{"Idempotency-Key": KEY}) for number in range(11)]
+    first = processes.each(perform, mine[:1]) if first_answer == "lost" else []
+    others = [join(code, 20), join(code, 21, **{"Idempotency-Key": KEY[::-1]})] if first else []
+
+    replies = processes.each(perform, mine[len(first) :] + others)
+    repeats, refused = replies[: 11 - len(first)], replies[11 - len(first) :]
+    (last,) = processes.each(perform, mine[:1])
+
+    assert statuses(first + repeats) == {201: 11}
+    assert [reply.code for reply in refused] == ["invite_not_valid"] * len(others)
+    assert session.scalar(select(func.count(User.id))) == 2
+    tokens = [reply.json["token"] for reply in [*first, *repeats, last]]
+    calls = [Call("GET", "/api/auth/me", token=token) for token in tokens]
+    assert [reply.status for reply in processes.each(perform, calls)] == [401] * 11 + [200]

@@ -1,0 +1,47 @@
+"""What the repository says of itself is true."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def pins(name: str) -> dict[str, str]:
+    """Read the versions of a requirements file."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def test_every_make_command_in_the_readme_is_a_target() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", readme, re.MULTILINE))
+
+    assert {"run", "test"} <= named
+    assert named - targets == set()
+
+
+def test_the_zip_takes_along_what_it_runs_on_and_nothing_else() -> None:
+    direct = set(re.findall(r"^([\w-]+)[=>]", (ROOT / "requirements.in").read_text(), re.MULTILINE))
+
+    shipped = pins("requirements.txt")
+
+    assert direct == {"alembic", "pg8000", "pydantic", "sqlalchemy"}
+    assert direct <= shipped.keys()
+    # Lambda has boto3 and Chalice adds its runtime; with them the zip is three times as large.
+    assert shipped.keys() & {"boto3", "botocore", "chalice", "moto", "pytest"} == set()
+
+
+def test_the_zip_gets_the_versions_that_were_tested() -> None:
+    tested = pins("requirements-dev.txt")
+
+    shipped = pins("requirements.txt")
+
+    assert shipped.items() <= tested.items()
+
+
+def test_the_zip_finds_the_migrations_where_chalice_looks() -> None:
+    link = ROOT / "vendor" / "migrations"
+
+    assert link.is_symlink()
+    assert link.resolve() == ROOT / "migrations"

@@ -1,0 +1,80 @@
+"""The routes there are, and that none of them forgets to ask who is calling."""
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from chalicelib.auth import Credential
+from chalicelib.web import Access
+
+# Why nobody has to be known there.
+PUBLIC = {
+    "GET /api/health": "whoever watches the service has no account",
+    "GET /api/health/ready": "whoever watches the service has no account",
+    "POST /api/auth/join": "whoever comes in has no token yet, but a code",
+    "POST /api/invites/validate": "whoever comes in has no token yet, but a code",
+}
+PRIVATE = {
+    "GET /api/auth/me",
+    "POST /api/auth/logout",
+    "GET /api/devices",
+    "POST /api/devices",
+    "DELETE /api/devices/{}",
+    "GET /api/invites",
+    "POST /api/invites",
+    "DELETE /api/invites/{}",
+    "GET /api/users",
+    "GET /api/users/{}",
+    "PATCH /api/users/me",
+    "DELETE /api/users/me",
+    "GET /api/groups",
+    "POST /api/groups",
+    "PATCH /api/groups/{}",
+    "DELETE /api/groups/{}",
+    "PATCH /api/groups/{}/members/{}",
+    "DELETE /api/groups/{}/members/{}",
+    "POST /api/groups/join",
+    "POST /api/groups/{}/leave",
+    "PUT /api/groups/{}/sharing",
+    "GET /api/locations",
+    "POST /api/locations",
+    "DELETE /api/locations",
+    "GET /api/locations/latest",
+    "GET /api/export",
+}
+
+
+@pytest.fixture
+def views(schema: str) -> dict[str, Any]:
+    """The functions that serve, by method and path."""
+    del schema
+    from app import app  # noqa: PLC0415 -- it reads the settings made by the fixture
+
+    return {
+        f"{method} {re.sub('{.*?}', '{}', path)}": entry.view_function
+        for path, methods in app.routes.items()
+        for method, entry in methods.items()
+    }
+
+
+def test_the_routes_are_those_of_the_design(views: dict[str, Any]) -> None:
+    assert views.keys() == PUBLIC.keys() | PRIVATE
+
+
+def test_a_route_asks_who_is_calling_or_is_known_to_be_public(views: dict[str, Any]) -> None:
+    asking = {
+        name
+        for name, view in views.items()
+        if inspect.get_annotations(inspect.unwrap(view)).get("credential") is Credential
+    }
+
+    assert asking == PRIVATE
+
+
+def test_a_public_route_and_no_other_says_why_it_is(views: dict[str, Any]) -> None:
+    saying = {name for name, view in views.items() if view.contract.because}
+
+    assert saying == PUBLIC.keys()
+    assert {name for name, view in views.items() if view.contract.access is Access.PUBLIC} == saying

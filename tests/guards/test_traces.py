@@ -1,0 +1,216 @@
+"""What people send leaves no trace in logs, problem documents or exceptions.
+
+Every route is asked with marks in whatever a request can hold: as the API wants it and with each
+part spoilt, while all is well and while the database refuses rows with a mark and quotes them.
+"""
+
+import json
+import logging
+import re
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from chalicelib.errors import Problem
+from chalicelib.models import InviteCode
+from chalicelib.web.contract import Contract
+from tests import factories
+from tests.client import Api, Reply
+
+MARK = "Markmarkmark"
+KEY = "key-of-mark-0123456789"
+SEALED = "bWFya21hcmttYXJr" * 4
+POINT = {"latitude": 64.13579135, "longitude": -21.24680246, "accuracy": 13.9753197}
+GROUP = {"name": MARK, "encryption": "optional"}
+ADDRESS = "127.0.0.1"  # of the caller, says Chalice's test client
+MARKS = [MARK, KEY, SEALED, *(str(number).lstrip("-") for number in POINT.values())]
+TOKEN = r"draugar_[\w-]{43}"
+
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/auth/join": {
+        "code": "{code}",
+        "name": MARK,
+        "device": {"name": MARK},
+        "group": GROUP,
+    },
+    "POST /api/devices": {"name": MARK},
+    "POST /api/groups": GROUP,
+    "POST /api/groups/join": {"code": "{code}", "group": GROUP},
+    "POST /api/invites": {"groupId": "{group_id}"},
+    "POST /api/invites/validate": {"code": "{code}"},
+    "POST /api/locations": {"locations": [POINT, {"encryptedData": SEALED, "keyVersion": 1}]},
+    "PATCH /api/groups/{group_id}": {"name": MARK},
+    "PATCH /api/groups/{group_id}/members/{user_id}": {"role": "admin"},
+    "PATCH /api/users/me": {"name": MARK},
+    "PUT /api/groups/{group_id}/sharing": {"paused": True, "until": "2999-01-01T00:00:00Z"},
+}
+REFUSED_ROWS = {
+    "users": f"name <> '{MARK}'",
+    "devices": f"name <> '{MARK}'",
+    "groups": f"name <> '{MARK}'",
+    "locations": f"latitude <> {POINT['latitude']}",
+}
+# The routes that would write such a row.
+FAILING = {
+    "POST /api/auth/join",
+    "POST /api/devices",
+    "POST /api/groups",
+    "POST /api/groups/join",
+    "POST /api/locations",
+    "PATCH /api/groups/{group_id}",
+    "PATCH /api/users/me",
+}
+
+
+@pytest.fixture
+def every_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Let all loggers say all, SQLAlchemy its statements (but no rows, as on DEBUG)."""
+    requests = logging.getLogger("draugar.requests")
+    requests.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, logger="sqlalchemy"), caplog.at_level(logging.DEBUG):
+        yield
+    requests.removeHandler(caplog.handler)
+
+
+@pytest.fixture
+def names(session: Session) -> dict[str, str]:
+    """What the placeholders of paths and bodies stand for, and the token of who asks."""
+    una, ari = factories.someone(session), factories.someone(session)
+    group_id = factories.group(session, una, ari)
+    factories.invite(session, group_id=group_id, by=una)
+    invite_id = session.scalars(select(InviteCode.id)).one()
+    return {
+        "group_id": str(group_id),
+        "user_id": str(ari.user_id),
+        "device_id": str(una.device_id),
+        "invite_id": str(invite_id),
+        "code": factories.founding_invite(session).text,
+        "token": una.token,
+    }
+
+
+def routes() -> list[tuple[str, str, Contract]]:
+    """Return the method, path and contract of each route."""
+    from app import app  # noqa: PLC0415 -- it reads the settings made by a fixture
+
+    return [
+        (method, path, vars(entry.view_function)["contract"])
+        for path, methods in app.routes.items()
+        for method, entry in methods.items()
+    ]
+
+
+def put_in(template: str, names: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda name: names[name[1]], template)
+
+
+def spoilt(value: Any) -> Any:
+    """Put a mark of the wrong type in every place."""
+    match value:
+        case dict():
+            return {name: spoilt(member) for name, member in value.items()}
+        case list():
+            return [spoilt(item) for item in value]
+        case _:
+            return {MARK: [MARK]}
+
+
+def variants(method: str, path: str, names: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Make the requests to one route, the one that the API wants first."""
+    headers = {"Idempotency-Key": KEY, "User-Agent": MARK, "X-Forwarded-For": MARK, MARK: MARK}
+    request = {"method": method, "path": put_in(path, names), "headers": headers}
+    body = BODIES.get(f"{method} {path}")
+    right = request | (
+        {} if body is None else {"body": json.loads(put_in(json.dumps(body), names))}
+    )
+    yield right
+    yield right | {"path": re.sub(r"\{\w+\}", MARK, path)}
+    yield right | {"query": {MARK: MARK}}
+    for parameter in ("groupId", "userId", "from", "to", "limit", "cursor"):
+        yield right | {"query": {parameter: MARK}}
+    for token in (MARK, f"draugar_{MARK * 3}-------", f"{MARK} {MARK}"):
+        yield right | {"headers": headers | {"Authorization": f"Bearer {token}"}}
+    if body is not None:
+        yield right | {"body": right["body"] | {MARK: MARK}}
+        yield right | {"body": spoilt(body)}
+        yield right | {"headers": headers | {"Idempotency-Key": f"{MARK}!", "Content-Type": MARK}}
+        yield request | {
+            "raw": json.dumps(right["body"]).encode()[:-1],
+            "headers": headers | {"Content-Type": "application/json"},
+        }
+
+
+@pytest.mark.usefixtures("every_log")  # before the connection, which would go on as it began
+@pytest.mark.parametrize("refused_rows", [{}, REFUSED_ROWS], ids=["well", "failing"])
+def test_nothing_of_a_request_is_told_to_the_log_or_in_a_problem(
+    names: dict[str, str],
+    database: Connection,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    refused_rows: dict[str, str],
+) -> None:
+    for table, condition in refused_rows.items():
+        database.execute(text(f"ALTER TABLE {table} ADD CONSTRAINT refused CHECK ({condition})"))
+    caplog.clear()
+    replies: dict[str, list[Reply]] = {}
+
+    for method, path, _ in routes():
+        for request in variants(method, path, names):
+            savepoint = database.begin_nested()
+            reply = Api(names["token"]).call(**request)
+            replies.setdefault(f"{method} {path}", []).append(reply)
+            savepoint.rollback()
+
+    answers = [reply for several in replies.values() for reply in several]
+    problems = [f"{reply.headers} {reply.text}" for reply in answers if reply.status >= 400]
+    said = "\n".join([caplog.text, *capfd.readouterr(), *problems])
+    marks = [*MARKS, ADDRESS, names["code"], names["token"]]
+    assert [mark for mark in marks if mark.lower() in said.lower()] == []
+    assert re.findall(TOKEN, said) == []
+    # The log was heard, and the requests that were right got as far as they should.
+    assert caplog.text.count('{"requestId": ') == len(answers)
+    assert "INSERT INTO locations" in caplog.text
+    assert {name for name, (right, *_) in replies.items() if right.status >= 300} == (
+        FAILING if refused_rows else set()
+    )
+
+
+def test_every_body_has_its_marks(schema: str) -> None:
+    del schema
+
+    taking = {f"{method} {path}" for method, path, contract in routes() if contract.body}
+
+    assert taking == BODIES.keys()
+
+
+@pytest.mark.usefixtures("schema")
+def test_a_shape_that_refuses_something_does_not_say_what() -> None:
+    shapes = [
+        shape
+        for _, _, contract in routes()
+        for shape in (contract.body, contract.query, contract.headers)
+        if shape is not None
+    ]
+
+    refusals = []
+    for shape in shapes:
+        fields = shape.model_json_schema()["properties"]
+        for value in (MARK, {MARK: MARK}, {field: [MARK] for field in fields}):
+            with pytest.raises(Problem) as caught:
+                shape.read(value)
+            refusals.append("".join(traceback.format_exception(caught.value)))
+
+    assert [refusal for refusal in refusals if MARK in refusal] == []
+
+
+def test_an_error_of_the_database_does_not_hold_the_parameters(database: Connection) -> None:
+    with pytest.raises(DBAPIError) as caught, database.begin_nested():
+        database.execute(text("SELECT :mark FROM nowhere"), {"mark": MARK})
+
+    assert "nowhere" in str(caught.value)
+    assert MARK not in "".join(traceback.format_exception(caught.value))
