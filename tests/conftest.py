@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tests.client import Api
@@ -45,8 +46,17 @@ def database(schema: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connectio
 
         @contextmanager
         def connect() -> Iterator[Connection]:
-            with connection.begin_nested():
+            savepoint = connection.begin_nested()
+            try:
                 yield connection
+            except Exception as error:
+                if isinstance(error, DBAPIError) or isinstance(error.__cause__, DBAPIError):
+                    savepoint.rollback()
+                raise
+            finally:
+                # What a statement did stands, whatever is made of it: it had committed by itself.
+                if savepoint.is_active:
+                    savepoint.commit()
 
         monkeypatch.setattr(engine, "connect", connect)
         yield connection

@@ -27,17 +27,13 @@ from tests.client import Reply
 from tests.database import PEPPER, Server
 
 _context = get_context("forkserver")
+_FEATURES = ("auth", "devices", "export", "groups", "health", "invites", "locations", "users")
 _context.set_forkserver_preload(
     [
         "alembic.command",
         "chalice.test",
         __name__,
-        *(
-            f"chalicelib.{feature}.routes"
-            for feature in ("auth", "devices", "export", "groups", "health", "invites")
-        ),
-        "chalicelib.locations.routes",
-        "chalicelib.users.routes",
+        *(f"chalicelib.{feature}.routes" for feature in _FEATURES),
     ]
 )
 _Item = TypeVar("_Item")

@@ -41,6 +41,15 @@ def test_ten_attempts_are_let_through_and_then_one_every_six_seconds(
     assert next_two == [burst[0], 429]
 
 
+def test_nobody_saves_attempts_up(session: Session) -> None:
+    validate(HERE)
+    later(session, seconds=3600)
+
+    answers = [validate(HERE).status for _ in range(11)]
+
+    assert answers == [200] * 10 + [429]
+
+
 def test_all_ways_to_try_a_code_draw_on_one_bucket(ari: Someone) -> None:
     for _ in range(4):
         for path in ("/api/auth/join", "/api/invites/validate"):
