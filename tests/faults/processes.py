@@ -49,15 +49,24 @@ def own_database(server: Server, schema: str) -> Iterator[str]:
 
 
 class Processes:
-    """Processes on one database, with `threads` in each, every thread with its own connection."""
+    """Processes on one database, with `threads` in each.
 
-    def __init__(self, url: str, *, count: int, threads: int = 1) -> None:
+    Every thread has its own connection, unless `connections` says that they share so many.
+    """
+
+    def __init__(
+        self, url: str, *, count: int, threads: int = 1, connections: int | None = None
+    ) -> None:
         self._gate = _context.Barrier(count, timeout=60)
         pipes = [_context.Pipe() for _ in range(count)]
         self._pipes = [ours for ours, _ in pipes]
         self._theirs = [theirs for _, theirs in pipes]
         self._processes = [
-            _context.Process(target=_serve, args=(url, threads, self._gate, theirs), daemon=True)
+            _context.Process(
+                target=_serve,
+                args=(url, threads, connections or threads, self._gate, theirs),
+                daemon=True,
+            )
             for theirs in self._theirs
         ]
 
@@ -146,10 +155,10 @@ def _served() -> tuple[Chalice, LambdaEventConverter]:
     return app, LambdaEventConverter(RouteMatcher(list(app.routes)))
 
 
-def _serve(url: str, threads: int, gate: Barrier, pipe: Pipe) -> None:
+def _serve(url: str, threads: int, connections: int, gate: Barrier, pipe: Pipe) -> None:
     os.environ["DATABASE_URL"] = url
     os.environ["INVITE_CODE_PEPPER"] = PEPPER
-    own = replace(settings(), pool_size=threads)
+    own = replace(settings(), pool_size=connections)
     engine.settings = lambda: own  # type: ignore[assignment, attr-defined]
     _served()
     logging.getLogger("draugar.requests").setLevel(logging.ERROR)
