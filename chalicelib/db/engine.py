@@ -94,7 +94,11 @@ def _discard_closed_connection(connection: Any, _record: object, _proxy: object)
     """
     # Private, but the pinned driver has it; without it the next statement would find out.
     idle_socket = getattr(connection, "_usock", None)
-    if idle_socket is not None and select.select([idle_socket], [], [], 0)[0]:
+    if idle_socket is None:
+        return
+    poll = select.poll()
+    poll.register(idle_socket, select.POLLIN)
+    if poll.poll(0):
         raise DisconnectionError
 
 

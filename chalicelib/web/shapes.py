@@ -74,8 +74,8 @@ def _told(detail: ErrorDetails) -> str:
         # Its message repeats a character of the input.
         message = "should be a UUID"
     else:
-        message = detail["msg"]
-    return f"{'.'.join(str(step) for step in path) or 'the body'}: {message}"
+        message = detail["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(str(step) for step in path) or 'the request'}: {message}"
 
 
 def _only_text(value: object) -> object:

@@ -175,7 +175,7 @@ def test_a_range_has_its_beginning_and_not_its_end(
         ({"to": ""}, "to"),
         ({"from": "0001-01-01T00:00:00+14:00"}, "from"),
         ({"to": "9999-12-31T23:59:59-14:00"}, "to"),
-        ({"since": "2026-01-01T00:00:00Z"}, "the body"),
+        ({"since": "2026-01-01T00:00:00Z"}, "the request"),
     ],
 )
 def test_a_range_is_of_moments(
@@ -232,7 +232,7 @@ CURSOR = to_base64(bytes(32))
             for cursor in ("", "2", "abc", CURSOR[:-2], CURSOR + "AA", "*" * 43, "é" * 43, "A" * 41)
         ),
         ({"userId": "una"}, "userId"),
-        ({"page": "2"}, "the body"),
+        ({"page": "2"}, "the request"),
     ],
 )
 def test_a_page_that_cannot_be_is_refused(
