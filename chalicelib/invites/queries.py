@@ -175,6 +175,7 @@ def delete_expired(session: Session, *, at_most: int) -> int:
         .order_by(InviteCode.expires_at)
         .limit(at_most)
         .with_for_update(skip_locked=True)
+        .cte("doomed")  # run once; a subquery might be run for each row
     )
-    deleted: Any = session.execute(delete(InviteCode).where(InviteCode.id.in_(doomed)))
+    deleted: Any = session.execute(delete(InviteCode).where(InviteCode.id == doomed.c.id))
     return int(deleted.rowcount)

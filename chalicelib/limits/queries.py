@@ -57,8 +57,9 @@ def delete_full(session: Session) -> int:
         select(RateLimit.bucket)
         .where(RateLimit.theoretical_arrival_at < func.now())
         .with_for_update(skip_locked=True)
+        .cte("full_buckets")
     )
-    deleted: Any = session.execute(delete(RateLimit).where(RateLimit.bucket.in_(full)))
+    deleted: Any = session.execute(delete(RateLimit).where(RateLimit.bucket == full.c.bucket))
     return int(deleted.rowcount)
 
 

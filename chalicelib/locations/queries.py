@@ -383,7 +383,8 @@ def delete_past_retention(session: Session, *, at_most: int) -> int:
         .join(Group, Group.id == Member.group_id)
         .join(of_member, true())
         .limit(at_most)
-        .subquery("doomed")
+        .cte("doomed")
+        .prefix_with("MATERIALIZED")  # run once, whatever the planner expects of it
     )
     deleted: Any = session.execute(
         delete(Location).where(
