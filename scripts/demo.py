@@ -13,6 +13,7 @@ import json
 import math
 import os
 import random
+import re
 import secrets
 import sys
 import time
@@ -46,6 +47,8 @@ class Phone:
     """A person's phone: an HTTP client with a token."""
 
     def __init__(self, url: str) -> None:
+        if not re.fullmatch(r"https?://[^/:]+(:[0-9]{1,5})?/?", url):
+            sys.exit("URL must be like http://127.0.0.1:8000, without a path.")
         parts = urlsplit(url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = kind(parts.hostname or "", parts.port, timeout=30)
@@ -187,9 +190,9 @@ def _id(at: datetime) -> str:
 def _tracks(directory: str | None) -> list[tuple[str, list[Fix]]]:
     if not directory:
         return [(f"a walk of {round(2 * radius)} m", _walk(radius)) for radius in (300, 500, 800)]
-    files = sorted(Path(directory).glob("*.gpx"))
-    tracks = [(file.name, _read_gpx(file)) for file in files]
-    if not tracks or not all(track for _, track in tracks):
+    files = sorted(file for file in Path(directory).glob("*") if file.suffix.lower() == ".gpx")
+    tracks = [(file.name, track) for file in files if (track := _read_gpx(file))]
+    if not tracks:
         sys.exit(f"{directory} holds no GPX files with track points.")
     return tracks
 
@@ -211,11 +214,13 @@ def _walk(radius: float) -> list[Fix]:
 
 def _read_gpx(file: Path) -> list[Fix]:
     """Read a track; points without a time are a second apart from those beside them."""
-    points = [
-        element
-        for element in ET.parse(file).iter()  # noqa: S314 -- files that the user names
-        if element.tag.endswith("}trkpt")
-    ]
+    try:
+        elements = ET.parse(file).iter()  # noqa: S314 -- files that the user names
+    except ET.ParseError as error:
+        sys.exit(f"{file} is not XML: {error}")
+    points = [element for element in elements if element.tag.rpartition("}")[2] == "trkpt"]
+    if not points:
+        return []
     times = [_time(point) for point in points]
     first = next((number for number, at in enumerate(times) if at), 0)
     before = (times[first] or datetime.now(UTC)) - timedelta(seconds=first + 1)
@@ -227,7 +232,7 @@ def _read_gpx(file: Path) -> list[Fix]:
 
 
 def _time(point: ET.Element) -> datetime | None:
-    text = next((child.text for child in point if child.tag.endswith("}time")), None)
+    text = next((child.text for child in point if child.tag.rpartition("}")[2] == "time"), None)
     if text is None:
         return None
     at = datetime.fromisoformat(text.strip())
@@ -235,4 +240,7 @@ def _time(point: ET.Element) -> datetime | None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -51,7 +51,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # whoever reads it through a pipe waits for it
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit())
+        signal.signal(number, _stop)
     make = os.getppid() if "MAKELEVEL" in os.environ else None
     port = _port()
     with _port_needed(port):
@@ -64,12 +64,23 @@ def main() -> None:
             print(f"Founding invite: {founding.payload['code']}")
 
         def look_around() -> None:
+            if _stopping:
+                sys.exit()
             if make not in (None, os.getppid()):
                 sys.exit()
             if postgres and postgres.has_ended:
                 sys.exit(f"PostgreSQL has ended: see {postgres.log}")
 
         _serve(config, port, look_around)
+
+
+_stopping: list[int] = []
+
+
+def _stop(number: int, _frame: object) -> None:
+    # Noted too, for an exit that is raised while a module is being compiled is swallowed there.
+    _stopping.append(number)
+    sys.exit()
 
 
 @contextmanager
@@ -96,6 +107,8 @@ def laptop(*, join: bool = False) -> Iterator[Laptop]:
             if postgres:
                 os.environ["DATABASE_URL"] = postgres.url("draugar")
             config = CLIFactory(PROJECT, environ=os.environ).create_config_obj(stage)
+            if stage not in config.config_from_disk["stages"]:
+                sys.exit("STAGE must be one of the stages in .chalice/config.json.")
             app = _app_with_its_database(config)
             client = Client(app, stage_name=stage, project_dir=PROJECT)
             yield Laptop(config, client, started)
