@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, any_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from chalicelib.auth import Caller
@@ -175,7 +175,11 @@ def delete_expired(session: Session, *, at_most: int) -> int:
         .order_by(InviteCode.expires_at)
         .limit(at_most)
         .with_for_update(skip_locked=True)
-        .cte("doomed")  # run once; a subquery might be run for each row
+        .scalar_subquery()
     )
-    deleted: Any = session.execute(delete(InviteCode).where(InviteCode.id == doomed.c.id))
+    # As an array they are found once, and then each by the index: joined to the table, which the
+    # planner may know nothing of yet, every one could be compared with every other.
+    deleted: Any = session.execute(
+        delete(InviteCode).where(InviteCode.id == any_(func.array(doomed)))
+    )
     return int(deleted.rowcount)

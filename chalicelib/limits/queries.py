@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import CTE, DateTime, Select, cast, delete, func, literal, select, update
+from sqlalchemy import CTE, DateTime, Select, any_, cast, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from chalicelib.db import Session
@@ -57,9 +57,11 @@ def delete_full(session: Session) -> int:
         select(RateLimit.bucket)
         .where(RateLimit.theoretical_arrival_at < func.now())
         .with_for_update(skip_locked=True)
-        .cte("full_buckets")
+        .scalar_subquery()
     )
-    deleted: Any = session.execute(delete(RateLimit).where(RateLimit.bucket == full.c.bucket))
+    deleted: Any = session.execute(
+        delete(RateLimit).where(RateLimit.bucket == any_(func.array(full)))
+    )
     return int(deleted.rowcount)
 
 
