@@ -2,7 +2,8 @@
 
     settings.py   what the environment says; the only reader of it
     errors.py     the tree of errors
-    db/           PostgreSQL: table base, engine, the two ways to a statement, what errors mean
+    db/           PostgreSQL: table base, connection, engine, the two ways to a statement, what
+                  errors mean
     models/       every table
     web/          all that knows HTTP: bodies, credentials, problem documents, headers, the log
 

@@ -105,13 +105,15 @@ class Settings:
 
     `pepper` keys the hash of every invite code and address at rest; it lives outside the
     database, so that a copy of the database alone gives no code away. `timeout_seconds` is how
-    long a statement, or a silent server, is waited for.
+    long a statement, or a silent server, is waited for. `prepare_statements` keeps the hot
+    statements planned on the server.
     """
 
     database: DatabaseAddress
     pepper: bytes = field(repr=False)
     pool_size: int
     timeout_seconds: float
+    prepare_statements: bool
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -122,6 +124,7 @@ class Settings:
             # A Lambda process serves one request at a time; a laptop's server has threads.
             pool_size=1 if "AWS_LAMBDA_FUNCTION_NAME" in environ else 8,
             timeout_seconds=_seconds(environ, "DATABASE_TIMEOUT_SECONDS", default=5),
+            prepare_statements=_switch(environ, "DATABASE_PREPARED_STATEMENTS", default="on"),
         )
 
 
@@ -145,6 +148,12 @@ def _seconds(environ: Mapping[str, str], name: str, *, default: float) -> float:
     if not 1 <= seconds <= _LONGEST_FUNCTION_SECONDS:
         raise SettingsError(f"{name} must be a number from 1 to {_LONGEST_FUNCTION_SECONDS}.")
     return seconds
+
+
+def _switch(environ: Mapping[str, str], name: str, *, default: str) -> bool:
+    if (text := environ.get(name) or default) not in ("on", "off"):
+        raise SettingsError(f"{name} must be on or off.")
+    return text == "on"
 
 
 def _pepper(text: str) -> bytes:

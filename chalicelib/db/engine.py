@@ -1,7 +1,7 @@
 """The process's one engine and the connections it makes."""
 
-import select
 import ssl
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,14 +11,15 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import NullPool
 
-from chalicelib.db.failure import SHUTDOWN, sqlstate
+from chalicelib.db import wire
+from chalicelib.db.failure import REFUSED_AT_START, SHUTDOWN, sqlstate
 from chalicelib.settings import DatabaseAddress, settings
 
 _ANSWERS_AS_EXPECTED = {
-    # Whatever the server's own defaults are, dates come in the one form that pg8000 reads.
+    # Whatever the server's own defaults are, texts and times come in the form that we read.
+    "client_encoding": "UTF8",
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
 }
 
 
@@ -26,17 +27,24 @@ _ANSWERS_AS_EXPECTED = {
 def engine() -> Engine:
     """Return the engine that serves requests and jobs."""
     seconds = settings().timeout_seconds
-    return _engine(
-        timeout=seconds,
-        # The server gives up first: a client that leaves would leave its statement running.
-        limits={
-            "statement_timeout": f"{seconds * 900:.0f}ms",
-            "idle_in_transaction_session_timeout": f"{seconds * 1000:.0f}ms",
-        },
+    made = create_engine(
+        # Asks the server nothing when it connects.
+        "postgresql+draugar://",
+        creator=_connector(
+            timeout=seconds,
+            prepare=settings().prepare_statements,
+            # The server gives up first: a client that leaves would leave its statement running.
+            limits={
+                "statement_timeout": f"{seconds * 900:.0f}ms",
+                "idle_in_transaction_session_timeout": f"{seconds * 1000:.0f}ms",
+            },
+        ),
+        hide_parameters=True,  # an exception ends up in places that rows must not
         pool_size=settings().pool_size,
         max_overflow=0,
         pool_timeout=seconds,
     )
+    return _with_guards(made)
 
 
 def connect() -> Connection:
@@ -46,12 +54,18 @@ def connect() -> Connection:
 
 def migration_engine() -> Engine:
     """Return an engine without a timeout, for statements that wait for locks or rewrite tables."""
-    return _engine(timeout=None, limits={}, poolclass=NullPool)
+    return _with_guards(
+        create_engine(
+            "postgresql+pg8000://", creator=_connector(), hide_parameters=True, poolclass=NullPool
+        )
+    )
 
 
-def _engine(*, timeout: float | None, limits: dict[str, str], **pool: Any) -> Engine:
+def _connector(
+    *, timeout: float | None = None, limits: dict[str, str] | None = None, prepare: bool = False
+) -> Callable[[], Any]:
     address = settings().database
-    arguments = {
+    arguments: dict[str, Any] = {
         "user": address.user,
         "password": address.password,
         "host": address.host,
@@ -60,16 +74,25 @@ def _engine(*, timeout: float | None, limits: dict[str, str], **pool: Any) -> En
         "unix_sock": address.socket,
         "ssl_context": _ssl_context(address),
         "timeout": timeout,
+        "prepare": prepare,
         "application_name": "draugar",
-        "startup_params": _ANSWERS_AS_EXPECTED | limits,
     }
-    made = create_engine(
-        "postgresql+pg8000://",
-        creator=lambda: pg8000.connect(**arguments),
-        # An exception ends up in places that rows must not.
-        hide_parameters=True,
-        **pool,
-    )
+    wishes = dict(limits or {})
+
+    def connector() -> Any:
+        try:
+            return wire.connect(**arguments, startup_params=_ANSWERS_AS_EXPECTED | wishes)
+        except pg8000.Error as error:
+            if not wishes or sqlstate(error) not in REFUSED_AT_START:
+                raise
+        # A pooler takes no limits from its clients; there, the role has to bring them.
+        wishes.clear()
+        return connector()
+
+    return connector
+
+
+def _with_guards(made: Engine) -> Engine:
     event.listen(made, "handle_error", _discard_connection_out_of_step)
     event.listen(made, "checkout", _discard_closed_connection)
     return made
@@ -78,8 +101,7 @@ def _engine(*, timeout: float | None, limits: dict[str, str], **pool: Any) -> En
 def _discard_connection_out_of_step(context: ExceptionContext) -> None:
     """Throw away a connection whose error did not come from the server.
 
-    pg8000 may have written half a message or left a reply unread, and would hand the next caller
-    somebody else's row.
+    It closes itself by then; the pool should know, and the stock connection does not.
     """
     state = sqlstate(context.original_exception)
     if state is None or state.startswith(SHUTDOWN):
@@ -87,23 +109,13 @@ def _discard_connection_out_of_step(context: ExceptionContext) -> None:
 
 
 def _discard_closed_connection(connection: Any, _record: object, _proxy: object) -> None:
-    """Replace a connection that the server has closed since it was last used.
-
-    Nothing is due on an idle connection, so whatever can be read there is its end: looking costs
-    no round trip, unlike a ping. A function that was frozen wakes up to this.
-    """
-    # Private, but the pinned driver has it; without it the next statement would find out.
-    idle_socket = getattr(connection, "_usock", None)
-    if idle_socket is None:
-        return
-    poll = select.poll()
-    poll.register(idle_socket, select.POLLIN)
-    if poll.poll(0):
+    if isinstance(connection, wire.Connection) and connection.has_ended:
         raise DisconnectionError
 
 
 @cache
 def _tls(sslmode: str, sslrootcert: str | None) -> ssl.SSLContext:
+    # Made once: it takes longer than a connection.
     context = ssl.create_default_context(
         cafile=None if sslrootcert == "system" else sslrootcert,
     )

@@ -12,6 +12,8 @@ CHECK_VIOLATION = "23514"
 FOREIGN_KEY_VIOLATION = "23503"
 SHUTDOWN = "57P"
 UNDEFINED_TABLE = "42P01"
+REFUSED_AT_START = frozenset({"08P01", "0A000"})
+"""How poolers (PgBouncer, RDS Proxy) refuse a parameter at the start of a connection."""
 
 # Classes and codes that pass by themselves, or with the operator's help, but never by another
 # request: connection lost or refused, out of resources, shut down, locked, serialisation.

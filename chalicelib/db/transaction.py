@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import Executable
 
-from chalicelib.db import engine
+from chalicelib.db import engine, wire
 from chalicelib.db.failure import is_passing, sqlstate
 from chalicelib.errors import Unavailable
 
@@ -52,9 +52,11 @@ def one_statement() -> Iterator[OneStatement]:
     with _passing_failures_told(), engine.connect() as connection:
         # The driver's own switch: no round trip, unlike SQLAlchemy's isolation levels.
         driver: Any = connection.connection.dbapi_connection
-        driver.autocommit = True
+        driver.autocommit = wire.takes_autocommit(driver)
         try:
             yield OneStatement(connection)
+            if not driver.autocommit:
+                connection.commit()
         finally:
             driver.autocommit = False
 

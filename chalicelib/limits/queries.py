@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import CTE, DateTime, Select, any_, cast, delete, func, literal, select, update
+from sqlalchemy import (
+    CTE,
+    DateTime,
+    Select,
+    any_,
+    cast,
+    delete,
+    extract,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from chalicelib.db import Session
@@ -19,7 +31,8 @@ from chalicelib.models import RateLimit
 def take(buckets: Sequence[tuple[str, int, timedelta]]) -> Select[Any]:
     """Take one from each bucket (name, burst, interval), as long as each former one gave.
 
-    The row's column `admitted_N` says whether bucket N did, `wait_N` how long until it will.
+    The row's column `admitted_N` says whether bucket N did, `wait_N` how many seconds until it
+    will.
     """
     columns: list[Any] = []
     previous: CTE | None = None
@@ -32,7 +45,7 @@ def take(buckets: Sequence[tuple[str, int, timedelta]]) -> Select[Any]:
         )
         columns += [
             select(previous.c.bucket).exists().label(f"admitted_{number}"),
-            (present - (burst - 1) * interval - func.now()).label(f"wait_{number}"),
+            extract("epoch", present - (burst - 1) * interval - func.now()).label(f"wait_{number}"),
         ]
     return select(*columns)
 

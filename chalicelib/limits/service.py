@@ -50,8 +50,7 @@ def admit(connection: OneStatement, *buckets: Bucket) -> None:
     row = connection.execute(statement, {}).one()
     for number in range(len(buckets)):
         if not row[2 * number]:
-            wait = row[2 * number + 1] or timedelta()
-            raise TooManyRequests(retry_after=max(1, ceil(wait.total_seconds())))
+            raise TooManyRequests(retry_after=max(1, ceil(row[2 * number + 1] or 0)))
 
 
 def give_back(session: Session, bucket: Bucket) -> None:

@@ -158,6 +158,21 @@ def test_a_time_nobody_would_wait_is_refused(said: str) -> None:
         Settings.from_environment(ENVIRONMENT | {"DATABASE_TIMEOUT_SECONDS": said})
 
 
+@pytest.mark.parametrize(("said", "on"), [(None, True), ("", True), ("on", True), ("off", False)])
+def test_statements_are_kept_prepared_unless_it_is_switched_off(said: str | None, on: bool) -> None:
+    environment = {} if said is None else {"DATABASE_PREPARED_STATEMENTS": said}
+
+    settings = Settings.from_environment(ENVIRONMENT | environment)
+
+    assert settings.prepare_statements is on
+
+
+@pytest.mark.parametrize("said", ["yes", "1", "OFF", "true"])
+def test_a_switch_is_on_or_off(said: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_PREPARED_STATEMENTS must be on or off"):
+        Settings.from_environment(ENVIRONMENT | {"DATABASE_PREPARED_STATEMENTS": said})
+
+
 def test_settings_show_no_secrets_and_do_not_change() -> None:
     settings = Settings.from_environment(ENVIRONMENT)
 

@@ -1,0 +1,383 @@
+"""The connection: pg8000's, with one round trip to the server where the stock one takes three.
+
+    stock    Parse Sync | Describe Sync | Bind Execute Sync      each | waits for the server
+    here     [BEGIN] Parse Bind Describe Execute Sync
+
+A statement is one message, composed wholly before its first byte is written: what cannot be
+encoded never leaves half a statement behind, and a pooler that hands connections on between two
+syncs cannot come in between. Whatever disturbs an exchange closes the connection, so that nobody
+reads the answer to a question of somebody else.
+
+BEGIN rides in front of a transaction's first statement. Statements of autocommit can be kept
+prepared on the server, under names made from their text: a pooler may move us to a server that
+knows no such name, and then it is prepared there and run once more, but a name never means
+another statement.
+
+This stands on names that pg8000 does not promise, so it is pinned to one version. With another,
+`connect` gives the stock connection, whose autocommit is unsafe behind a pooler: see
+`takes_autocommit`.
+
+Message formats: https://www.postgresql.org/docs/current/protocol-message-formats.html
+"""
+
+import logging
+import select
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from hashlib import sha256
+from struct import pack
+from typing import Any, Self
+
+import pg8000
+from pg8000 import core, legacy
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
+
+from chalicelib.db.failure import sqlstate
+
+PINNED = "1.31.6"
+_BORROWED = {
+    core: ("Context", "make_params"),
+    legacy: ("convert_paramstyle",),
+    legacy.Connection: ("execute_simple", "execute_unnamed", "handle_messages", "_in_transaction"),
+}
+
+MOST_PREPARED = 100
+"""How many statements one connection keeps on the server."""
+
+# The server forgot the statement, or a migration has changed the types of its columns.
+_PREPARE_AGAIN = frozenset({"26000", "0A000"})
+
+
+def _message(kind: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return b"%b%b%b" % (kind, pack("!i", len(body) + 4), body)
+
+
+_DESCRIBE_PORTAL = _message(b"D", b"P\0")
+_EXECUTE = _message(b"E", b"\0", pack("!i", 0))
+_SYNC = _message(b"S")
+_TERMINATE = _message(b"X")
+_RUN = _DESCRIBE_PORTAL + _EXECUTE + _SYNC
+_BEGIN_TEXT = "begin transaction"
+_BEGIN = (
+    _message(b"P", b"\0", _BEGIN_TEXT.encode(), b"\0", pack("!h", 0))
+    + _message(b"B", b"\0\0", pack("!hhh", 0, 0, 0))
+    + _EXECUTE
+)
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A statement's text with $1, $2, …, its name, and the messages that make it known."""
+
+    text: str
+    name: bytes
+    parse: bytes
+    prepare: bytes
+
+
+@lru_cache(maxsize=512)
+def _written_for_python(operation: str) -> _Statement:
+    return _statement(legacy.convert_paramstyle("format", operation, ())[0])
+
+
+def _statement(text: str) -> _Statement:
+    encoded = text.encode()
+    name = b"draugar_" + sha256(encoded).hexdigest()[:32].encode()
+    no_types = pack("!h", 0)
+    return _Statement(
+        text=text,
+        name=name,
+        parse=_message(b"P", b"\0", encoded, b"\0", no_types),
+        # Behind a pooler the name may be there already. To close what does not exist is no error.
+        prepare=_message(b"C", b"S", name, b"\0")
+        + _message(b"P", name, b"\0", encoded, b"\0", no_types),
+    )
+
+
+class Cursor(legacy.Cursor):  # type: ignore[misc]
+    """pg8000's cursor, on our connection."""
+
+    _c: "Connection | None"
+    _input_oids: Sequence[int]
+
+    def execute(self, operation: str, args: Sequence[Any] = (), stream: Any = None) -> Self:
+        """Run a statement with `%s` where its parameters stand."""
+        connection = self._c
+        if connection is None:
+            raise pg8000.InterfaceError("Cursor closed")
+        begin = not (connection.autocommit or connection._in_transaction)  # noqa: SLF001
+        try:
+            if args or stream is not None:
+                self._context = connection.run_statement(
+                    _written_for_python(operation),
+                    args,
+                    self._input_oids,
+                    stream=stream,
+                    begin=begin,
+                )
+            else:
+                self._context = connection.run_text(operation, begin=begin)
+        except pg8000.DatabaseError as error:
+            raise _as_stock_raises(error) from None
+        self._row_iter = iter(self._context.rows or ())
+        self._input_oids = ()
+        return self
+
+
+class Connection(legacy.Connection):  # type: ignore[misc]
+    """pg8000's connection, one flush a statement.
+
+    With `prepare`, statements that run in autocommit and have parameters stay prepared on the
+    server.
+    """
+
+    _usock: socket.socket | None
+    _sock: Any
+
+    def __init__(self, *, prepare: bool = False, **arguments: Any) -> None:
+        self._prepare = prepare
+        self._prepared: set[bytes] = set()
+        super().__init__(**arguments)
+
+    def cursor(self) -> Cursor:
+        """Return a cursor."""
+        return Cursor(self)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server has closed this idle connection.
+
+        Nothing is due on it, so whatever can be read is its end: looking costs no round trip,
+        unlike a ping. A function that was frozen wakes up to this.
+        """
+        if self._usock is None:
+            return True
+        poll = select.poll()
+        poll.register(self._usock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def run_text(self, text: str, *, begin: bool = False) -> core.Context:
+        """Run SQL without parameters, as a simple query: it may hold several statements."""
+        prefix = f"{_BEGIN_TEXT};" if begin else ""
+        context = core.Context(text)
+        try:
+            return self._exchange(_message(b"Q", (prefix + text).encode(), b"\0"), context)
+        except pg8000.DatabaseError as error:
+            fields = error.args[0]
+            if prefix and isinstance(fields, dict) and "P" in fields:
+                fields["P"] = str(int(fields["P"]) - len(prefix))
+            raise
+
+    def run_statement(
+        self,
+        statement: _Statement,
+        values: Sequence[Any],
+        oids: Sequence[int] = (),
+        *,
+        stream: Any = None,
+        begin: bool = False,
+    ) -> core.Context:
+        """Run one statement with its parameters, in one flush."""
+        parameters = [
+            None if value is None else value.encode()
+            for value in core.make_params(self.py_types, values)
+        ]
+        if self._keeps(statement, oids):
+            return self._run_prepared(statement, parameters)
+        parse = statement.parse
+        if oids:
+            types = pack(f"!{len(oids)}i", *(max(oid, 0) for oid in oids))
+            parse = _message(
+                b"P", b"\0", statement.text.encode(), b"\0", pack("!h", len(oids)), types
+            )
+        message = (_BEGIN if begin else b"") + parse + _bind(b"", parameters) + _RUN
+        return self._exchange(message, core.Context(statement.text, stream=stream))
+
+    # What the stock connection's own methods (prepare, tpc_begin, run) call.
+
+    def execute_simple(self, statement: str) -> core.Context:
+        """Run SQL without parameters."""
+        return self.run_text(statement)
+
+    def execute_unnamed(
+        self,
+        statement: str,
+        vals: Sequence[Any] = (),
+        oids: Sequence[int] = (),
+        stream: Any = None,
+    ) -> core.Context:
+        """Run one statement whose parameters are $1, $2, …."""
+        return self.run_statement(_statement(statement), vals, oids, stream=stream)
+
+    def commit(self) -> None:
+        """Commit, if a transaction is open."""
+        self._end("commit")
+
+    def rollback(self) -> None:
+        """Roll back, if a transaction is open."""
+        self._end("rollback")
+
+    def close(self) -> None:
+        """Take leave of the server. Closing again, or after a failure, is no error."""
+        if self._usock is not None:
+            with suppress(OSError):
+                self._usock.sendall(_TERMINATE)
+        self._hang_up()
+
+    def _keeps(self, statement: _Statement, oids: Sequence[int]) -> bool:
+        # In a transaction a name that the server does not know would be the end of it.
+        return (
+            self._prepare
+            and self.autocommit
+            and not (self._in_transaction or oids)
+            and (len(self._prepared) < MOST_PREPARED or statement.name in self._prepared)
+        )
+
+    def _run_prepared(
+        self, statement: _Statement, parameters: Sequence[bytes | None]
+    ) -> core.Context:
+        run = _bind(statement.name, parameters) + _RUN
+        if statement.name in self._prepared:
+            try:
+                return self._exchange(run, core.Context(statement.text))
+            except pg8000.DatabaseError as error:
+                if sqlstate(error) not in _PREPARE_AGAIN:
+                    raise
+                self._prepared.discard(statement.name)  # nothing has happened yet
+        context = self._exchange(statement.prepare + run, core.Context(statement.text))
+        self._prepared.add(statement.name)
+        return context
+
+    def _end(self, how: str) -> None:
+        if self._in_transaction:
+            self.run_text(how)
+
+    def _exchange(self, message: bytes, context: core.Context) -> core.Context:
+        if self._usock is None:
+            raise pg8000.InterfaceError("connection is closed")
+        try:
+            self._usock.sendall(message)
+            self.handle_messages(context)
+        except BaseException as error:
+            if error is context.error:  # the server's own, and it is ready for the next
+                raise
+            self._hang_up()
+            if context.error is not None:  # the server said why, and hung up
+                raise context.error from None
+            if isinstance(error, OSError):
+                raise pg8000.InterfaceError("network error") from error
+            raise
+        return context
+
+    def _hang_up(self) -> None:
+        ending, self._usock, self._sock = self._usock, None, None
+        if ending is not None:
+            with suppress(OSError):
+                ending.close()
+
+
+def _bind(name: bytes, parameters: Sequence[bytes | None]) -> bytes:
+    """Bind a statement to parameters in text form, in which its columns are asked for too."""
+    values = [
+        pack("!i", -1) if value is None else pack("!i", len(value)) + value for value in parameters
+    ]
+    return _message(
+        b"B", b"\0", name, b"\0", pack("!hH", 0, len(parameters)), *values, pack("!h", 0)
+    )
+
+
+def _as_stock_raises(error: pg8000.DatabaseError) -> Exception:
+    fields = error.args[0]
+    state = sqlstate(error)
+    if state == "28000":
+        return pg8000.InterfaceError(fields)  # type: ignore[no-any-return]
+    if state == "23505":
+        return pg8000.IntegrityError(fields)  # type: ignore[no-any-return]
+    return pg8000.ProgrammingError(fields)  # type: ignore[no-any-return]
+
+
+@cache
+def is_understood() -> bool:
+    """Whether the installed pg8000 is the one that this module was written for."""
+    understood = pg8000.__version__ == PINNED and all(
+        hasattr(holder, name) for holder, names in _BORROWED.items() for name in names
+    )
+    if not understood:
+        logging.getLogger(__name__).warning(
+            "pg8000 %s is not %s: statements take three round trips, in transactions only.",
+            pg8000.__version__,
+            PINNED,
+        )
+    return understood
+
+
+def takes_autocommit(connection: Any) -> bool:
+    """Whether a statement may run on this connection without a transaction around it.
+
+    The stock connection syncs three times in one statement. A pooler may put another client's
+    statement in between, and did: half of 2400 queries were answered by somebody else's SQL.
+    """
+    return isinstance(connection, Connection)
+
+
+def connect(*, prepare: bool = False, **arguments: Any) -> legacy.Connection:
+    """Connect with the arguments of `pg8000.connect`, of which `ssl_context` has to be said.
+
+    `timeout` is in seconds, for connecting and for every silence of the server afterwards.
+    """
+    sock = None
+    if arguments.get("unix_sock") is None:
+        sock = _open_socket(arguments["host"], arguments["port"], arguments.get("timeout"))
+    try:
+        if is_understood():
+            return Connection(prepare=prepare, sock=sock, **arguments)
+        return legacy.Connection(sock=sock, **arguments)
+    except BaseException:
+        if sock is not None:
+            sock.close()
+        raise
+
+
+def _open_socket(host: str, port: int, timeout: float | None) -> socket.socket:
+    """Ours, because pg8000's waits 40 ms in the midst of each long message and each handshake."""
+    opened = socket.create_connection((host, port), timeout)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return opened
+
+
+class Dialect(PGDialect_pg8000):
+    """SQLAlchemy's dialect, without its questions to the server at the first connection.
+
+    The server has told its version and how it reads strings by then. The default schema and
+    isolation level nobody here asks for.
+    """
+
+    supports_statement_cache = True
+
+    def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
+        version = _told(connection)["server_version"].split()[0]
+        return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+    def _get_default_schema_name(self, connection: Any) -> str:
+        raise NotImplementedError
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
+        """Leave it unasked."""
+        raise NotImplementedError
+
+    def _set_backslash_escapes(self, connection: Any) -> None:
+        self._backslash_escapes = _told(connection)["standard_conforming_strings"] == "off"
+
+
+def _told(connection: Any) -> dict[str, str]:
+    told: dict[str, str] = connection.connection.dbapi_connection.parameter_statuses
+    return told
+
+
+registry.register("postgresql.draugar", __name__, "Dialect")
