@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pg8000
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -50,7 +52,7 @@ def database(schema: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connectio
             try:
                 yield connection
             except Exception as error:
-                if isinstance(error, DBAPIError) or isinstance(error.__cause__, DBAPIError):
+                if _is_of_the_database(error) or _is_of_the_database(error.__cause__):
                     savepoint.rollback()
                 raise
             finally:
@@ -58,9 +60,19 @@ def database(schema: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connectio
                 if savepoint.is_active:
                     savepoint.commit()
 
+        @contextmanager
+        def lend() -> Iterator[Any]:
+            with connect():
+                yield connection.connection.dbapi_connection
+
         monkeypatch.setattr(engine, "connect", connect)
+        monkeypatch.setattr(engine, "lend", lend)
         yield connection
         outer.rollback()
+
+
+def _is_of_the_database(error: BaseException | None) -> bool:
+    return isinstance(error, DBAPIError | pg8000.Error)
 
 
 @pytest.fixture

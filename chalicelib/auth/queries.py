@@ -7,6 +7,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     FromClause,
+    Integer,
     LargeBinary,
     Select,
     String,
@@ -15,20 +16,24 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     select,
     true,
     update,
 )
 
 from chalicelib.auth.credentials import Caller, Credential
-from chalicelib.db import Session
+from chalicelib.db import Compiled, Session
 from chalicelib.models import Device, User
 
 IDLE_DAYS = 365
 """A token that has not been used for so long is void."""
 
 
-IS_VALID = and_(Device.revoked_at.is_(None), Device.last_used_on > func.current_date() - IDLE_DAYS)
+IS_VALID = and_(
+    Device.revoked_at.is_(None),
+    Device.last_used_on > func.current_date() - literal_column(str(IDLE_DAYS), Integer),
+)
 
 
 def caller() -> CTE:
@@ -62,7 +67,7 @@ def held_device(caller: CTE, after: CTE) -> CTE:
             Device.revoked_at.is_(None),
             # A join that is repeated replaces the token of its device.
             Device.token_hash == bindparam("caller_token_hash", type_=LargeBinary),
-            select(func.count()).select_from(after).scalar_subquery() >= 0,
+            select(func.count()).select_from(after).scalar_subquery() >= literal_column("0"),
         )
         .with_for_update(read=True)
         .cte("held_device")
@@ -77,7 +82,7 @@ def answer(
     `caller_user_id` is null where the credential is not valid, the items' columns where there
     are none. `touch` notes that the device has been used today, once a day.
     """
-    always = select(literal(1).label("row")).subquery("always")
+    always = select(literal_column("1").label("row")).subquery("always")
     source = always.outerjoin(caller, true())
     if items is not None:
         source = source.outerjoin(items, true())
@@ -98,7 +103,7 @@ def answer(
 
 _CALLER = caller()
 FIND_CALLER = select(_CALLER)
-ME = answer(_CALLER, None, _CALLER.c.name)
+ME = Compiled(answer(_CALLER, None, _CALLER.c.name))
 
 
 def find_caller(session: Session, credential: Credential) -> Caller | None:

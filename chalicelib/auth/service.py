@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chalicelib.auth import queries
 from chalicelib.auth.credentials import Caller, Credential
-from chalicelib.db import OneStatement, Session
+from chalicelib.db import Compiled, OneStatement, Session
 from chalicelib.errors import Unauthenticated
 
 
@@ -42,7 +42,7 @@ def hold(session: Session, caller: Caller) -> None:
 
 def read(
     connection: OneStatement,
-    statement: Any,
+    statement: Compiled,
     credential: Credential,
     parameters: Mapping[str, Any] | None = None,
 ) -> Sequence[Any]:
@@ -50,7 +50,7 @@ def read(
 
     Raises Unauthenticated.
     """
-    rows = connection.execute(statement, credential.parameters | dict(parameters or {})).all()
+    rows = connection.execute(statement, credential.parameters | dict(parameters or {}))
     if rows[0].caller_user_id is None:
         raise Unauthenticated
     return rows

@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from chalicelib.db.statement import Compiled
 from chalicelib.db.transaction import OneStatement, one_statement, transaction
 
-__all__ = ["OneStatement", "Session", "one_statement", "transaction"]
+__all__ = ["Compiled", "OneStatement", "Session", "one_statement", "transaction"]

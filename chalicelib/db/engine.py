@@ -1,7 +1,8 @@
 """The process's one engine and the connections it makes."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -50,6 +51,16 @@ def engine() -> Engine:
 def connect() -> Connection:
     """Take a connection from the engine, to be used as a context manager."""
     return engine().connect()
+
+
+@contextmanager
+def lend() -> Iterator[Any]:
+    """Lend one of the engine's connections as the driver made it, without SQLAlchemy around it."""
+    pooled = engine().raw_connection()
+    try:
+        yield pooled.dbapi_connection
+    finally:
+        pooled.close()
 
 
 def migration_engine() -> Engine:

@@ -5,6 +5,7 @@ a full server alike. What has no SQLSTATE never came from the server, and then n
 still lies unread on that connection.
 """
 
+import pg8000
 from sqlalchemy.exc import DBAPIError
 
 DEADLOCK_DETECTED = "40P01"
@@ -43,4 +44,4 @@ def is_passing(error: BaseException) -> bool:
         if state == CHECK_VIOLATION and constraint(error) is None:
             return True  # no partition for the row: it was just dropped, or not made in time
         return state.startswith(_PASSING_CLASSES) or state in _PASSING_CODES
-    return isinstance(error, OSError | DBAPIError)
+    return isinstance(error, OSError | DBAPIError | pg8000.Error)

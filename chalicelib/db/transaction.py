@@ -4,43 +4,44 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult
-from sqlalchemy.exc import DBAPIError
+import pg8000
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.base import Executable
 
 from chalicelib.db import engine, wire
 from chalicelib.db.failure import is_passing, sqlstate
+from chalicelib.db.statement import Compiled
 from chalicelib.errors import Unavailable
 
 
 class OneStatement:
     """A connection that takes one statement, in autocommit."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Connection | None = connection
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
 
     def execute(
         self,
-        statement: Executable,
+        statement: Compiled,
         parameters: Mapping[str, Any],
         *,
         again_on: frozenset[str] = frozenset(),
-    ) -> CursorResult[Any]:
-        """Run the statement; once more if it fails with one of these SQLSTATEs.
+    ) -> list[Any]:
+        """Run the statement and return its rows; once more if it fails with one of these SQLSTATEs.
 
         Raises RuntimeError on a second statement, which would not be atomic with the first.
         """
         if self._connection is None:
             raise RuntimeError("This connection takes one statement.")
         connection, self._connection = self._connection, None
+        values = statement.values(parameters)
         try:
-            return connection.execute(statement, dict(parameters))
-        except DBAPIError as error:
+            answer = wire.run_alone(connection, statement.text, values)
+        except pg8000.Error as error:
             if sqlstate(error) not in again_on:
                 raise
-        return connection.execute(statement, dict(parameters))
+            answer = wire.run_alone(connection, statement.text, values)
+        return [statement.row(*row) for row in answer.rows]
 
 
 @contextmanager
@@ -49,16 +50,8 @@ def one_statement() -> Iterator[OneStatement]:
 
     Raises Unavailable when the database is away, full or busy.
     """
-    with _passing_failures_told(), engine.connect() as connection:
-        # The driver's own switch: no round trip, unlike SQLAlchemy's isolation levels.
-        driver: Any = connection.connection.dbapi_connection
-        driver.autocommit = wire.takes_autocommit(driver)
-        try:
-            yield OneStatement(connection)
-            if not driver.autocommit:
-                connection.commit()
-        finally:
-            driver.autocommit = False
+    with _passing_failures_told(), engine.lend() as connection:
+        yield OneStatement(connection)
 
 
 @contextmanager

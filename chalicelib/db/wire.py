@@ -14,8 +14,8 @@ knows no such name, and then it is prepared there and run once more, but a name 
 another statement.
 
 This stands on names that pg8000 does not promise, so it is pinned to one version. With another,
-`connect` gives the stock connection, whose autocommit is unsafe behind a pooler: see
-`takes_autocommit`.
+`connect` gives the stock connection, whose autocommit is unsafe behind a pooler: `run_alone` then
+makes a transaction of each statement.
 
 Message formats: https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -81,10 +81,11 @@ class _Statement:
 
 
 @lru_cache(maxsize=512)
-def _written_for_python(operation: str) -> _Statement:
+def _statement_of_format(operation: str) -> _Statement:
     return _statement(legacy.convert_paramstyle("format", operation, ())[0])
 
 
+@lru_cache(maxsize=512)
 def _statement(text: str) -> _Statement:
     encoded = text.encode()
     name = b"draugar_" + sha256(encoded).hexdigest()[:32].encode()
@@ -114,7 +115,7 @@ class Cursor(legacy.Cursor):  # type: ignore[misc]
         try:
             if args or stream is not None:
                 self._context = connection.run_statement(
-                    _written_for_python(operation),
+                    _statement_of_format(operation),
                     args,
                     self._input_oids,
                     stream=stream,
@@ -136,6 +137,7 @@ class Connection(legacy.Connection):  # type: ignore[misc]
     server.
     """
 
+    autocommit: bool
     _usock: socket.socket | None
     _sock: Any
 
@@ -197,6 +199,14 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             )
         message = (_BEGIN if begin else b"") + parse + _bind(b"", parameters) + _RUN
         return self._exchange(message, core.Context(statement.text, stream=stream))
+
+    def run_alone(self, text: str, values: Sequence[Any]) -> core.Context:
+        """Run one statement, whose parameters are $1, $2, …, in autocommit."""
+        before, self.autocommit = self.autocommit, True
+        try:
+            return self.run_statement(_statement(text), values)
+        finally:
+            self.autocommit = before
 
     # What the stock connection's own methods (prepare, tpc_begin, run) call.
 
@@ -276,6 +286,7 @@ class Connection(legacy.Connection):  # type: ignore[misc]
 
     def _hang_up(self) -> None:
         ending, self._usock, self._sock = self._usock, None, None
+        self._transaction_status = None
         if ending is not None:
             with suppress(OSError):
                 ending.close()
@@ -316,13 +327,26 @@ def is_understood() -> bool:
     return understood
 
 
-def takes_autocommit(connection: Any) -> bool:
-    """Whether a statement may run on this connection without a transaction around it.
+def run_alone(connection: Any, text: str, values: Sequence[Any]) -> core.Context:
+    """Run one statement, whose parameters are $1, $2, …, which commits by itself.
 
     The stock connection syncs three times in one statement. A pooler may put another client's
-    statement in between, and did: half of 2400 queries were answered by somebody else's SQL.
+    statement in between, and did: half of 2400 queries were answered by somebody else's SQL. In a
+    transaction it does not.
     """
-    return isinstance(connection, Connection)
+    if isinstance(connection, Connection):
+        return connection.run_alone(text, values)
+    connection.execute_simple(_BEGIN_TEXT)
+    try:
+        context = connection.execute_unnamed(text, values)
+    except BaseException as error:
+        if sqlstate(error) is None:
+            connection.close()  # nobody knows what still lies unread on it
+        else:
+            connection.rollback()
+        raise
+    connection.commit()
+    return context
 
 
 def connect(*, prepare: bool = False, **arguments: Any) -> legacy.Connection:

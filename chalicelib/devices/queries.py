@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Date, and_, cast, func, insert, select, update
 
 from chalicelib.auth import queries as auth
-from chalicelib.db import Session
+from chalicelib.db import Compiled, Session
 from chalicelib.models import Device, Location
 
 _CALLER = auth.caller()
@@ -19,16 +19,18 @@ _DEVICES = (
     )
     .cte("listed")
 )
-LIST_DEVICES = auth.answer(
-    _CALLER,
-    _DEVICES,
-    _DEVICES.c.id,
-    _DEVICES.c.name,
-    _DEVICES.c.kind,
-    _DEVICES.c.created_at,
-    _DEVICES.c.last_used_on,
-    (_DEVICES.c.id == _CALLER.c.device_id).label("is_this_one"),
-).order_by(_DEVICES.c.id)
+LIST_DEVICES = Compiled(
+    auth.answer(
+        _CALLER,
+        _DEVICES,
+        _DEVICES.c.id,
+        _DEVICES.c.name,
+        _DEVICES.c.kind,
+        _DEVICES.c.created_at,
+        _DEVICES.c.last_used_on,
+        (_DEVICES.c.id == _CALLER.c.device_id).label("is_this_one"),
+    ).order_by(_DEVICES.c.id)
+)
 
 
 def create_device(session: Session, *, user_id: UUID, name: str, token_hash: bytes) -> UUID:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, func, literal_column, or_, select
 
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
-from chalicelib.db import OneStatement
+from chalicelib.db import Compiled, OneStatement
 from chalicelib.locations import queries as locations
 from chalicelib.models import Device, Group, InviteCode, Member, User
 
@@ -80,14 +80,16 @@ _INVITES = (
     .where(or_(InviteCode.created_by == _ME, InviteCode.used_by == _ME))
     .scalar_subquery()
 )
-EXPORT = auth.answer(
-    _CALLER,
-    None,
-    _USER.label("user"),
-    _DEVICES.label("devices"),
-    _MEMBERSHIPS.label("groups"),
-    _INVITES.label("invites"),
-    locations.page_of_mine(_CALLER).label("locations"),
+EXPORT = Compiled(
+    auth.answer(
+        _CALLER,
+        None,
+        _USER.label("user"),
+        _DEVICES.label("devices"),
+        _MEMBERSHIPS.label("groups"),
+        _INVITES.label("invites"),
+        locations.page_of_mine(_CALLER).label("locations"),
+    )
 )
 
 
@@ -100,4 +102,4 @@ def export(
         EXPORT,
         credential.parameters
         | {"last_group_id": last_group_id, "last_id": last_id, "page_size": limit},
-    ).one()
+    )[0]

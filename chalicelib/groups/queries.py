@@ -21,6 +21,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -29,7 +30,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import aliased
 
 from chalicelib.auth import queries as auth
-from chalicelib.db import Session
+from chalicelib.db import Compiled, Session
 from chalicelib.models import Device, Group, InviteCode, Member, User
 
 
@@ -65,7 +66,7 @@ def membership(caller: CTE, *, locked: bool = False) -> CTE:
 def chosen(membership: CTE) -> CTE:
     """Return the CTE `chosen`: the group named by `asked_group_id`, or the only one there is."""
     asked = cast(bindparam("asked_group_id"), Uuid)
-    only = select(func.count()).select_from(membership).scalar_subquery() == 1
+    only = select(func.count()).select_from(membership).scalar_subquery() == literal_column("1")
     return (
         select(membership)
         .where(or_(membership.c.group_id == asked, and_(asked.is_(None), only)))
@@ -75,7 +76,9 @@ def chosen(membership: CTE) -> CTE:
 
 def group_ids(membership: CTE) -> ColumnElement[str | None]:
     """Return the ids of the caller's groups as one text, separated by commas."""
-    return select(func.string_agg(cast(membership.c.group_id, Text), ", ")).scalar_subquery()
+    return select(
+        func.string_agg(cast(membership.c.group_id, Text), literal_column("', '"))
+    ).scalar_subquery()
 
 
 def sharing_paused() -> ColumnElement[bool]:
@@ -88,8 +91,8 @@ def sharing_paused() -> ColumnElement[bool]:
 
 _CALLER = auth.caller()
 _MEMBERSHIP = membership(_CALLER)
-LIST_MEMBERSHIPS = auth.answer(_CALLER, _MEMBERSHIP, *_MEMBERSHIP.c).order_by(
-    _MEMBERSHIP.c.group_id
+LIST_MEMBERSHIPS = Compiled(
+    auth.answer(_CALLER, _MEMBERSHIP, *_MEMBERSHIP.c).order_by(_MEMBERSHIP.c.group_id)
 )
 _ASKED = (
     select(_MEMBERSHIP)

@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, any_, delete, func, or_, select, update
+from sqlalchemy import and_, any_, delete, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from chalicelib.auth import Caller
 from chalicelib.auth import queries as auth
-from chalicelib.db import Session
+from chalicelib.db import Compiled, Session
 from chalicelib.groups import queries as groups
 from chalicelib.models import Device, Group, InviteCode, Member, User
 
@@ -25,21 +25,28 @@ _MEMBERSHIP = groups.membership(_CALLER)
 _VISIBLE = (
     select(InviteCode)
     .join(_MEMBERSHIP, _MEMBERSHIP.c.group_id == InviteCode.group_id)
-    .where(or_(InviteCode.created_by == _MEMBERSHIP.c.user_id, _MEMBERSHIP.c.role == "admin"))
+    .where(
+        or_(
+            InviteCode.created_by == _MEMBERSHIP.c.user_id,
+            _MEMBERSHIP.c.role == literal_column("'admin'"),
+        )
+    )
 )
 _LISTED = _VISIBLE.cte("listed")
-LIST_INVITES = auth.answer(
-    _CALLER,
-    _LISTED,
-    _LISTED.c.id,
-    _LISTED.c.group_id,
-    _LISTED.c.created_by,
-    _LISTED.c.created_at,
-    _LISTED.c.expires_at,
-    _LISTED.c.used_by,
-    _LISTED.c.used_at,
-    _LISTED.c.revoked_at,
-).order_by(_LISTED.c.id.desc())
+LIST_INVITES = Compiled(
+    auth.answer(
+        _CALLER,
+        _LISTED,
+        _LISTED.c.id,
+        _LISTED.c.group_id,
+        _LISTED.c.created_by,
+        _LISTED.c.created_at,
+        _LISTED.c.expires_at,
+        _LISTED.c.used_by,
+        _LISTED.c.used_at,
+        _LISTED.c.revoked_at,
+    ).order_by(_LISTED.c.id.desc())
+)
 
 
 def create_invite(

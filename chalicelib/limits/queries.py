@@ -11,33 +11,32 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    BindParameter,
     DateTime,
+    Interval,
     Select,
+    Text,
     any_,
+    bindparam,
     cast,
     delete,
     extract,
     func,
-    literal,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from chalicelib.db import Session
+from chalicelib.db import Compiled, OneStatement, Session
 from chalicelib.models import RateLimit
 
 
-def take(buckets: Sequence[tuple[str, int, timedelta]]) -> Select[Any]:
-    """Take one from each bucket (name, burst, interval), as long as each former one gave.
-
-    The row's column `admitted_N` says whether bucket N did, `wait_N` how many seconds until it
-    will.
-    """
+def _build_take(count: int) -> Select[Any]:
     columns: list[Any] = []
     previous: CTE | None = None
-    for number, (name, burst, interval) in enumerate(buckets):
-        previous = _taken(number, name, burst, interval, previous)
+    for number in range(count):
+        name, interval, span = _parameters(number)
+        previous = _taken(number, previous)
         present = (
             select(RateLimit.theoretical_arrival_at)
             .where(RateLimit.bucket == name)
@@ -45,9 +44,58 @@ def take(buckets: Sequence[tuple[str, int, timedelta]]) -> Select[Any]:
         )
         columns += [
             select(previous.c.bucket).exists().label(f"admitted_{number}"),
-            extract("epoch", present - (burst - 1) * interval - func.now()).label(f"wait_{number}"),
+            extract("epoch", present + interval - span - func.now()).label(f"wait_{number}"),
         ]
     return select(*columns)
+
+
+def _parameters(number: int) -> tuple[BindParameter[Any], ...]:
+    """A bucket's name, its interval, and its span: as many intervals as it lets through at once."""
+    return (
+        bindparam(f"bucket_{number}", type_=Text),
+        bindparam(f"interval_{number}", type_=Interval),
+        bindparam(f"span_{number}", type_=Interval),
+    )
+
+
+def _taken(number: int, previous: CTE | None) -> CTE:
+    name, interval, span = _parameters(number)
+    first: Any = select(name, cast(func.now() + interval, DateTime(timezone=True)))
+    if previous is not None:
+        first = first.select_from(previous)
+    next_arrival = func.greatest(RateLimit.theoretical_arrival_at, func.now()) + interval
+    return (
+        insert(RateLimit)
+        .from_select(["bucket", "theoretical_arrival_at"], first)
+        .on_conflict_do_update(
+            index_elements=["bucket"],
+            set_={"theoretical_arrival_at": next_arrival},
+            where=next_arrival <= func.now() + span,
+        )
+        .returning(RateLimit.bucket)
+        .cte(f"taken_{number}")
+    )
+
+
+_TAKE = {count: Compiled(_build_take(count)) for count in (1, 2)}
+
+
+def take(
+    connection: OneStatement, buckets: Sequence[tuple[str, int, timedelta]]
+) -> list[tuple[bool, float | None]]:
+    """Take one from each bucket (name, burst, interval), as long as each former one gave.
+
+    For each it returns whether it did, and how many seconds until it will.
+    """
+    parameters: dict[str, Any] = {}
+    for number, (name, burst, interval) in enumerate(buckets):
+        parameters |= {
+            f"bucket_{number}": name,
+            f"interval_{number}": interval,
+            f"span_{number}": burst * interval,
+        }
+    row = connection.execute(_TAKE[len(buckets)], parameters)[0]
+    return list(zip(row[::2], row[1::2], strict=True))
 
 
 def give_back(session: Session, *, name: str, interval: timedelta) -> None:
@@ -76,21 +124,3 @@ def delete_full(session: Session) -> int:
         delete(RateLimit).where(RateLimit.bucket == any_(func.array(full)))
     )
     return int(deleted.rowcount)
-
-
-def _taken(number: int, name: str, burst: int, interval: timedelta, previous: CTE | None) -> CTE:
-    first: Any = select(literal(name), cast(func.now() + interval, DateTime(timezone=True)))
-    if previous is not None:
-        first = first.select_from(previous)
-    next_arrival = func.greatest(RateLimit.theoretical_arrival_at, func.now()) + interval
-    return (
-        insert(RateLimit)
-        .from_select(["bucket", "theoretical_arrival_at"], first)
-        .on_conflict_do_update(
-            index_elements=["bucket"],
-            set_={"theoretical_arrival_at": next_arrival},
-            where=next_arrival <= func.now() + burst * interval,
-        )
-        .returning(RateLimit.bucket)
-        .cte(f"taken_{number}")
-    )

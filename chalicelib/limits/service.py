@@ -46,11 +46,10 @@ def admit(connection: OneStatement, *buckets: Bucket) -> None:
 
     Raises TooManyRequests.
     """
-    statement = queries.take([(each.name, each.burst, each.interval) for each in buckets])
-    row = connection.execute(statement, {}).one()
-    for number in range(len(buckets)):
-        if not row[2 * number]:
-            raise TooManyRequests(retry_after=max(1, ceil(row[2 * number + 1] or 0)))
+    wanted = [(each.name, each.burst, each.interval) for each in buckets]
+    for admitted, wait in queries.take(connection, wanted):
+        if not admitted:
+            raise TooManyRequests(retry_after=max(1, ceil(wait or 0)))
 
 
 def give_back(session: Session, bucket: Bucket) -> None:

@@ -37,12 +37,13 @@ from sqlalchemy.orm import aliased
 
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
-from chalicelib.db import OneStatement, Session
+from chalicelib.db import Compiled, OneStatement, Session
 from chalicelib.db.failure import CHECK_VIOLATION, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION
 from chalicelib.groups import queries as groups
 from chalicelib.models import Group, Location, Member
 
 _AHEAD: ColumnElement[Any] = literal_column("interval '10 minutes'")
+_ONE: ColumnElement[int] = literal_column("1", Integer)
 _MOMENT = DateTime(timezone=True)
 
 
@@ -52,7 +53,8 @@ def _text(code: str) -> ColumnElement[str]:
 
 
 def _days(column_: Any) -> ColumnElement[Any]:
-    return func.make_interval(0, 0, 0, column_)
+    days: ColumnElement[Any] = column_ * literal_column("interval '1 day'")
+    return days
 
 
 def _build_store() -> Select[Any]:
@@ -77,10 +79,10 @@ def _build_store() -> Select[Any]:
     )
     only_group = (
         select(membership.c.group_id)
-        .where(select(func.count()).select_from(membership).scalar_subquery() == 1)
+        .where(select(func.count()).select_from(membership).scalar_subquery() == _ONE)
         .scalar_subquery()
     )
-    said_time = func.to_timestamp(sent.c.recorded_ms / cast(1000, Double))
+    said_time = func.to_timestamp(sent.c.recorded_ms / literal_column("1000.0::float8", Double))
     point = select(
         sent.c.n,
         func.coalesce(sent.c.group_id, only_group).label("group_id"),
@@ -239,7 +241,7 @@ def _build_latest() -> Select[Any]:
             _joined_before(chosen, point),
         )
         .order_by(point.recorded_at.desc(), point.id.desc())
-        .limit(1)
+        .limit(_ONE)
         .lateral("newest")
     )
     points = (
@@ -317,9 +319,9 @@ def _answer(caller: CTE, membership: CTE, chosen: CTE, points: ColumnElement[Any
     )
 
 
-_STORE = _build_store()
-_LATEST = _build_latest()
-_HISTORY = _build_history()
+_STORE = Compiled(_build_store())
+_LATEST = Compiled(_build_latest())
+_HISTORY = Compiled(_build_history())
 
 
 def store(connection: OneStatement, credential: Credential, points: str) -> Any:
@@ -333,17 +335,17 @@ def store(connection: OneStatement, credential: Credential, points: str) -> Any:
         _STORE,
         credential.parameters | {"sent_points": points},
         again_on=frozenset({FOREIGN_KEY_VIOLATION, DEADLOCK_DETECTED, CHECK_VIOLATION}),
-    ).one()
+    )[0]
 
 
 def latest(connection: OneStatement, credential: Credential, *, group_id: UUID | None) -> Any:
     """Return one row with the newest point of each member as `points`."""
-    return connection.execute(_LATEST, credential.parameters | {"asked_group_id": group_id}).one()
+    return connection.execute(_LATEST, credential.parameters | {"asked_group_id": group_id})[0]
 
 
 def history(connection: OneStatement, credential: Credential, wanted: dict[str, Any]) -> Any:
     """Return one row with `points`, newest first; `wanted` holds the statement's parameters."""
-    return connection.execute(_HISTORY, credential.parameters | wanted).one()
+    return connection.execute(_HISTORY, credential.parameters | wanted)[0]
 
 
 def delete_points(
@@ -406,7 +408,10 @@ def page_of_mine(caller: CTE) -> ColumnElement[Any]:
     size = bindparam("page_size", type_=Integer)
     last_group_id = bindparam("last_group_id", type_=Uuid)
     last_id = bindparam("last_id", type_=Uuid)
-    begun = case((member.group_id == last_group_id, last_id), else_=cast(UUID(int=0), Uuid))
+    begun = case(
+        (member.group_id == last_group_id, last_id),
+        else_=literal_column(f"'{UUID(int=0)}'::uuid", Uuid),
+    )
     of_group = (
         select(point)
         .where(

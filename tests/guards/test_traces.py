@@ -174,7 +174,7 @@ def test_nothing_of_a_request_is_told_to_the_log_or_in_a_problem(
     assert re.findall(TOKEN, said) == []
     # The log was heard, and the requests that were right got as far as they should.
     assert caplog.text.count('{"requestId": ') == len(answers)
-    assert "INSERT INTO locations" in caplog.text
+    assert "INSERT INTO groups" in caplog.text
     assert {name for name, (right, *_) in replies.items() if right.status >= 300} == (
         FAILING if refused_rows else set()
     )

@@ -159,7 +159,9 @@ def test_a_time_nobody_would_wait_is_refused(said: str) -> None:
 
 
 @pytest.mark.parametrize(("said", "on"), [(None, True), ("", True), ("on", True), ("off", False)])
-def test_statements_are_kept_prepared_unless_it_is_switched_off(said: str | None, on: bool) -> None:
+def test_statements_are_kept_prepared_unless_it_is_switched_off(
+    said: str | None, *, on: bool
+) -> None:
     environment = {} if said is None else {"DATABASE_PREPARED_STATEMENTS": said}
 
     settings = Settings.from_environment(ENVIRONMENT | environment)
