@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults check format invoke demo lock clean force
+.PHONY: help run test test-faults check bench bench-full format invoke demo lock clean force
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target what; do \
@@ -29,6 +29,12 @@ check: $(READY) ## Check format, lint, types and import rules, then run the test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(MAKE) test
+
+bench: $(READY) ## Measure, in pairs, what docs/performance.md says (under 3 minutes)
+	$(BIN)/python -m bench
+
+bench-full: $(READY) ## The same with 10 million rows and longer rounds (about half an hour)
+	$(BIN)/python -m bench --full
 
 format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix
