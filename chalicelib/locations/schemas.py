@@ -67,7 +67,7 @@ class _Point(Request):
 
     def new_point(self) -> NewPoint:
         """Return what is to be stored."""
-        return NewPoint(**dict(self))
+        return NewPoint(**vars(self))
 
 
 class PlainPoint(_Point):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from chalicelib import auth
@@ -20,8 +20,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _NEWEST = UUID(int=2**128 - 1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewPoint:
+class NewPoint(NamedTuple):
     """A point as a device sends it: plaintext whole, or ciphertext with its key's version."""
 
     id: UUID | None
@@ -46,8 +45,7 @@ class NewPoint:
         return self.recorded_ms != int.from_bytes(self.id.bytes[:6])
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnreadablePoint:
+class UnreadablePoint(NamedTuple):
     """An item of a batch that is not of a point's shape."""
 
     id: UUID | None
@@ -61,8 +59,7 @@ class Submission:
     alone: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What became of a point: stored, now or before, or refused with a code."""
 
     id: UUID | None

@@ -14,6 +14,8 @@ from chalicelib.web import request
 
 BODY_BYTES = 64 * 1024
 DEEPEST_NESTING = 16
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(r"[\[\]{}]")
 _MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
 
 
@@ -37,14 +39,14 @@ def read_json(*, largest: int = BODY_BYTES) -> Any:
     if len(raw) > largest:
         raise TooLarge
     try:
+        text = raw.decode("utf-8")
+        _check_nesting(text)
         value = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_refuse,
-            parse_float=_number,
+            text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number
         )
-        _check(value, depth=0)
-    except (ValueError, RecursionError):
+        if "\\u" in text:  # nothing else brings a lone surrogate or a NUL into a string
+            _check_strings(value)
+    except ValueError:
         raise MalformedBody from None
     return value
 
@@ -67,17 +69,23 @@ def _number(text: str) -> float:
     return value
 
 
-def _check(value: Any, *, depth: int) -> None:
-    if depth > DEEPEST_NESTING:
-        raise ValueError
+def _check_nesting(text: str) -> None:
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > DEEPEST_NESTING:
+            raise ValueError
+
+
+def _check_strings(value: Any) -> None:
     if isinstance(value, str):
         value.encode()  # a lone surrogate has no UTF-8
         if "\0" in value:
             raise ValueError
     elif isinstance(value, dict):
         for name, member in value.items():
-            _check(name, depth=depth)
-            _check(member, depth=depth + 1)
+            _check_strings(name)
+            _check_strings(member)
     elif isinstance(value, list):
         for item in value:
-            _check(item, depth=depth + 1)
+            _check_strings(item)
