@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningInsert
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
@@ -100,6 +101,9 @@ _ASKED = (
     .cte("asked")
 )
 FIND_MEMBERSHIP = auth.answer(_CALLER, _ASKED, *_ASKED.c, touch=False)
+LIST_OWN = auth.answer(_CALLER, _MEMBERSHIP, _MEMBERSHIP.c.group_id, touch=False).order_by(
+    _MEMBERSHIP.c.group_id
+)
 
 
 def list_group_ids(session: Session, *, user_id: UUID) -> list[UUID]:
@@ -128,9 +132,16 @@ def lock_user(session: Session, *, user_id: UUID) -> None:
 
 def create_group(session: Session, *, name: str, encryption: str, founder_id: UUID) -> UUID:
     """Make a group with one member, its admin."""
+    statement = new_group(name=name, encryption=encryption, founder_id=founder_id)
+    group_id: UUID = session.execute(statement).scalar_one()
+    return group_id
+
+
+def new_group(*, name: str, encryption: str, founder_id: UUID) -> ReturningInsert[Any]:
+    """Return the statement that makes a group with one member, its admin, and returns its id."""
     founded = insert(Group).values(name=name, encryption=encryption).returning(Group.id)
     group = founded.cte("founded")
-    statement = (
+    return (
         insert(Member)
         .from_select(
             ["group_id", "user_id", "role"],
@@ -138,18 +149,16 @@ def create_group(session: Session, *, name: str, encryption: str, founder_id: UU
         )
         .returning(Member.group_id)
     )
-    return session.execute(statement).scalar_one()
 
 
-def create_membership(session: Session, *, group_id: UUID, user_id: UUID) -> bool:
-    """Add a member; False if they are one already."""
-    statement = (
+def new_member(*, group_id: UUID, user_id: UUID) -> ReturningInsert[Any]:
+    """Return the statement that adds a member and returns the group's id; none if they are one."""
+    return (
         insert(Member)
         .values(group_id=group_id, user_id=user_id, role="member")
         .on_conflict_do_nothing(index_elements=["group_id", "user_id"])
-        .returning(Member.id)
+        .returning(Member.group_id)
     )
-    return session.execute(statement).one_or_none() is not None
 
 
 def update_group(session: Session, *, group_id: UUID, changes: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Groups: who may do what in them, and what follows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -146,6 +146,14 @@ def find(session: Session, *, caller: Caller, group_id: UUID) -> Membership:
     return Membership.of(row)
 
 
+def list_own(session: Session, *, caller: Caller) -> list[UUID]:
+    """Return the ids of the caller's groups as they are now. Raises Unauthenticated."""
+    rows = session.execute(queries.LIST_OWN, caller.credential.parameters).all()
+    if rows[0].caller_user_id is None:
+        raise Unauthenticated
+    return [row.group_id for row in rows if row.group_id is not None]
+
+
 def found_group(session: Session, *, caller: Caller, name: str, encryption: str) -> Membership:
     """Make a group whose only member and admin is the caller. Raises Unauthenticated."""
     auth.hold(session, caller)
@@ -168,7 +176,7 @@ def change_group(
     if changes.get("retention_days", 0) > before.retention_days:
         # Older points are accepted as soon as this commits, so there must be room for them.
         partitions.make(session)
-    return find(session, caller=caller, group_id=group_id)
+    return replace(before, **changes)
 
 
 def delete_group(session: Session, *, caller: Caller, group_id: UUID) -> None:
@@ -216,7 +224,7 @@ def change_role(
     enter_as_admin(session, caller=caller, group_id=group_id)
     if not queries.update_role(session, group_id=group_id, user_id=user_id, role=role):
         raise MemberNotFound
-    if not queries.has_admin(session, group_id=group_id):
+    if role != "admin" and not queries.has_admin(session, group_id=group_id):
         raise LastAdmin
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import and_, any_, delete, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from chalicelib.auth import Caller
 from chalicelib.auth import queries as auth
@@ -78,18 +79,18 @@ def is_live(session: Session, *, code_hash: bytes) -> bool:
     return bool(session.scalar(select(found.exists())))
 
 
-def lock_group_of(session: Session, *, code_hash: bytes) -> str | None:
-    """Lock the row of the group that a code leads to, and return its name; None without one."""
+def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) -> Any | None:
+    """Lock the group that a code leads to, then the code's row; return it as it is now.
+
+    Another one may just have spent it.
+    """
     group_id = (
         select(InviteCode.group_id).where(InviteCode.code_hash == code_hash).scalar_subquery()
     )
-    return session.scalar(select(Group.name).where(Group.id == group_id).with_for_update())
-
-
-def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) -> Any | None:
-    """Lock a code's row and return it as it is now: another one may just have spent it."""
+    group = select(Group.name).where(Group.id == group_id).with_for_update().cte("led_to")
     statement = (
         select(
+            select(group.c.name).scalar_subquery().label("group_name"),
             InviteCode.id,
             InviteCode.group_id,
             InviteCode.used_by,
@@ -97,17 +98,26 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
             IS_LIVE.label("is_live"),
             (InviteCode.used_at > func.now() - repeatable).label("is_repeatable"),
         )
-        .where(InviteCode.code_hash == code_hash)
+        .where(
+            InviteCode.code_hash == code_hash,
+            # The group before the invite, as everybody does.
+            select(func.count()).select_from(group).scalar_subquery() >= 0,
+        )
         .with_for_update()
     )
     return session.execute(statement).one_or_none()
 
 
 def spend(
-    session: Session, *, invite_id: UUID, user_id: UUID, idempotency_hash: bytes | None
-) -> None:
-    """Mark a code as used."""
-    session.execute(
+    session: Session,
+    *,
+    invite_id: UUID,
+    user_id: UUID,
+    idempotency_hash: bytes | None,
+    entering: ReturningInsert[Any],
+) -> UUID | None:
+    """Mark a code as used by somebody entering a group; return its id, None if nobody entered."""
+    spent = (
         update(InviteCode)
         .where(InviteCode.id == invite_id)
         .values(
@@ -117,6 +127,8 @@ def spend(
             key_package=None,
         )
     )
+    entered: UUID | None = session.scalar(entering.add_cte(spent.cte("spent")))
+    return entered
 
 
 def find_joined(session: Session, *, user_id: UUID, group_id: UUID | None) -> Any | None:

@@ -123,10 +123,10 @@ def join(session: Session, *, code: InviteCode | None, newcomer: Newcomer) -> Jo
 
     Raises InviteNotValid, GroupNotFounded.
     """
-    invite, group_name = _lock(session, code)
+    invite = _lock(session, code)
     key_hash = _key_hash(newcomer.idempotency_key)
     if invite.is_live:
-        joined = _admit(session, invite, group_name, newcomer, key_hash)
+        joined = _admit(session, invite, newcomer, key_hash)
     else:
         joined = _answer_again(session, invite, key_hash)
     _not_a_failure(session, code)
@@ -140,7 +140,7 @@ def join_group(
 
     Raises InviteNotValid, AlreadyAMember, GroupNotFounded, Unauthenticated.
     """
-    invite, _ = _lock(session, code)
+    invite = _lock(session, code)
     auth.hold(session, caller)
     if not invite.is_live:
         if invite.used_by != caller.user_id or invite.group_id is None:
@@ -151,8 +151,7 @@ def join_group(
         except groups.GroupNotFound:
             # They have left since: the code is as spent as for anybody else.
             raise InviteNotValid from None
-    group_id = _enter(session, invite, caller.user_id, group)
-    queries.spend(session, invite_id=invite.id, user_id=caller.user_id, idempotency_hash=None)
+    group_id = _enter(session, invite, caller.user_id, group, idempotency_hash=None)
     _not_a_failure(session, code)
     return groups.find(session, caller=caller, group_id=group_id)
 
@@ -212,20 +211,18 @@ def purge_expired(session: Session, *, at_most: int) -> int:
     return queries.delete_expired(session, at_most=at_most)
 
 
-def _lock(session: Session, code: InviteCode | None) -> tuple[Any, str | None]:
+def _lock(session: Session, code: InviteCode | None) -> Any:
     if code is None:
         raise InviteNotValid
-    group_name = queries.lock_group_of(session, code_hash=_hash(code))
     invite = queries.lock_invite(session, code_hash=_hash(code), repeatable=REPEATABLE)
     if invite is None:
         raise InviteNotValid
-    return invite, group_name
+    return invite
 
 
 def _admit(
     session: Session,
     invite: Any,
-    group_name: str | None,
     newcomer: Newcomer,
     idempotency_hash: bytes | None,
 ) -> Joined:
@@ -236,15 +233,14 @@ def _admit(
         device_name=newcomer.device_name,
         token_hash=hash_token(token),
     )
-    group_id = _enter(session, invite, user_id, newcomer.group)
-    queries.spend(session, invite_id=invite.id, user_id=user_id, idempotency_hash=idempotency_hash)
+    group_id = _enter(session, invite, user_id, newcomer.group, idempotency_hash)
     return Joined(
         token=token,
         user_id=user_id,
         name=newcomer.name,
         device_id=device_id,
         group_id=group_id,
-        group_name=group_name or (newcomer.group or NewGroup()).name,
+        group_name=invite.group_name or (newcomer.group or NewGroup()).name,
     )
 
 
@@ -266,18 +262,32 @@ def _answer_again(session: Session, invite: Any, idempotency_hash: bytes | None)
     return Joined(token=token, **found._asdict())
 
 
-def _enter(session: Session, invite: Any, user_id: UUID, group: NewGroup | None) -> UUID:
+def _enter(
+    session: Session,
+    invite: Any,
+    user_id: UUID,
+    group: NewGroup | None,
+    idempotency_hash: bytes | None,
+) -> UUID:
     if invite.group_id is None:
         founded = group or NewGroup()
-        return group_queries.create_group(
-            session, name=founded.name, encryption=founded.encryption, founder_id=user_id
+        entering = group_queries.new_group(
+            name=founded.name, encryption=founded.encryption, founder_id=user_id
         )
-    if group is not None:
+    elif group is not None:
         raise GroupNotFounded
-    group_id: UUID = invite.group_id
-    if not group_queries.create_membership(session, group_id=group_id, user_id=user_id):
-        raise AlreadyAMember
-    return group_id
+    else:
+        entering = group_queries.new_member(group_id=invite.group_id, user_id=user_id)
+    entered = queries.spend(
+        session,
+        invite_id=invite.id,
+        user_id=user_id,
+        idempotency_hash=idempotency_hash,
+        entering=entering,
+    )
+    if entered is None:
+        raise AlreadyAMember  # which leaves the code unspent
+    return entered
 
 
 def _not_a_failure(session: Session, code: InviteCode | None) -> None:

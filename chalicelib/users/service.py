@@ -12,6 +12,7 @@ from chalicelib.auth import Caller, Credential
 from chalicelib.db import OneStatement, Session
 from chalicelib.errors import NotFound, Unavailable
 from chalicelib.groups import queries as groups
+from chalicelib.groups import service as memberships
 from chalicelib.users import queries
 
 
@@ -69,8 +70,7 @@ def delete_account(session: Session, *, caller: Caller) -> None:
     group_ids = groups.lock_groups_of(session, user_id=caller.user_id)
     groups.lock_user(session, user_id=caller.user_id)
     # Under the locks: of two at once the second finds nobody.
-    auth.authenticate(session, caller.credential)
-    if groups.list_group_ids(session, user_id=caller.user_id) != group_ids:
+    if memberships.list_own(session, caller=caller) != group_ids:
         raise Unavailable(retry_after=1)
     queries.delete_user(session, user_id=caller.user_id)
     limits.forget(session, limits.Bucket.of_inviter(caller.user_id))
