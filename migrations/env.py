@@ -20,6 +20,10 @@ def run_migrations(connection: Connection) -> None:
         context.configure(connection=connection, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
+        if connection.scalar(text("SELECT to_regproc('grant_rights')")):
+            # To roles too that the operator has made since.
+            connection.execute(text("SELECT grant_rights()"))
+            connection.commit()
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})

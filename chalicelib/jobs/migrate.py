@@ -16,7 +16,7 @@ blueprint = Blueprint(__name__)
 
 @blueprint.lambda_function(name="migrate")
 def migrate(event: dict[str, Any], context: object) -> dict[str, str | None]:  # noqa: ARG001 -- Lambda's signature
-    """Upgrade the schema to the newest revision; runs that meet queue.
+    """Upgrade the schema to the newest revision and grant its rights; runs that meet queue.
 
     It never goes back: a downgrade drops tables, which no event should be able to ask for.
     Answers `{"from": revision or null, "to": revision}`.

@@ -1,0 +1,171 @@
+"""Each function's role can do its function's work, and nothing else."""
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from pg8000.native import DatabaseError
+
+from chalicelib.db.failure import sqlstate
+from tests.database import Server, connect
+from tests.faults.processes import Call, Processes, invoke, own_database, perform
+
+API, PURGE, MAINTENANCE = "draugar_api", "draugar_purge", "draugar_maintenance"
+PASSWORD = "opens-nothing-outside-a-test"
+
+TABLES: dict[str, Mapping[str, str]] = {
+    API: {
+        "alembic_version": "SELECT",
+        "devices": "INSERT SELECT UPDATE",
+        "group_members": "DELETE INSERT SELECT UPDATE",
+        "groups": "DELETE INSERT SELECT UPDATE",
+        "invite_codes": "INSERT SELECT UPDATE",
+        "locations": "DELETE INSERT SELECT",
+        "rate_limits": "DELETE INSERT SELECT UPDATE",
+        "users": "DELETE INSERT SELECT UPDATE",
+    },
+    PURGE: {"invite_codes": "DELETE SELECT UPDATE"},
+    MAINTENANCE: {
+        "devices": "SELECT UPDATE",
+        "group_members": "SELECT",
+        "groups": "SELECT",
+        "locations": "DELETE SELECT",
+        "rate_limits": "DELETE SELECT UPDATE",
+        "users": "DELETE SELECT UPDATE",
+    },
+}
+FUNCTIONS = {
+    API: {"make_location_partitions"},
+    PURGE: set[str](),
+    MAINTENANCE: {"drop_location_partitions", "make_location_partitions"},
+}
+
+
+@pytest.fixture
+def url(server: Server, schema: str) -> Iterator[str]:
+    """The URL of a database that was migrated, and whose operator made the roles afterwards."""
+    with server.connect() as operator:
+        known = {name for (name,) in operator.run("SELECT rolname FROM pg_roles")}
+        made = TABLES.keys() - known
+        for role in made:
+            operator.run(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
+    with own_database(server, schema) as url:
+        with Processes(url, count=1) as processes:
+            processes.each(migrate, [{}])
+        yield url
+    with server.connect() as operator:
+        for role in made:
+            operator.run(f"DROP ROLE {role}")
+
+
+def migrate(event: dict[str, str]) -> dict[str, str]:
+    return invoke("migrate", event)
+
+
+def as_role(url: str, role: str) -> str:
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{PASSWORD}@{place}"))
+
+
+def test_what_each_role_may_do_is_what_stands_here(url: str) -> None:
+    with connect(url) as operator:
+        tables = operator.run("""
+            SELECT grantee, table_name, string_agg(privilege_type, ' ' ORDER BY privilege_type)
+            FROM information_schema.role_table_grants WHERE grantee LIKE 'draugar@_%' ESCAPE '@'
+            GROUP BY grantee, table_name
+        """)
+        functions = operator.run("""
+            SELECT grantee, routine_name FROM information_schema.role_routine_grants
+            WHERE grantee LIKE 'draugar@_%' ESCAPE '@'
+        """)
+
+    assert {
+        role: {table: rights for grantee, table, rights in tables if grantee == role}
+        for role in TABLES
+    } == TABLES
+    assert {
+        role: {name for grantee, name in functions if grantee == role} for role in FUNCTIONS
+    } == FUNCTIONS
+
+
+def test_the_apis_role_serves_a_familys_day(url: str) -> None:
+    with Processes(as_role(url, API), count=1) as processes:
+
+        def send(call: Call) -> dict[str, object]:
+            reply = processes.each(perform, [call])[0]
+            assert reply.status < 300, (call, reply)
+            return reply.json if reply.text else {}
+
+        code = processes.each(found, [None])[0]["code"]
+        una = send(Call("POST", "/api/auth/join", {"code": code, "name": "Una"}))
+        token = str(una["token"])
+        group = una["group"]["id"]  # type: ignore[index]
+        path = f"/api/groups/{group}"
+        invite = send(Call("POST", "/api/invites", {}, token=token))
+        send(Call("POST", "/api/invites/validate", {"code": invite["code"]}))
+        ari = send(Call("POST", "/api/auth/join", {"code": invite["code"], "name": "Ari"}))
+        send(Call("POST", "/api/groups", {"name": "Attic", "encryption": "optional"}, token=token))
+        attic = send(Call("GET", "/api/groups", token=token))["groups"][-1]["id"]  # type: ignore[index]
+        point = {"groupId": attic, "latitude": 64.1, "longitude": -21.9, "accuracy": 9}
+        send(Call("POST", "/api/locations", point, token=token))
+        for read in ("/api/auth/me", "/api/users", "/api/devices", "/api/invites", "/api/export"):
+            send(Call("GET", read, token=token))
+        send(Call("GET", "/api/health/ready"))
+        send(Call("GET", f"/api/locations/latest?groupId={attic}", token=token))
+        send(Call("GET", f"/api/locations?groupId={attic}", token=token))
+        send(Call("DELETE", f"/api/locations?groupId={attic}", token=token))
+        send(Call("PUT", f"{path}/sharing", {"paused": True}, token=token))
+        send(Call("PATCH", path, {"retentionDays": 365}, token=token))
+        member = f"{path}/members/{ari['user']['id']}"  # type: ignore[index]
+        send(Call("PATCH", member, {"role": "admin"}, token=token))
+        send(Call("DELETE", member, token=token))
+        send(Call("POST", "/api/devices", {"name": "Tablet"}, token=token))
+        send(Call("DELETE", path, token=token))
+        send(Call("DELETE", "/api/users/me", token=token))
+
+
+def found(_: None) -> dict[str, str]:
+    return invoke("create_founding_invite", {})
+
+
+@pytest.mark.parametrize(
+    ("job", "role"), [("purge_expired_invites", PURGE), ("maintain_locations", MAINTENANCE)]
+)
+def test_a_job_is_done_by_its_own_role_alone(url: str, job: str, role: str) -> None:
+    outcomes = {}
+
+    for each in TABLES:
+        with Processes(as_role(url, each), count=1) as processes:
+            outcomes[each] = processes.each(outcome_of, [job])[0]
+
+    assert outcomes == {each: None if each == role else "42501" for each in TABLES}
+
+
+def outcome_of(job: str) -> str | None:
+    try:
+        invoke(job)
+    except Exception as error:  # noqa: BLE001
+        return sqlstate(error)
+    return None
+
+
+@pytest.mark.parametrize("role", TABLES)
+def test_no_role_changes_the_schema(url: str, role: str) -> None:
+    attempts = [
+        "CREATE TABLE mine ()",
+        "CREATE FUNCTION mine() RETURNS void LANGUAGE sql AS ''",
+        "ALTER TABLE users ADD COLUMN spy text",
+        "DROP TABLE locations",
+        "TRUNCATE locations",
+        "SELECT grant_rights()",
+    ]
+    refused = []
+
+    with connect(as_role(url, role)) as connection:
+        for attempt in attempts:
+            with pytest.raises(DatabaseError) as caught:
+                connection.run(attempt)
+            refused.append(sqlstate(caught.value))
+
+    assert refused == ["42501"] * len(attempts)
