@@ -1,6 +1,7 @@
 """Draugar's data layer and routes: the map of the house.
 
     settings.py   what the environment says; the only reader of it
+    secrets.py    what AWS keeps for us
     errors.py     the tree of errors
     db/           PostgreSQL: table base, connection, engine, the two ways to a statement, what
                   errors mean

@@ -4,13 +4,16 @@ The only module that reads `os.environ`. Whatever is missing or weak is refused 
 by name and never by value.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from chalicelib import secrets
 
 PEPPER_BYTES = 32
 """The least length of the invite-code pepper: that of the HMAC-SHA-256 it keys."""
@@ -44,10 +47,11 @@ class DatabaseAddress:
     sslrootcert: str | None
 
     @classmethod
-    def parse(cls, url: str) -> "DatabaseAddress":
+    def parse(cls, url: str, login: tuple[str, str] | None = None) -> "DatabaseAddress":
         """Read a `postgres://`, `postgresql://` or `postgresql+pg8000://` URL.
 
-        Raises SettingsError, whose text holds nothing of the URL.
+        `login`, a user and a password, stands in for those of the URL. Raises SettingsError,
+        whose text holds nothing of the URL.
         """
         try:
             parts = urlsplit(url)
@@ -62,7 +66,8 @@ class DatabaseAddress:
         if parts.scheme not in _SCHEMES:
             raise SettingsError("DATABASE_URL must begin with postgresql://.")
         database = unquote(parts.path.removeprefix("/"))
-        if not parts.username or not database:
+        user, password = login or (unquote(parts.username or ""), unquote(parts.password or ""))
+        if not user or not database:
             raise SettingsError("DATABASE_URL must name a user and a database.")
         # Without naming them: what looks like one may be half of an unescaped password.
         if options.keys() - _OPTIONS or len(dict(pairs)) != len(pairs):
@@ -88,8 +93,8 @@ class DatabaseAddress:
         if root is not None and root != "system" and not Path(root).is_file():
             raise SettingsError("DATABASE_URL: there is no file at sslrootcert.")
         return cls(
-            user=unquote(parts.username),
-            password=unquote(parts.password) if parts.password else None,
+            user=user,
+            password=password or None,
             host=host,
             port=port,
             database=database,
@@ -100,16 +105,47 @@ class DatabaseAddress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatabaseSource:
+    """Where the database's address is written down: in a URL, in a secret, or in both.
+
+    The secret is JSON as RDS writes it: `username` and `password`, and unless there is a URL that
+    says the rest, `host`, `port` and `dbname`.
+    """
+
+    url: str | None = field(repr=False)
+    secret_arn: str | None
+
+    def read(self) -> DatabaseAddress:
+        """Return the address as it is now; the secret is fetched. Raises SettingsError."""
+        if self.secret_arn is None:
+            return DatabaseAddress.parse(self.url or "")
+        try:
+            held = json.loads(_secret("DATABASE_SECRET_ARN", self.secret_arn))
+            login = str(held["username"]), str(held["password"])
+            url = self.url or (
+                f"postgresql://{held['host']}:{held.get('port', 5432)}/{quote(held['dbname'])}"
+            )
+        except (ValueError, TypeError, LookupError):
+            raise SettingsError(
+                "DATABASE_SECRET_ARN: the secret must be JSON with username and password, and"
+                " without a DATABASE_URL also with host and dbname."
+            ) from None
+        return DatabaseAddress.parse(url, login)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one process.
 
     `pepper` keys the hash of every invite code and address at rest; it lives outside the
     database, so that a copy of the database alone gives no code away. `timeout_seconds` is how
     long a statement, or a silent server, is waited for. `prepare_statements` keeps the hot
-    statements planned on the server.
+    statements planned on the server; `iam` asks IAM for the database's password.
     """
 
     database: DatabaseAddress
+    database_source: DatabaseSource
+    iam: bool
     pepper: bytes = field(repr=False)
     pool_size: int
     timeout_seconds: float
@@ -118,9 +154,16 @@ class Settings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises SettingsError."""
+        source = DatabaseSource(
+            url=_said(environ, "DATABASE_URL"), secret_arn=_said(environ, "DATABASE_SECRET_ARN")
+        )
+        if source.url is None and source.secret_arn is None:
+            raise SettingsError("Neither DATABASE_URL nor DATABASE_SECRET_ARN is set.")
         return cls(
-            database=DatabaseAddress.parse(_required(environ, "DATABASE_URL")),
-            pepper=_pepper(_required(environ, "INVITE_CODE_PEPPER")),
+            database=source.read(),
+            database_source=source,
+            iam=_switch(environ, "DATABASE_IAM", default="off"),
+            pepper=_pepper(environ),
             # A Lambda process serves one request at a time; a laptop's server has threads.
             pool_size=1 if "AWS_LAMBDA_FUNCTION_NAME" in environ else 8,
             timeout_seconds=_seconds(environ, "DATABASE_TIMEOUT_SECONDS", default=5),
@@ -134,10 +177,15 @@ def settings() -> Settings:
     return Settings.from_environment(os.environ)
 
 
-def _required(environ: Mapping[str, str], name: str) -> str:
-    if not (value := environ.get(name, "").strip()):
-        raise SettingsError(f"{name} is not set.")
-    return value
+def _said(environ: Mapping[str, str], name: str) -> str | None:
+    return environ.get(name, "").strip() or None
+
+
+def _secret(name: str, arn: str) -> str:
+    try:
+        return secrets.fetch(arn)
+    except secrets.SecretUnavailable as error:
+        raise SettingsError(f"{name}: the secret cannot be read ({error}).") from None
 
 
 def _seconds(environ: Mapping[str, str], name: str, *, default: float) -> float:
@@ -156,12 +204,17 @@ def _switch(environ: Mapping[str, str], name: str, *, default: str) -> bool:
     return text == "on"
 
 
-def _pepper(text: str) -> bytes:
+def _pepper(environ: Mapping[str, str]) -> bytes:
+    name, text = "INVITE_CODE_PEPPER", _said(environ, "INVITE_CODE_PEPPER")
+    if arn := _said(environ, "PEPPER_SECRET_ARN"):
+        if text is not None:
+            raise SettingsError("INVITE_CODE_PEPPER and PEPPER_SECRET_ARN are both set.")
+        name, text = "PEPPER_SECRET_ARN", _secret("PEPPER_SECRET_ARN", arn)
+    if text is None:
+        raise SettingsError("Neither INVITE_CODE_PEPPER nor PEPPER_SECRET_ARN is set.")
     pepper = text.encode()
     if len(pepper) < PEPPER_BYTES or len(set(text)) < _PEPPER_DISTINCT_CHARACTERS:
-        raise SettingsError(
-            f"INVITE_CODE_PEPPER is weak: it takes {PEPPER_BYTES} random characters or more."
-        )
+        raise SettingsError(f"{name} is weak: it takes {PEPPER_BYTES} random characters or more.")
     return pepper
 
 

@@ -12,9 +12,10 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import NullPool
 
+from chalicelib import secrets
 from chalicelib.db import wire
-from chalicelib.db.failure import REFUSED_AT_START, SHUTDOWN, sqlstate
-from chalicelib.settings import DatabaseAddress, settings
+from chalicelib.db.failure import REFUSED_AT_START, SHUTDOWN, is_refused_login, sqlstate
+from chalicelib.settings import DatabaseAddress, SettingsError, settings
 
 _ANSWERS_AS_EXPECTED = {
     # Whatever the server's own defaults are, texts and times come in the form that we read.
@@ -75,32 +76,53 @@ def migration_engine() -> Engine:
 def _connector(
     *, timeout: float | None = None, limits: dict[str, str] | None = None, prepare: bool = False
 ) -> Callable[[], Any]:
-    address = settings().database
-    arguments: dict[str, Any] = {
-        "user": address.user,
-        "password": address.password,
-        "host": address.host,
-        "port": address.port,
-        "database": address.database,
-        "unix_sock": address.socket,
-        "ssl_context": _ssl_context(address),
-        "timeout": timeout,
-        "prepare": prepare,
-        "application_name": "draugar",
-    }
-    wishes = dict(limits or {})
+    address, wishes = settings().database, dict(limits or {})
+
+    def connect_once() -> Any:
+        return wire.connect(
+            user=address.user,
+            password=_password(address),
+            host=address.host,
+            port=address.port,
+            database=address.database,
+            unix_sock=address.socket,
+            ssl_context=_ssl_context(address),
+            timeout=timeout,
+            prepare=prepare,
+            application_name="draugar",
+            startup_params=_ANSWERS_AS_EXPECTED | wishes,
+        )
 
     def connector() -> Any:
+        nonlocal address
         try:
-            return wire.connect(**arguments, startup_params=_ANSWERS_AS_EXPECTED | wishes)
+            return connect_once()
         except pg8000.Error as error:
-            if not wishes or sqlstate(error) not in REFUSED_AT_START:
+            if sqlstate(error) in REFUSED_AT_START and wishes:
+                # A pooler takes no limits from its clients; there, the role has to bring them.
+                wishes.clear()
+            elif is_refused_login(error) and (fresh := _fresh(address)) is not None:
+                address = fresh
+            else:
                 raise
-        # A pooler takes no limits from its clients; there, the role has to bring them.
-        wishes.clear()
         return connector()
 
     return connector
+
+
+def _password(address: DatabaseAddress) -> str | None:
+    if settings().iam:
+        return secrets.database_password(host=address.host, port=address.port, user=address.user)
+    return address.password
+
+
+def _fresh(address: DatabaseAddress) -> DatabaseAddress | None:
+    """Return the address with the password that it has been given since, if it has."""
+    try:
+        fresh = settings().database_source.read()
+    except SettingsError:
+        return None
+    return None if fresh == address else fresh
 
 
 def _with_guards(made: Engine) -> Engine:

@@ -38,6 +38,11 @@ def constraint(error: BaseException | None) -> str | None:
     return fields.get("n") if isinstance(fields, dict) else None
 
 
+def is_refused_login(error: BaseException) -> bool:
+    """Whether the server does not take the user or the password."""
+    return (sqlstate(error) or "").startswith("28")
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later: the database is away, full or busy."""
     if (state := sqlstate(error)) is not None:
