@@ -4,5 +4,6 @@ from sqlalchemy.orm import Session
 
 from chalicelib.db.statement import Compiled
 from chalicelib.db.transaction import OneStatement, one_statement, transaction
+from chalicelib.db.wire import round_trips
 
-__all__ = ["Compiled", "OneStatement", "Session", "one_statement", "transaction"]
+__all__ = ["Compiled", "OneStatement", "Session", "one_statement", "round_trips", "transaction"]

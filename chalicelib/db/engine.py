@@ -18,11 +18,13 @@ from chalicelib.db.failure import REFUSED_AT_START, SHUTDOWN, is_refused_login, 
 from chalicelib.settings import DatabaseAddress, SettingsError, settings
 
 _ANSWERS_AS_EXPECTED = {
-    # Whatever the server's own defaults are, texts and times come in the form that we read.
-    "client_encoding": "UTF8",
+    # Whatever the server's own defaults are, times come in the form that pg8000 reads.
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
 }
+
+USUAL_CURVE = "prime256v1"
+"""PostgreSQL's own default up to 17. Whoever offers another first is asked to begin again."""
 
 
 @cache
@@ -77,6 +79,7 @@ def _connector(
     *, timeout: float | None = None, limits: dict[str, str] | None = None, prepare: bool = False
 ) -> Callable[[], Any]:
     address, wishes = settings().database, dict(limits or {})
+    curve: str | None = USUAL_CURVE
 
     def connect_once() -> Any:
         return wire.connect(
@@ -86,7 +89,7 @@ def _connector(
             port=address.port,
             database=address.database,
             unix_sock=address.socket,
-            ssl_context=_ssl_context(address),
+            ssl_context=_ssl_context(address, curve),
             timeout=timeout,
             prepare=prepare,
             application_name="draugar",
@@ -94,9 +97,13 @@ def _connector(
         )
 
     def connector() -> Any:
-        nonlocal address
+        nonlocal address, curve
         try:
             return connect_once()
+        except ssl.SSLError as error:
+            if curve is None or "HANDSHAKE_FAILURE" not in (error.reason or ""):
+                raise
+            curve = None
         except pg8000.Error as error:
             if sqlstate(error) in REFUSED_AT_START and wishes:
                 # A pooler takes no limits from its clients; there, the role has to bring them.
@@ -142,12 +149,12 @@ def _discard_connection_out_of_step(context: ExceptionContext) -> None:
 
 
 def _discard_closed_connection(connection: Any, _record: object, _proxy: object) -> None:
-    if isinstance(connection, wire.Connection) and connection.has_ended:
+    if wire.has_ended(connection):
         raise DisconnectionError
 
 
 @cache
-def _tls(sslmode: str, sslrootcert: str | None) -> ssl.SSLContext:
+def _tls(sslmode: str, sslrootcert: str | None, curve: str | None) -> ssl.SSLContext:
     # Made once: it takes longer than a connection.
     context = ssl.create_default_context(
         cafile=None if sslrootcert == "system" else sslrootcert,
@@ -155,11 +162,13 @@ def _tls(sslmode: str, sslrootcert: str | None) -> ssl.SSLContext:
     context.check_hostname = sslmode == "verify-full"
     if sslmode == "require" and sslrootcert is None:
         context.verify_mode = ssl.CERT_NONE
+    if curve is not None:
+        context.set_ecdh_curve(curve)
     return context
 
 
-def _ssl_context(address: DatabaseAddress) -> ssl.SSLContext | bool:
+def _ssl_context(address: DatabaseAddress, curve: str | None = None) -> ssl.SSLContext | bool:
     # pg8000 takes None for "TLS if the server has it, unverified"; only False means no TLS.
     if address.sslmode == "disable":
         return False
-    return _tls(address.sslmode, address.sslrootcert)
+    return _tls(address.sslmode, address.sslrootcert, curve)

@@ -25,10 +25,11 @@ import select
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
-from struct import pack
+from struct import Struct, pack
 from typing import Any, Self
 
 import pg8000
@@ -48,9 +49,6 @@ _BORROWED = {
 MOST_PREPARED = 100
 """How many statements one connection keeps on the server."""
 
-# The server forgot the statement, or a migration has changed the types of its columns.
-_PREPARE_AGAIN = frozenset({"26000", "0A000"})
-
 
 def _message(kind: bytes, *parts: bytes) -> bytes:
     body = b"".join(parts)
@@ -60,6 +58,9 @@ def _message(kind: bytes, *parts: bytes) -> bytes:
 _DESCRIBE_PORTAL = _message(b"D", b"P\0")
 _EXECUTE = _message(b"E", b"\0", pack("!i", 0))
 _SYNC = _message(b"S")
+_READY = b"Z"
+_HEAD = Struct("!ci")
+_CHUNK = 1 << 16
 _TERMINATE = _message(b"X")
 _RUN = _DESCRIBE_PORTAL + _EXECUTE + _SYNC
 _BEGIN_TEXT = "begin transaction"
@@ -68,6 +69,14 @@ _BEGIN = (
     + _message(b"B", b"\0\0", pack("!hhh", 0, 0, 0))
     + _EXECUTE
 )
+
+
+_round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
+
+
+def round_trips() -> int:
+    """Return how often this thread, or task, has gone to a server and back, to connect aside."""
+    return _round_trips.get()
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,8 @@ class Connection(legacy.Connection):  # type: ignore[misc]
 
     def __init__(self, *, prepare: bool = False, **arguments: Any) -> None:
         self._prepare = prepare
-        self._prepared: set[bytes] = set()
+        self._prepared: dict[bytes, bool] = {}  # whether the server took the statement
+        self._unread = bytearray()
         super().__init__(**arguments)
 
     def cursor(self) -> Cursor:
@@ -157,7 +167,7 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         Nothing is due on it, so whatever can be read is its end: looking costs no round trip,
         unlike a ping. A function that was frozen wakes up to this.
         """
-        if self._usock is None:
+        if self._usock is None or self._unread:
             return True
         poll = select.poll()
         poll.register(self._usock, select.POLLIN)
@@ -189,7 +199,7 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             None if value is None else value.encode()
             for value in core.make_params(self.py_types, values)
         ]
-        if self._keeps(statement, oids):
+        if stream is None and not oids and self._keeps(statement):
             return self._run_prepared(statement, parameters)
         parse = statement.parse
         if oids:
@@ -239,12 +249,49 @@ class Connection(legacy.Connection):  # type: ignore[misc]
                 self._usock.sendall(_TERMINATE)
         self._hang_up()
 
-    def _keeps(self, statement: _Statement, oids: Sequence[int]) -> bool:
+    def handle_messages(self, context: core.Context) -> None:
+        """Read the answer up to the server's ReadyForQuery, and raise the error it told, if any."""
+        kind = b""
+        while kind != _READY:
+            kind, body = self._next_message()
+            self.message_types[kind](body, context)
+        if context.error is not None:
+            raise context.error
+
+    def _next_message(self) -> tuple[bytes, bytes]:
+        # Takes whatever has arrived at once; pg8000 reads each message in two pieces.
+        unread = self._unread
+        while len(unread) < _HEAD.size:
+            self._receive()
+        kind, length = _HEAD.unpack_from(unread)
+        while len(unread) <= length:
+            self._receive()
+        body = bytes(unread[_HEAD.size : length + 1])
+        del unread[: length + 1]
+        return kind, body
+
+    def _receive(self) -> None:
+        chunk = self._sock.read1(_CHUNK)
+        if not chunk:
+            raise pg8000.InterfaceError("network error")
+        self._unread += chunk
+
+    def handle_PARAMETER_STATUS(self, data: bytes, context: core.Context) -> None:  # noqa: N802
+        """Take note of a setting. Raises InterfaceError when texts are not in UTF-8 any more."""
+        super().handle_PARAMETER_STATUS(data, context)
+        if self._client_encoding != "utf8":
+            raise pg8000.InterfaceError("client_encoding has to be UTF8")
+
+    def handle_BIND_COMPLETE(self, data: bytes, context: core.Context) -> None:  # noqa: ARG002, N802
+        """Note that the statement is about to begin."""
+        context.has_begun = True
+
+    def _keeps(self, statement: _Statement) -> bool:
         # In a transaction a name that the server does not know would be the end of it.
         return (
             self._prepare
             and self.autocommit
-            and not (self._in_transaction or oids)
+            and not self._in_transaction
             and (len(self._prepared) < MOST_PREPARED or statement.name in self._prepared)
         )
 
@@ -252,15 +299,17 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         self, statement: _Statement, parameters: Sequence[bytes | None]
     ) -> core.Context:
         run = _bind(statement.name, parameters) + _RUN
-        if statement.name in self._prepared:
+        if self._prepared.get(statement.name):
+            context = core.Context(statement.text)
             try:
-                return self._exchange(run, core.Context(statement.text))
-            except pg8000.DatabaseError as error:
-                if sqlstate(error) not in _PREPARE_AGAIN:
+                return self._exchange(run, context)
+            except pg8000.DatabaseError:
+                if hasattr(context, "has_begun") or self._usock is None:
                     raise
-                self._prepared.discard(statement.name)  # nothing has happened yet
+            # The server does not know it, or not as the tables are by now. Nothing has happened.
+        self._prepared[statement.name] = False
         context = self._exchange(statement.prepare + run, core.Context(statement.text))
-        self._prepared.add(statement.name)
+        self._prepared[statement.name] = True
         return context
 
     def _end(self, how: str) -> None:
@@ -270,6 +319,7 @@ class Connection(legacy.Connection):  # type: ignore[misc]
     def _exchange(self, message: bytes, context: core.Context) -> core.Context:
         if self._usock is None:
             raise pg8000.InterfaceError("connection is closed")
+        _round_trips.set(_round_trips.get() + 1)
         try:
             self._usock.sendall(message)
             self.handle_messages(context)
@@ -277,8 +327,8 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             if error is context.error:  # the server's own, and it is ready for the next
                 raise
             self._hang_up()
-            if context.error is not None:  # the server said why, and hung up
-                raise context.error from None
+            if context.error is not None and isinstance(error, OSError | pg8000.InterfaceError):
+                raise context.error from None  # the server said why before it hung up
             if isinstance(error, OSError):
                 raise pg8000.InterfaceError("network error") from error
             raise
@@ -287,6 +337,7 @@ class Connection(legacy.Connection):  # type: ignore[misc]
     def _hang_up(self) -> None:
         ending, self._usock, self._sock = self._usock, None, None
         self._transaction_status = None
+        self._unread.clear()
         if ending is not None:
             with suppress(OSError):
                 ending.close()
@@ -336,17 +387,25 @@ def run_alone(connection: Any, text: str, values: Sequence[Any]) -> core.Context
     """
     if isinstance(connection, Connection):
         return connection.run_alone(text, values)
-    connection.execute_simple(_BEGIN_TEXT)
     try:
+        connection.execute_simple(_BEGIN_TEXT)
         context = connection.execute_unnamed(text, values)
+        connection.commit()
     except BaseException as error:
-        if sqlstate(error) is None:
-            connection.close()  # nobody knows what still lies unread on it
-        else:
+        if sqlstate(error) is not None:
             connection.rollback()
+            raise
+        with suppress(pg8000.Error, OSError):
+            connection.close()  # nobody knows what still lies unread on it
         raise
-    connection.commit()
     return context
+
+
+def has_ended(connection: Any) -> bool:
+    """Whether an idle connection is of no use any more."""
+    if isinstance(connection, Connection):
+        return connection.has_ended
+    return getattr(connection, "_usock", True) is None
 
 
 def connect(*, prepare: bool = False, **arguments: Any) -> legacy.Connection:
@@ -355,6 +414,9 @@ def connect(*, prepare: bool = False, **arguments: Any) -> legacy.Connection:
     `timeout` is in seconds, for connecting and for every silence of the server afterwards.
     """
     sock = None
+    arguments["startup_params"] = {"client_encoding": "UTF8"} | (
+        arguments.get("startup_params") or {}
+    )
     if arguments.get("unix_sock") is None:
         sock = _open_socket(arguments["host"], arguments["port"], arguments.get("timeout"))
     try:
