@@ -15,10 +15,9 @@ from chalicelib.jobs.purge_expired_invites import blueprint as purge_expired_inv
 from chalicelib.locations.routes import blueprint as locations
 from chalicelib.settings import settings
 from chalicelib.users.routes import blueprint as users
-from chalicelib.web import gateway, start_log
+from chalicelib.web import gateway
 
 settings()  # refuses to start, and says why, before any request does
-start_log()
 
 app = Chalice(app_name="draugar")
 app.register_middleware(gateway, "http")

@@ -140,7 +140,8 @@ class Settings:
     `pepper` keys the hash of every invite code and address at rest; it lives outside the
     database, so that a copy of the database alone gives no code away. `timeout_seconds` is how
     long a statement, or a silent server, is waited for. `prepare_statements` keeps the hot
-    statements planned on the server; `iam` asks IAM for the database's password.
+    statements planned on the server; `iam` asks IAM for the database's password. Where there
+    is a `metrics_namespace`, the log's counts are CloudWatch's metrics.
     """
 
     database: DatabaseAddress
@@ -150,6 +151,7 @@ class Settings:
     pool_size: int
     timeout_seconds: float
     prepare_statements: bool
+    metrics_namespace: str | None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -167,6 +169,7 @@ class Settings:
             # A Lambda process serves one request at a time; a laptop's server has threads.
             pool_size=1 if "AWS_LAMBDA_FUNCTION_NAME" in environ else 8,
             timeout_seconds=_seconds(environ, "DATABASE_TIMEOUT_SECONDS", default=5),
+            metrics_namespace=_said(environ, "METRICS_NAMESPACE"),
             prepare_statements=_switch(environ, "DATABASE_PREPARED_STATEMENTS", default="on"),
         )
 

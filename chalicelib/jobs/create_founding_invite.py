@@ -7,6 +7,7 @@ from chalice.app import Blueprint
 
 from chalicelib.db import transaction
 from chalicelib.invites import service
+from chalicelib.jobs.report import reported
 
 blueprint = Blueprint(__name__)
 
@@ -14,6 +15,7 @@ LIFE = timedelta(hours=1)
 
 
 @blueprint.lambda_function(name="create_founding_invite")
+@reported
 def create_founding_invite(event: dict[str, Any], context: object) -> dict[str, str | None]:  # noqa: ARG001 -- Lambda's signature
     """Make an invite whose redeemer founds a group.
 

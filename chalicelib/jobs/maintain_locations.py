@@ -7,6 +7,7 @@ from chalice.app import Blueprint, Rate
 from chalicelib.db import transaction
 from chalicelib.devices import service as devices
 from chalicelib.errors import Unavailable
+from chalicelib.jobs.report import reported
 from chalicelib.limits import service as limits
 from chalicelib.locations import partitions
 from chalicelib.locations import service as locations
@@ -18,6 +19,7 @@ BATCH = 10_000
 
 
 @blueprint.schedule(Rate(1, unit=Rate.DAYS), name="maintain_locations")
+@reported
 def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the schedule's signature
     """Make the coming months' partitions and drop those past every group's retention.
 

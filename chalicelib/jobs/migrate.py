@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import Blueprint
 
 from chalicelib.db.engine import migration_engine
+from chalicelib.jobs.report import reported
 
 # Alembic is no concern of any other function: importing it stays out of their cold start.
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.lambda_function(name="migrate")
+@reported
 def migrate(event: dict[str, Any], context: object) -> dict[str, str | None]:  # noqa: ARG001 -- Lambda's signature
     """Upgrade the schema to the newest revision and grant its rights; runs that meet queue.
 

@@ -6,6 +6,7 @@ from chalice.app import Blueprint, Rate
 
 from chalicelib.db import transaction
 from chalicelib.invites import service
+from chalicelib.jobs.report import reported
 
 blueprint = Blueprint(__name__)
 
@@ -14,6 +15,7 @@ BATCH = 2000
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="purge_expired_invites")
+@reported
 def purge_expired_invites(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the schedule's signature
     """Delete the codes that have expired unused, in batches that each commit.
 

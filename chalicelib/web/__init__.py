@@ -2,7 +2,6 @@
 
 from chalicelib.web.contract import Access
 from chalicelib.web.endpoint import endpoint, gateway
-from chalicelib.web.log import start as start_log
 from chalicelib.web.request import address
 from chalicelib.web.shapes import (
     Answer,
@@ -31,6 +30,5 @@ __all__ = [
     "address",
     "endpoint",
     "gateway",
-    "start_log",
     "to_base64",
 ]

@@ -41,9 +41,7 @@ def read_json(*, largest: int = BODY_BYTES) -> Any:
     try:
         text = raw.decode("utf-8")
         _check_nesting(text)
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number
-        )
+        value = _READER.decode(text)
         if "\\u" in text:  # nothing else brings a lone surrogate or a NUL into a string
             _check_strings(value)
     except ValueError:
@@ -67,6 +65,9 @@ def _number(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError
     return value
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number)
 
 
 def _check_nesting(text: str) -> None:

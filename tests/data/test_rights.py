@@ -146,7 +146,7 @@ def outcome_of(job: str) -> str | None:
     try:
         invoke(job)
     except Exception as error:  # noqa: BLE001
-        return sqlstate(error)
+        return str(error).partition(" ")[2]
     return None
 
 

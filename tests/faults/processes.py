@@ -5,16 +5,16 @@ from a server that has imported everything but settings, and so start in a few m
 """
 
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from chalice.app import Chalice
@@ -161,9 +161,12 @@ def _serve(url: str, threads: int, connections: int, gate: Barrier, pipe: Pipe) 
     own = replace(settings(), pool_size=connections)
     engine.settings = lambda: own  # type: ignore[assignment, attr-defined]
     _served()
-    logging.getLogger("draugar.requests").setLevel(logging.ERROR)
     pipe.send("ready")
-    with ThreadPoolExecutor(threads) as pool:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(nowhere),
+        ThreadPoolExecutor(threads) as pool,
+    ):
         while (work := pipe.recv()) is not None:
             function, items = work
             gate.wait()

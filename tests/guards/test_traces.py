@@ -70,11 +70,8 @@ FAILING = {
 @pytest.fixture
 def every_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Let all loggers say all, SQLAlchemy its statements (but no rows, as on DEBUG)."""
-    requests = logging.getLogger("draugar.requests")
-    requests.addHandler(caplog.handler)
     with caplog.at_level(logging.INFO, logger="sqlalchemy"), caplog.at_level(logging.DEBUG):
         yield
-    requests.removeHandler(caplog.handler)
 
 
 @pytest.fixture
@@ -168,12 +165,13 @@ def test_nothing_of_a_request_is_told_to_the_log_or_in_a_problem(
 
     answers = [reply for several in replies.values() for reply in several]
     problems = [f"{reply.headers} {reply.text}" for reply in answers if reply.status >= 400]
-    said = "\n".join([caplog.text, *capfd.readouterr(), *problems])
+    printed = capfd.readouterr()
+    said = "\n".join([caplog.text, *printed, *problems])
     marks = [*MARKS, ADDRESS, names["code"], names["token"]]
     assert [mark for mark in marks if mark.lower() in said.lower()] == []
     assert re.findall(TOKEN, said) == []
     # The log was heard, and the requests that were right got as far as they should.
-    assert caplog.text.count('{"requestId": ') == len(answers)
+    assert printed.out.count('{"requestId": ') == len(answers)
     assert "INSERT INTO groups" in caplog.text
     assert {name for name, (right, *_) in replies.items() if right.status >= 300} == (
         FAILING if refused_rows else set()

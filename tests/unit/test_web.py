@@ -1,6 +1,4 @@
 import base64
-import json
-import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +6,7 @@ import pytest
 from chalice.app import Request as ChaliceRequest
 from pydantic import TypeAdapter, ValidationError
 
-from chalicelib.web import Access, Opaque, endpoint, log, request, to_base64
+from chalicelib.web import Access, Opaque, endpoint, request, to_base64
 
 
 @pytest.mark.parametrize(
@@ -39,78 +37,6 @@ def test_an_address_that_the_gateway_does_not_tell_is_empty(context: dict[str, A
     assert request.address() == ""
 
 
-def test_a_fault_keeps_classes_and_places_and_no_text() -> None:
-    outcome = log.Outcome()
-
-    outcome.note_fault(raised(RuntimeError("secret"), cause=KeyError("secret")))
-
-    assert outcome.code == "internal_error"
-    assert [line for line in outcome.fault if ":" not in line] == ["RuntimeError", "KeyError"]
-    assert [line.split(":")[0] for line in outcome.fault if ":" in line] == ["raised", "raised"]
-    assert "secret" not in str(outcome)
-
-
-def test_of_a_deep_fault_the_last_places_are_kept() -> None:
-    outcome = log.Outcome()
-
-    def descend(levels: int) -> None:
-        if levels == 0:
-            raise ValueError
-        descend(levels - 1)
-
-    with pytest.raises(ValueError, match=r"^$") as error:
-        descend(100)
-    outcome.note_fault(error.value)
-
-    assert len(outcome.fault) == 1 + 8
-
-
-def test_errors_that_led_to_each_other_are_told_once() -> None:
-    outcome = log.Outcome()
-    first, second = RuntimeError(), KeyError()
-    first.__cause__, second.__context__ = second, first
-
-    outcome.note_fault(first)
-
-    assert outcome.fault == ["RuntimeError", "KeyError"]
-
-
-def test_the_log_is_written_once_however_often_it_is_started() -> None:
-    log.start()
-    logger = logging.getLogger("draugar.requests")
-    before = list(logger.handlers)
-
-    log.start()
-
-    assert logger.handlers == before
-    assert not logger.propagate
-
-
-def test_a_line_has_the_fields_that_are_named_and_no_others(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    event = called(
-        headers={"authorization": "secret"},
-        body="secret",
-        pathParameters={"id": "secret"},
-        multiValueQueryStringParameters={"secret": ["secret"]},
-    )
-    logger = logging.getLogger("draugar.requests")
-    logger.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO, logger="draugar.requests")
-
-    log.request(event, 200, 0.01234, log.Outcome())
-
-    logger.removeHandler(caplog.handler)
-    assert json.loads(caplog.messages[-1]) == {
-        "requestId": "an-id",
-        "method": "POST",
-        "route": "/api/things/{id}",
-        "status": 200,
-        "durationMs": 12.3,
-    }
-
-
 def test_a_route_says_who_may_call_it_and_a_public_one_why() -> None:
     def route() -> None: ...
 
@@ -135,16 +61,6 @@ def test_opaque_bytes_are_read_from_base64_of_either_alphabet(value: bytes) -> N
 def test_what_is_no_base64_is_refused(text: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Opaque).validate_python(text)
-
-
-def raised(error: Exception, *, cause: Exception) -> Exception:
-    try:
-        try:
-            raise cause
-        except type(cause) as inner:
-            raise error from inner
-    except type(error) as outer:
-        return outer
 
 
 def called(**event: Any) -> ChaliceRequest:
