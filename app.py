@@ -8,6 +8,7 @@ from chalicelib.export.routes import blueprint as export
 from chalicelib.groups.routes import blueprint as groups
 from chalicelib.health.routes import blueprint as health
 from chalicelib.invites.routes import blueprint as invites
+from chalicelib.jobs.after_restore import blueprint as after_restore
 from chalicelib.jobs.create_founding_invite import blueprint as create_founding_invite
 from chalicelib.jobs.maintain_locations import blueprint as maintain_locations
 from chalicelib.jobs.migrate import blueprint as migrate
@@ -23,5 +24,6 @@ app = Chalice(app_name="draugar")
 app.register_middleware(gateway, "http")
 for feature in (health, auth, devices, invites, users, groups, locations, export):
     app.register_blueprint(feature)
-for job in (migrate, create_founding_invite, purge_expired_invites, maintain_locations):
+jobs = (migrate, create_founding_invite, purge_expired_invites, maintain_locations, after_restore)
+for job in jobs:
     app.register_blueprint(job)

@@ -166,6 +166,13 @@ def update_group(session: Session, *, group_id: UUID, changes: dict[str, Any]) -
     session.execute(update(Group).where(Group.id == group_id).values(**changes))
 
 
+def require_new_keys(session: Session) -> int:
+    """Require a new key of every group that has one; return how many groups."""
+    return _count(
+        session, update(Group).where(Group.key_version > 0).values(rotation_required=True)
+    )
+
+
 def delete_group(session: Session, *, group_id: UUID) -> None:
     """Delete a group with its memberships, invites and points."""
     session.execute(delete(Group).where(Group.id == group_id))

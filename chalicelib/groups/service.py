@@ -179,6 +179,11 @@ def change_group(
     return replace(before, **changes)
 
 
+def require_new_keys(session: Session) -> int:
+    """Make every group with a key replace it before it takes another point; return how many."""
+    return queries.require_new_keys(session)
+
+
 def delete_group(session: Session, *, caller: Caller, group_id: UUID) -> None:
     """Delete a group and every point in it.
 

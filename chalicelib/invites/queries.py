@@ -181,6 +181,16 @@ def revoke(session: Session, *, invite_id: UUID) -> None:
     )
 
 
+def revoke_all(session: Session) -> int:
+    """Make every unused code worthless; return how many."""
+    revoked: Any = session.execute(
+        update(InviteCode)
+        .where(InviteCode.used_at.is_(None), InviteCode.revoked_at.is_(None))
+        .values(revoked_at=func.now(), key_package=None)
+    )
+    return int(revoked.rowcount)
+
+
 def has_users(session: Session) -> bool:
     """Whether anybody has ever joined."""
     return bool(session.scalar(select(select(User.id).exists())))

@@ -201,6 +201,11 @@ def revoke(session: Session, *, caller: Caller, invite_id: UUID) -> None:
     queries.revoke(session, invite_id=invite.id)
 
 
+def revoke_all(session: Session) -> int:
+    """Make every code worthless that could still let somebody in; return how many."""
+    return queries.revoke_all(session)
+
+
 def has_users(session: Session) -> bool:
     """Whether anybody has joined yet."""
     return queries.has_users(session)
