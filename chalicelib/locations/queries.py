@@ -157,15 +157,8 @@ def _build_store() -> Select[Any]:
         .cte("stored")
     )
     # What was taken once stays taken, whatever would refuse it now: its answer may be lost.
-    is_repeat = (
-        select(Location.id)
-        .where(
-            Location.group_id == judged.c.group_id,
-            Location.user_id == judged.c.user_id,
-            Location.recorded_at == judged.c.recorded_at,
-            Location.id == judged.c.id,
-        )
-        .exists()
+    is_repeat = func.location_is_stored(
+        judged.c.group_id, judged.c.user_id, judged.c.recorded_at, judged.c.id
     )
     verdict = case((judged.c.refusal.is_(None), None), (is_repeat, None), else_=judged.c.refusal)
     verdicts = select(
