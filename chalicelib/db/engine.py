@@ -78,10 +78,10 @@ def migration_engine() -> Engine:
 def _connector(
     *, timeout: float | None = None, limits: dict[str, str] | None = None, prepare: bool = False
 ) -> Callable[[], Any]:
-    address, wishes = settings().database, dict(limits or {})
+    address, wishes = settings().database, limits or {}
     curve: str | None = USUAL_CURVE
 
-    def connect_once() -> Any:
+    def connect_once(address: DatabaseAddress, wishes: dict[str, str], curve: str | None) -> Any:
         return wire.connect(
             user=address.user,
             password=_password(address),
@@ -97,18 +97,19 @@ def _connector(
         )
 
     def connector() -> Any:
-        nonlocal address, curve
+        nonlocal address, wishes, curve
+        tried = address, wishes, curve  # another thread may learn better meanwhile
         try:
-            return connect_once()
+            return connect_once(*tried)
         except ssl.SSLError as error:
-            if curve is None or "HANDSHAKE_FAILURE" not in (error.reason or ""):
+            if tried[2] is None or "HANDSHAKE_FAILURE" not in (error.reason or ""):
                 raise
             curve = None
         except pg8000.Error as error:
-            if sqlstate(error) in REFUSED_AT_START and wishes:
+            if sqlstate(error) in REFUSED_AT_START and tried[1]:
                 # A pooler takes no limits from its clients; there, the role has to bring them.
-                wishes.clear()
-            elif is_refused_login(error) and (fresh := _fresh(address)) is not None:
+                wishes = {}
+            elif is_refused_login(error) and (fresh := _fresh(tried[0])) is not None:
                 address = fresh
             else:
                 raise

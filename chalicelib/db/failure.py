@@ -19,7 +19,8 @@ REFUSED_AT_START = frozenset({"08P01", "0A000"})
 # Classes and codes that pass by themselves, or with the operator's help, but never by another
 # request: connection lost or refused, out of resources, shut down, locked, serialisation.
 _PASSING_CLASSES = ("08", "28", "53", SHUTDOWN, "58")
-_PASSING_CODES = frozenset({"25006", "3D000", "40001", DEADLOCK_DETECTED, "55P03", "57014"})
+GAVE_UP_WAITING = frozenset({DEADLOCK_DETECTED, "55P03", "57014"})
+_PASSING_CODES = GAVE_UP_WAITING | {"25006", "25P03", "25P04", "3D000", "40001"}
 
 
 def sqlstate(error: BaseException | None) -> str | None:

@@ -21,6 +21,7 @@ Message formats: https://www.postgresql.org/docs/current/protocol-message-format
 """
 
 import logging
+import re
 import select
 import socket
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ from pg8000 import core, legacy
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
-from chalicelib.db.failure import sqlstate
+from chalicelib.db.failure import GAVE_UP_WAITING, sqlstate
 
 PINNED = "1.31.6"
 _BORROWED = {
@@ -303,8 +304,9 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             context = core.Context(statement.text)
             try:
                 return self._exchange(run, context)
-            except pg8000.DatabaseError:
-                if hasattr(context, "has_begun") or self._usock is None:
+            except pg8000.DatabaseError as error:
+                has_begun = hasattr(context, "has_begun")
+                if has_begun or self._usock is None or sqlstate(error) in GAVE_UP_WAITING:
                     raise
             # The server does not know it, or not as the tables are by now. Nothing has happened.
         self._prepared[statement.name] = False
@@ -447,8 +449,9 @@ class Dialect(PGDialect_pg8000):
     supports_statement_cache = True
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
+        # As in "18.4", "18beta1" or "15.18 (Debian 15.18-0+deb12u1)".
         version = _told(connection)["server_version"].split()[0]
-        return tuple(int(part) for part in version.split(".") if part.isdigit())
+        return tuple(map(int, re.findall(r"^\d+|(?<=\.)\d+", version)))
 
     def _get_default_schema_name(self, connection: Any) -> str:
         raise NotImplementedError

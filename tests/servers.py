@@ -1,0 +1,141 @@
+"""Debian's own PostgreSQL, as a server elsewhere would be met: by TCP, TLS and a password."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from urllib.parse import quote
+
+from sqlalchemy import Engine
+
+from chalicelib.db import engine
+from chalicelib.settings import DatabaseAddress, Settings
+from scripts import postgres
+from tests.certificates import Certificates, make_certificates
+from tests.database import PEPPER, Server
+
+_PASSWORD = "it's secret"
+_SETTINGS = postgres.THROWAWAY_SETTINGS | {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "timezone": "UTC",
+    "ssl": "on",
+    "max_prepared_transactions": "2",
+}
+
+
+class Missing(Exception):
+    """A tool of Debian's is not on this machine; the text says how to get it."""
+
+
+@dataclass(frozen=True)
+class TlsServer(Server):
+    """A server with a certificate, whose URL asks to verify it."""
+
+    certificates: Certificates
+
+
+@contextmanager
+def debian_server(directory: Path) -> Iterator[TlsServer]:
+    """Run the newest PostgreSQL that Debian has installed here, in an empty directory.
+
+    Raises Missing.
+    """
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name)
+    if not programs:
+        raise Missing("There is no PostgreSQL of Debian's here: apt-get install postgresql")
+    certificates = make_certificates(directory)
+    certificates.key.chmod(0o600)
+    (directory / "password").write_text(_PASSWORD)
+    port = free_port()
+    settings = _SETTINGS | {
+        "port": str(port),
+        "ssl_cert_file": str(certificates.certificate),
+        "ssl_key_file": str(certificates.key),
+    }
+    with (directory / "log").open("wb") as log:
+
+        def start(program: str, *options: str) -> subprocess.Popen[bytes]:
+            return unprivileged(
+                [programs[-1] / program, "-D", directory / "data", *options], directory, log=log
+            )
+
+        start(
+            "initdb",
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            f"--pwfile={directory / 'password'}",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ).wait()
+        process = start("postgres", *(f"--{name}={value}" for name, value in settings.items()))
+        try:
+            while process.poll() is None and postgres._postmaster(directory)[7:] != ["ready   "]:
+                time.sleep(0.01)
+            assert process.returncode is None, (directory / "log").read_text()
+            user = f"postgres:{quote(_PASSWORD)}"
+            tls = f"sslmode=verify-full&sslrootcert={quote(str(certificates.authority))}"
+            yield TlsServer(f"postgresql://{user}@localhost:{port}/postgres?{tls}", certificates)
+        finally:
+            process.send_signal(signal.SIGINT)  # do not wait for clients
+            process.wait()
+
+
+def unprivileged(command: list[Any], directory: Path, *, log: Any) -> subprocess.Popen[bytes]:
+    """Start a program that refuses to be root, in a directory that is to be its own."""
+
+    def step_down() -> None:
+        if os.geteuid() == 0:
+            postgres._step_down(directory)
+        postgres._end_with_the_keeper()
+
+    return subprocess.Popen(
+        command,
+        stdout=log,
+        stderr=log,
+        preexec_fn=step_down,  # noqa: PLW1509 -- between tests there is a single thread
+    )
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def arguments(url: str, **others: Any) -> dict[str, Any]:
+    """Return what both drivers take to connect to a URL."""
+    address = DatabaseAddress.parse(url)
+    return {
+        "user": address.user,
+        "password": address.password,
+        "host": address.host,
+        "port": address.port,
+        "database": address.database,
+        "unix_sock": address.socket,
+        "ssl_context": engine._ssl_context(address),
+        "timeout": 20,
+        **others,
+    }
+
+
+@contextmanager
+def serving(url: str, **others: Any) -> Iterator[Engine]:
+    """Let the service have a new engine, on a URL and with these settings."""
+    environment = {"DATABASE_URL": url, "INVITE_CODE_PEPPER": PEPPER}
+    own = replace(Settings.from_environment(environment), **({"pool_size": 1} | others))
+    fresh = cache(engine.engine.__wrapped__)
+    with mock.patch.multiple(engine, settings=lambda: own, engine=fresh):
+        try:
+            yield fresh()
+        finally:
+            fresh().dispose()
