@@ -5,7 +5,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults check bench bench-full format invoke demo lock clean force
+.PHONY: help run test test-faults check bench bench-full format invoke demo openapi package deploy
+.PHONY: destroy lock clean force
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target what; do \
@@ -46,6 +47,18 @@ invoke: $(READY) ## Run a function of the bundle (FUNCTION=purge_expired_invites
 demo: $(READY) ## Play recorded walks into a running server (TRACKS=, URL=)
 	@$(BIN)/python -m scripts.demo
 
+openapi: $(READY) ## Renew docs/openapi.json after a change to the API
+	@$(BIN)/python -m scripts.openapi
+
+package: $(READY) ## Make the bundle for Lambda in build/ (STAGE=prod)
+	@$(BIN)/python -m scripts.package
+
+deploy: $(READY) ## Release it: migrate, then the functions (STAGE=prod, BUCKET=, PARAMETERS=)
+	@$(BIN)/python -m scripts.deploy
+
+destroy: $(READY) ## Delete what deploy made, but for the database (STAGE=prod)
+	@$(BIN)/python -m scripts.deploy destroy
+
 # The second reads the first as its constraints: the zip gets the versions that were tested.
 lock: $(READY) ## Pin the packages again after a change to requirements*.in (LOCK_ARGS=--upgrade)
 	$(BIN)/python -m pip install --quiet uv
@@ -55,7 +68,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 	--generate-hashes --python-version 3.11 --no-emit-index-url
 
 clean: ## Delete what can be made again; keeps the data in .local
-	rm -rf .venv .chalice/deployments .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build .chalice/deployments .chalice/deployed .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf .hypothesis .coverage htmlcov
 	find . -path ./.local -prune -o -name __pycache__ -prune -exec rm -rf {} +
 

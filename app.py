@@ -4,6 +4,7 @@ from chalice.app import Chalice
 
 from chalicelib.auth.routes import blueprint as auth
 from chalicelib.devices.routes import blueprint as devices
+from chalicelib.docs.routes import blueprint as docs
 from chalicelib.export.routes import blueprint as export
 from chalicelib.groups.routes import blueprint as groups
 from chalicelib.health.routes import blueprint as health
@@ -22,7 +23,7 @@ settings()  # refuses to start, and says why, before any request does
 
 app = Chalice(app_name="draugar")
 app.register_middleware(gateway, "http")
-for feature in (health, auth, devices, invites, users, groups, locations, export):
+for feature in (health, auth, devices, invites, users, groups, locations, export, docs):
     app.register_blueprint(feature)
 jobs = (migrate, create_founding_invite, purge_expired_invites, maintain_locations, after_restore)
 for job in jobs:

@@ -7,7 +7,7 @@
     db/           PostgreSQL: table base, connection, engine, the two ways to a statement, what
                   errors mean
     models/       every table
-    web/          all that knows HTTP: bodies, credentials, problem documents, headers, the log
+    web/          all that knows HTTP: bodies, credentials, problem documents, headers, OpenAPI
 
     auth/         who is calling: tokens, callers; join, me, logout
     devices/      the devices that act for a person
@@ -16,6 +16,7 @@
     users/        the people in one's groups; one's name and account
     locations/    points: post, latest, history, delete
     export/       all that is stored about the caller
+    docs/         the contract of all routes, for programs and as a page
     health/       whether the service runs and can work
     limits/       the limiter
     jobs/         what runs without a request, each a function of its own

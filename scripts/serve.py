@@ -214,7 +214,7 @@ class Gateway(ChaliceRequestHandler):
     def _send_problem(self, status: HTTPStatus, code: str, detail: str) -> None:
         document = {
             "type": f"urn:draugar:problem:{code}",
-            "title": status.phrase,
+            "title": status.phrase.capitalize(),  # as the deployed gateway says it
             "status": status,
             "detail": detail,
             "code": code,

@@ -1,4 +1,7 @@
-"""The API as a client meets it, through Chalice's own test client."""
+"""The API as a client meets it, through Chalice's own test client.
+
+Every answer is compared with the contract on its way.
+"""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chalice.test import Client
+
+from tests import contract
 
 UNSET: Any = object()
 
@@ -74,7 +79,9 @@ class Api:
         sent |= headers or {}
         target = f"{path}?{urlencode(query)}" if query else path
         answer = self._client.http.request(method, target, headers=sent, body=content)
-        return Reply(answer.status_code, dict(answer.headers), answer.body.decode())
+        reply = Reply(answer.status_code, dict(answer.headers), answer.body.decode())
+        contract.check(method, target, reply)
+        return reply
 
     def get(self, path: str, **query: Any) -> Reply:
         """Read."""

@@ -7,6 +7,7 @@ from chalicelib.auth import Credential
 from chalicelib.auth.schemas import MeAnswer
 from chalicelib.db import one_statement, transaction
 from chalicelib.devices import service as devices
+from chalicelib.errors import TooManyRequests, Unavailable
 from chalicelib.invites import service as invites
 from chalicelib.invites.schemas import JoinAnswer, JoinHeaders, JoinRequest
 from chalicelib.web import Access, address, endpoint
@@ -16,10 +17,16 @@ blueprint = Blueprint(__name__)
 
 @blueprint.route("/api/auth/join", methods=["POST"])
 @endpoint(
-    access=Access.PUBLIC, because="a code is what a newcomer has instead of a token", status=201
+    access=Access.PUBLIC,
+    because="a code is what a newcomer has instead of a token",
+    status=201,
+    raises=(invites.GroupNotFounded, invites.InviteNotValid, TooManyRequests, Unavailable),
 )
 def join(body: JoinRequest, headers: JoinHeaders) -> JoinAnswer:
-    """Spend an invite code on a new person with a first device."""
+    """Spend an invite code on a new person with a first device.
+
+    The code of a founding invite founds a group, which `group` may name.
+    """
     code = body.invite_code()
     with one_statement() as connection:
         invites.admit_attempt(connection, code=code, address=address())
@@ -31,7 +38,10 @@ def join(body: JoinRequest, headers: JoinHeaders) -> JoinAnswer:
 @blueprint.route("/api/auth/me", methods=["GET"])
 @endpoint(access=Access.APP)
 def me(credential: Credential) -> MeAnswer:
-    """Say who I am. The first app forgets its token when this fails: it must not."""
+    """Say who I am.
+
+    Forget the token when this answers 401, and on no other failure.
+    """
     with one_statement() as connection:
         person = auth.me(connection, credential=credential)
     return MeAnswer.of(person)

@@ -1,6 +1,9 @@
 """The shapes of who I am."""
 
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from chalicelib.auth.service import Me
 from chalicelib.web import Answer
@@ -10,7 +13,7 @@ class MeAnswer(Answer):
     """The caller."""
 
     id: UUID
-    name: str
+    name: Annotated[str, Field(examples=["Una"])]
 
     @classmethod
     def of(cls, me: Me) -> "MeAnswer":

@@ -34,7 +34,7 @@ def add_device(credential: Credential, body: AddDeviceRequest) -> NewDeviceAnswe
 
 
 @blueprint.route("/api/devices/{device_id}", methods=["DELETE"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(service.DeviceNotFound,))
 def revoke_device(credential: Credential, device_id: UUID) -> None:
     """Revoke a device of my own; its token is void at once."""
     with transaction() as session:

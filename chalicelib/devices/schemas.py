@@ -2,17 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
+
+from pydantic import Field
 
 from chalicelib.devices.service import NewDevice
 from chalicelib.web import Answer, Name, Request
+
+DeviceName = Annotated[str, Field(examples=["Una's phone"])]
+DeviceKind = Annotated[str, Field(examples=["app"])]
+Token = Annotated[
+    str,
+    Field(description="Shown once.", examples=["draugar_xPB6pZ9Jb1hA4Gq2rT7mV0sK8dWcE5nYuLiQoFj3"]),
+]
 
 
 class AddDeviceRequest(Request):
     """A further device of my own."""
 
-    name: Name
+    name: Annotated[Name, Field(examples=["Tablet"])]
     kind: Literal["app"] = "app"
 
 
@@ -20,8 +29,8 @@ class NewDeviceAnswer(Answer):
     """A new device, with the only copy of its token."""
 
     id: UUID
-    name: str
-    token: str
+    name: DeviceName
+    token: Token
 
     @classmethod
     def of(cls, device: NewDevice) -> "NewDeviceAnswer":
@@ -33,11 +42,11 @@ class DeviceAnswer(Answer):
     """A device that can act for me."""
 
     id: UUID
-    name: str
-    kind: str
+    name: DeviceName
+    kind: DeviceKind
     created_at: datetime
-    last_used_on: date
-    is_this_one: bool
+    last_used_on: Annotated[date, Field(description="Exact to a day.")]
+    is_this_one: Annotated[bool, Field(description="Whether it is the one that asks.")]
 
 
 class DevicesAnswer(Answer):

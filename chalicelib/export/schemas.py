@@ -6,11 +6,14 @@ from uuid import UUID
 
 from pydantic import Field
 
+from chalicelib.devices.schemas import DeviceKind, DeviceName
 from chalicelib.export.service import Export
+from chalicelib.groups.schemas import GroupName, Role
 from chalicelib.locations.schemas import (
     LARGEST_BATCH,
-    Cursor,
     LocationAnswer,
+    NextCursor,
+    PageAfter,
     join_cursor,
     split_cursor,
 )
@@ -20,8 +23,10 @@ from chalicelib.web import Answer, Opaque, Optional, Request, Whole
 class ExportQuery(Request):
     """Which page of points."""
 
-    limit: Annotated[Whole, Field(ge=1, le=LARGEST_BATCH)] = LARGEST_BATCH
-    cursor: Cursor | None = None
+    limit: Annotated[
+        Whole, Field(ge=1, le=LARGEST_BATCH, description="How many points at most.")
+    ] = LARGEST_BATCH
+    cursor: PageAfter = None
 
     def after(self) -> tuple[UUID, UUID] | None:
         """Return the (group id, id) of the point that the page comes after."""
@@ -32,7 +37,7 @@ class ExportedUser(Answer):
     """The person."""
 
     id: UUID
-    name: str
+    name: Annotated[str, Field(examples=["Una"])]
     created_at: datetime
 
 
@@ -40,10 +45,12 @@ class ExportedDevice(Answer):
     """A device, also one that is revoked. Of its token only a hash exists."""
 
     id: UUID
-    name: str
-    kind: str
-    tid: str | None
-    public_key: Opaque | None
+    name: DeviceName
+    kind: DeviceKind
+    tid: Annotated[str | None, Field(description="What OwnTracks shows.", examples=["un"])]
+    public_key: Annotated[
+        Opaque | None, Field(examples=["CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"])
+    ]
     created_at: datetime
     last_used_on: date
     revoked_at: datetime | None
@@ -53,8 +60,8 @@ class ExportedMembership(Answer):
     """A group, and what the person is in it."""
 
     id: UUID
-    name: str
-    role: str
+    name: GroupName
+    role: Role
     joined_at: datetime
     sharing_paused: bool
     sharing_resumes_at: datetime | None
@@ -80,7 +87,7 @@ class ExportAnswer(Answer):
     groups: list[ExportedMembership]
     invites: list[ExportedInvite]
     locations: list[LocationAnswer]
-    next_cursor: str | None = Optional
+    next_cursor: NextCursor | None = Optional
 
     @classmethod
     def of(cls, export: Export) -> "ExportAnswer":

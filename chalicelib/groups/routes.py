@@ -43,7 +43,7 @@ def list_groups(credential: Credential) -> GroupsAnswer:
 
 
 @blueprint.route("/api/groups/{group_id}", methods=["PATCH"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(service.GroupNotFound, service.NotAnAdmin))
 def change_group(credential: Credential, group_id: UUID, body: ChangeGroupRequest) -> GroupAnswer:
     """Rename a group, set how long it keeps points, or turn encryption on."""
     with transaction() as session:
@@ -55,7 +55,7 @@ def change_group(credential: Credential, group_id: UUID, body: ChangeGroupReques
 
 
 @blueprint.route("/api/groups/{group_id}", methods=["DELETE"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(service.GroupNotFound, service.NotAnAdmin))
 def delete_group(credential: Credential, group_id: UUID) -> None:
     """Delete a group with everything in it."""
     with transaction() as session:
@@ -64,7 +64,10 @@ def delete_group(credential: Credential, group_id: UUID) -> None:
 
 
 @blueprint.route("/api/groups/{group_id}/members/{user_id}", methods=["PATCH"])
-@endpoint(access=Access.APP)
+@endpoint(
+    access=Access.APP,
+    raises=(service.GroupNotFound, service.NotAnAdmin, service.MemberNotFound, service.LastAdmin),
+)
 def change_role(
     credential: Credential, group_id: UUID, user_id: UUID, body: ChangeRoleRequest
 ) -> None:
@@ -77,7 +80,9 @@ def change_role(
 
 
 @blueprint.route("/api/groups/{group_id}/members/{user_id}", methods=["DELETE"])
-@endpoint(access=Access.APP)
+@endpoint(
+    access=Access.APP, raises=(service.GroupNotFound, service.NotAnAdmin, service.MemberNotFound)
+)
 def remove_member(credential: Credential, group_id: UUID, user_id: UUID) -> None:
     """Remove somebody, and what they posted here."""
     with transaction() as session:
@@ -86,7 +91,7 @@ def remove_member(credential: Credential, group_id: UUID, user_id: UUID) -> None
 
 
 @blueprint.route("/api/groups/{group_id}/leave", methods=["POST"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(service.GroupNotFound,))
 def leave_group(credential: Credential, group_id: UUID) -> None:
     """Leave a group; nobody's consent is needed."""
     with transaction() as session:
@@ -95,7 +100,7 @@ def leave_group(credential: Credential, group_id: UUID) -> None:
 
 
 @blueprint.route("/api/groups/{group_id}/sharing", methods=["PUT"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(service.GroupNotFound, service.ResumesInThePast))
 def set_sharing(credential: Credential, group_id: UUID, body: SharingRequest) -> None:
     """Pause or resume my own sharing."""
     with transaction() as session:

@@ -9,22 +9,38 @@ from pydantic import Field
 from chalicelib.groups.service import Membership
 from chalicelib.web import Answer, Moment, Name, Optional, Request
 
-RetentionDays = Annotated[int, Field(ge=1, le=365)]
+GroupName = Annotated[str, Field(examples=["Hearth"])]
+Encryption = Annotated[
+    str,
+    Field(
+        description="With `required` the group takes sealed points only.",
+        json_schema_extra={"enum": ["required", "optional"]},
+    ),
+]
+Role = Annotated[str, Field(json_schema_extra={"enum": ["admin", "member"]})]
+RetentionDays = Annotated[
+    int, Field(ge=1, le=365, description="How long points are kept.", examples=[30])
+]
 
 
 class FoundGroupRequest(Request):
     """A new group. New groups require encryption unless they say otherwise."""
 
-    name: Name
-    encryption: Literal["required", "optional"] = "required"
+    name: Annotated[Name, Field(examples=["Hearth"])]
+    encryption: Annotated[
+        Literal["required", "optional"],
+        Field(description="With `required` the group takes sealed points only."),
+    ] = "required"
 
 
 class ChangeGroupRequest(Request):
     """What of a group is to change; what is left out stays."""
 
-    name: Name | None = None
+    name: Annotated[Name | None, Field(examples=["Hearth"])] = None
     retention_days: RetentionDays | None = None
-    encryption: Literal["required"] | None = None
+    encryption: Annotated[
+        Literal["required"] | None, Field(description="There is no way back.")
+    ] = None
 
     def changes(self) -> dict[str, object]:
         """Return the columns to set."""
@@ -41,26 +57,30 @@ class SharingRequest(Request):
     """Whether the caller's sharing is paused, and until when."""
 
     paused: bool
-    until: Moment | None = None
+    until: Annotated[
+        Moment | None, Field(description="When sharing resumes by itself; null is never.")
+    ] = None
 
 
 class SharingAnswer(Answer):
     """Whether sharing is paused; shown to the person alone."""
 
     paused: bool
-    resumes_at: datetime | None = Optional
+    resumes_at: Annotated[datetime | None, Field(description="Absent: not by itself.")] = Optional
 
 
 class GroupAnswer(Answer):
     """A group as one of its members sees it."""
 
     id: UUID
-    name: str
-    encryption: str
-    key_version: int
-    rotation_required: bool
-    retention_days: int
-    role: str
+    name: GroupName
+    encryption: Encryption
+    key_version: Annotated[int, Field(description="0 while the group has no key.")]
+    rotation_required: Annotated[
+        bool, Field(description="Whether a new key has to be made before points are taken.")
+    ]
+    retention_days: RetentionDays
+    role: Role
     joined_at: datetime
     sharing: SharingAnswer
 

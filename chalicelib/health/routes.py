@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from chalice.app import Blueprint
 
 from chalicelib.db import one_statement
+from chalicelib.errors import Unavailable
 from chalicelib.health import service
 from chalicelib.health.schemas import HealthAnswer
 from chalicelib.web import Access, endpoint
@@ -20,7 +21,11 @@ def health() -> HealthAnswer:
 
 
 @blueprint.route("/api/health/ready", methods=["GET"])
-@endpoint(access=Access.PUBLIC, because="it says that the service can work, and nothing else")
+@endpoint(
+    access=Access.PUBLIC,
+    because="it says that the service can work, and nothing else",
+    raises=(service.SchemaNotReady, Unavailable),
+)
 def ready() -> HealthAnswer:
     """Say whether the database is there, with the schema that this release works on."""
     with one_statement() as connection:

@@ -7,7 +7,9 @@ from chalice.app import Blueprint
 from chalicelib import auth
 from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
+from chalicelib.errors import TooManyRequests, Unavailable
 from chalicelib.groups.schemas import GroupAnswer
+from chalicelib.groups.service import GroupNotFound, GroupRequired
 from chalicelib.invites import service
 from chalicelib.invites.schemas import (
     CodeRequest,
@@ -23,7 +25,7 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/invites", methods=["POST"])
-@endpoint(access=Access.APP, status=201)
+@endpoint(access=Access.APP, status=201, raises=(GroupNotFound, GroupRequired, TooManyRequests))
 def create_invite(credential: Credential, body: CreateInviteRequest) -> NewInviteAnswer:
     """Make an invite to one of my groups."""
     with one_statement() as connection:
@@ -46,7 +48,11 @@ def list_invites(credential: Credential) -> InvitesAnswer:
 
 
 @blueprint.route("/api/invites/validate", methods=["POST"])
-@endpoint(access=Access.PUBLIC, because="whoever has a code only has no token yet")
+@endpoint(
+    access=Access.PUBLIC,
+    because="whoever has a code only has no token yet",
+    raises=(TooManyRequests, Unavailable),
+)
 def validate_invite(body: CodeRequest) -> ValidAnswer:
     """Say whether a code would be accepted now, without spending it."""
     code = body.invite_code()
@@ -58,7 +64,7 @@ def validate_invite(body: CodeRequest) -> ValidAnswer:
 
 
 @blueprint.route("/api/invites/{invite_id}", methods=["DELETE"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(service.InviteNotFound, service.InviteUsed))
 def revoke_invite(credential: Credential, invite_id: UUID) -> None:
     """Make an invite worthless."""
     with transaction() as session:
@@ -67,7 +73,15 @@ def revoke_invite(credential: Credential, invite_id: UUID) -> None:
 
 
 @blueprint.route("/api/groups/join", methods=["POST"])
-@endpoint(access=Access.APP)
+@endpoint(
+    access=Access.APP,
+    raises=(
+        service.AlreadyAMember,
+        service.GroupNotFounded,
+        service.InviteNotValid,
+        TooManyRequests,
+    ),
+)
 def join_group(credential: Credential, body: JoinGroupRequest) -> GroupAnswer:
     """Join a further group by a code."""
     code = body.invite_code()

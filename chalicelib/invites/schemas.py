@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from chalicelib.groups.schemas import FoundGroupRequest
+from chalicelib.devices.schemas import Token
+from chalicelib.groups.schemas import FoundGroupRequest, GroupName
 from chalicelib.invites.codes import SHORT_LIFE, InviteCode
 from chalicelib.invites.service import Joined, Newcomer, NewGroup, NewInvite
 from chalicelib.web import Answer, Name, Optional, Request, Uuid
@@ -17,17 +18,31 @@ SHORTEST_LIFE_HOURS = 1 / 3600
 
 LONGEST_LIFE_HOURS = 10 * 365 * 24
 
-Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Code = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64),
+    Field(
+        description="Read with or without spaces and hyphens, in upper or lower case.",
+        examples=["RT5W-LJ8B"],
+    ),
+]
+CanonicalCode = Annotated[str, Field(examples=["RT5WLJ8B"])]
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 
 
 class CreateInviteRequest(Request):
     """An invite to one of my groups; without `expiresInHours` for an hour, with null for ever."""
 
-    group_id: Uuid | None = None
-    expires_in_hours: (
-        Annotated[float, Field(ge=SHORTEST_LIFE_HOURS, le=LONGEST_LIFE_HOURS)] | None
-    ) = SHORT_LIFE / timedelta(hours=1)
+    group_id: Annotated[
+        Uuid | None, Field(description="May be left out by who is in one group only.")
+    ] = None
+    expires_in_hours: Annotated[
+        Annotated[float, Field(ge=SHORTEST_LIFE_HOURS, le=LONGEST_LIFE_HOURS)] | None,
+        Field(
+            description="Null is never. A code that lives longer than an hour is longer.",
+            examples=[1],
+        ),
+    ] = SHORT_LIFE / timedelta(hours=1)
 
     def life(self) -> timedelta | None:
         """Return how long the invite is to live; None is for ever."""
@@ -48,7 +63,9 @@ class CodeRequest(Request):
 class JoinGroupRequest(CodeRequest):
     """A code, and the group to found if it is a founding one."""
 
-    group: FoundGroupRequest | None = None
+    group: Annotated[
+        FoundGroupRequest | None, Field(description="Only beside the code of a founding invite.")
+    ] = None
 
     def new_group(self) -> NewGroup | None:
         """Return the group to found."""
@@ -60,13 +77,13 @@ class JoinGroupRequest(CodeRequest):
 class DeviceRequest(Request):
     """The device that somebody joins with."""
 
-    name: Name = "App"
+    name: Annotated[Name, Field(examples=["Ari's phone"])] = "App"
 
 
 class JoinRequest(JoinGroupRequest):
     """A code, and who comes in by it."""
 
-    name: Name
+    name: Annotated[Name, Field(examples=["Ari"])]
     device: DeviceRequest = DeviceRequest()
 
     def newcomer(self, idempotency_key: str | None) -> Newcomer:
@@ -80,9 +97,17 @@ class JoinRequest(JoinGroupRequest):
 
 
 class JoinHeaders(Request):
-    """What makes a join repeatable when its answer is lost: 22 to 64 random characters."""
+    """What makes a join repeatable when its answer is lost."""
 
-    idempotency_key: Annotated[IdempotencyKey | None, Field(alias="Idempotency-Key")] = None
+    idempotency_key: Annotated[
+        IdempotencyKey | None,
+        Field(
+            alias="Idempotency-Key",
+            description="22 to 64 random characters. When the answer is lost, the same join with "
+            "the same key within 15 minutes is answered again.",
+            examples=["vD0cV5mB6yqYl3nJx1ZtQw"],
+        ),
+    ] = None
 
 
 class NewInviteAnswer(Answer):
@@ -90,8 +115,8 @@ class NewInviteAnswer(Answer):
 
     id: UUID
     group_id: UUID | None
-    code: str
-    expires_at: datetime | None
+    code: CanonicalCode
+    expires_at: Annotated[datetime | None, Field(description="Null: never.")]
 
     @classmethod
     def of(cls, invite: NewInvite) -> "NewInviteAnswer":
@@ -111,7 +136,7 @@ class InviteAnswer(Answer):
     group_id: UUID
     created_by: UUID
     created_at: datetime
-    expires_at: datetime | None
+    expires_at: Annotated[datetime | None, Field(description="Null: never.")]
     used_at: datetime | None = Optional
     used_by: UUID | None = Optional
     revoked_at: datetime | None = Optional
@@ -131,8 +156,8 @@ class InvitesAnswer(Answer):
 class ValidAnswer(Answer):
     """Whether a code would be accepted now."""
 
-    valid: bool
-    code: str | None = Optional
+    valid: Annotated[bool, Field(examples=[True])]
+    code: CanonicalCode | None = Optional
 
     @classmethod
     def of(cls, code: InviteCode | None, *, valid: bool) -> "ValidAnswer":
@@ -140,33 +165,40 @@ class ValidAnswer(Answer):
         return cls(valid=valid, code=code.text if code is not None and valid else None)
 
 
-class NamedAnswer(Answer):
-    """Something with an id and a name."""
+class JoinedUserAnswer(Answer):
+    """Who came in."""
 
     id: UUID
-    name: str
+    name: Annotated[str, Field(examples=["Ari"])]
 
 
-class DeviceIdAnswer(Answer):
-    """A device."""
+class JoinedDeviceAnswer(Answer):
+    """The device they came in with."""
 
     id: UUID
+
+
+class JoinedGroupAnswer(Answer):
+    """The group they are in now."""
+
+    id: UUID
+    name: GroupName
 
 
 class JoinAnswer(Answer):
     """Who came in, with the only copy of their token."""
 
-    token: str
-    user: NamedAnswer
-    device: DeviceIdAnswer
-    group: NamedAnswer
+    token: Token
+    user: JoinedUserAnswer
+    device: JoinedDeviceAnswer
+    group: JoinedGroupAnswer
 
     @classmethod
     def of(cls, joined: Joined) -> "JoinAnswer":
         """Present a join."""
         return cls(
             token=joined.token,
-            user=NamedAnswer(id=joined.user_id, name=joined.name),
-            device=DeviceIdAnswer(id=joined.device_id),
-            group=NamedAnswer(id=joined.group_id, name=joined.group_name),
+            user=JoinedUserAnswer(id=joined.user_id, name=joined.name),
+            device=JoinedDeviceAnswer(id=joined.device_id),
+            group=JoinedGroupAnswer(id=joined.group_id, name=joined.group_name),
         )

@@ -5,6 +5,7 @@ from chalice.app import Blueprint
 from chalicelib import auth
 from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
+from chalicelib.groups.service import GroupNotFound, GroupRequired
 from chalicelib.locations import service
 from chalicelib.locations.schemas import (
     LARGEST_BODY,
@@ -23,16 +24,34 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/locations", methods=["POST"])
-@endpoint(access=Access.APP, largest_body=LARGEST_BODY)
+@endpoint(
+    access=Access.APP,
+    largest_body=LARGEST_BODY,
+    raises=(
+        GroupNotFound,
+        GroupRequired,
+        service.IdTimeMismatch,
+        service.OutOfRange,
+        service.SharingPaused,
+        service.EncryptionRequired,
+        service.GroupKeyMissing,
+        service.KeyVersionConflict,
+        service.RotationRequired,
+    ),
+)
 def store_locations(credential: Credential, body: StoreLocationsRequest) -> StoredAnswer:
-    """Store one point or a batch: one statement, one commit."""
+    """Store one point or a batch.
+
+    Each point of a batch is judged on its own: a refused one has its code in its result, and the
+    answer is still a 200. A point that is refused alone is answered with the code's own status.
+    """
     with one_statement() as connection:
         verdicts = service.store(connection, credential=credential, submission=body.submission)
     return StoredAnswer.of(verdicts)
 
 
 @blueprint.route("/api/locations/latest", methods=["GET"])
-@endpoint(access=Access.APP, etag=True)
+@endpoint(access=Access.APP, etag=True, raises=(GroupNotFound, GroupRequired))
 def latest(credential: Credential, query: GroupQuery) -> LatestAnswer:
     """Show where everybody in a group was last."""
     with one_statement() as connection:
@@ -41,7 +60,7 @@ def latest(credential: Credential, query: GroupQuery) -> LatestAnswer:
 
 
 @blueprint.route("/api/locations", methods=["GET"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(GroupNotFound, GroupRequired))
 def history(credential: Credential, query: HistoryQuery) -> HistoryAnswer:
     """Page through a group's points, newest first."""
     with one_statement() as connection:
@@ -50,7 +69,7 @@ def history(credential: Credential, query: HistoryQuery) -> HistoryAnswer:
 
 
 @blueprint.route("/api/locations", methods=["DELETE"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(GroupNotFound, GroupRequired))
 def delete_locations(credential: Credential, query: RangeQuery) -> DeletedAnswer:
     """Delete my own points of a group, all of them or a range."""
     with transaction() as session:

@@ -2,10 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import ceil
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    SkipValidation,
+    TypeAdapter,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
 
 from chalicelib.locations.service import (
     NewPoint,
@@ -34,6 +44,7 @@ LARGEST_BODY = 3 * 1024 * 1024
 _TIME_ORDERED = 7
 _NONCE_CHARACTERS = 32
 _CURSOR_BYTES = 32
+_SEALED = "vD0cV5mB6yqYl3nJx1ZtQw8rKp2sHf4uJb1hA4Gq2rT7mV0sK8dWcE5nYuLiQoFj3xPB6pZ9dJt5VdQm1Z2T0mXJ"
 
 
 def _time_ordered(value: UUID) -> UUID:
@@ -52,18 +63,51 @@ def _in_one_piece(value: object) -> object:
     return value
 
 
-PointId = Annotated[Uuid, AfterValidator(_time_ordered)]
+def _base64(least: int, most: int) -> WithJsonSchema:
+    """Describe so many bytes by the characters they go as."""
+    return WithJsonSchema(
+        {
+            "type": "string",
+            "contentEncoding": "base64url",
+            "minLength": ceil(least * 4 / 3),
+            "maxLength": ceil(most * 4 / 3),
+        }
+    )
+
+
+PointId = Annotated[
+    Uuid,
+    AfterValidator(_time_ordered),
+    Field(
+        description="A UUID of version 7, whose time is that of the point. Posted again, it is "
+        "answered as before and stored once.",
+        examples=["019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a77"],
+    ),
+]
 Ciphertext = Annotated[
     Opaque,
     BeforeValidator(_in_one_piece),
     Field(min_length=CIPHERTEXT_BYTES[0], max_length=CIPHERTEXT_BYTES[1]),
+    _base64(*CIPHERTEXT_BYTES),
+    Field(description="Nonce and ciphertext in one piece.", examples=[_SEALED]),
 ]
+Latitude = Annotated[float, Field(ge=-90, le=90, description="Degrees.", examples=[64.1466])]
+Longitude = Annotated[float, Field(ge=-180, le=180, description="Degrees.", examples=[-21.9426])]
+Accuracy = Annotated[
+    float, Field(ge=0, le=ACCURACY_METRES, description="A radius in metres.", examples=[12])
+]
+NextCursor = Annotated[str, Field(description="Of the next page; the last has none.")]
+KeyVersion = Annotated[int, Field(ge=1, lt=2**31, description="Of the group's key.")]
 
 
 class _Point(Request):
     id: PointId | None = None
-    group_id: Uuid | None = None
-    recorded_at: Moment | None = None
+    group_id: Annotated[
+        Uuid | None, Field(description="May be left out by who is in one group only.")
+    ] = None
+    recorded_at: Annotated[
+        Moment | None, Field(description="Beside an id its time or absent; without either: now.")
+    ] = None
 
     def new_point(self) -> NewPoint:
         """Return what is to be stored."""
@@ -73,28 +117,41 @@ class _Point(Request):
 class PlainPoint(_Point):
     """A point that the server can read. Degrees of WGS 84; accuracy is a radius in metres."""
 
-    latitude: Annotated[float, Field(ge=-90, le=90)]
-    longitude: Annotated[float, Field(ge=-180, le=180)]
-    accuracy: Annotated[float, Field(ge=0, le=ACCURACY_METRES)]
+    latitude: Latitude
+    longitude: Longitude
+    accuracy: Accuracy
 
 
 class SealedPoint(_Point):
     """A point that only the members of its group can read."""
 
     encrypted_data: Ciphertext
-    key_version: Annotated[int, Field(ge=1, lt=2**31)]
+    key_version: KeyVersion
 
 
 class Batch(Request):
-    """Points that waited for each other, such as those of a time without network."""
+    """Points that waited for each other, such as those of a time without network.
 
-    locations: Annotated[list[Any], Field(min_length=1, max_length=LARGEST_BATCH)]
+    Each is judged on its own, so nothing of them is read here.
+    """
+
+    locations: Annotated[
+        list[SkipValidation[PlainPoint | SealedPoint]],
+        Field(min_length=1, max_length=LARGEST_BATCH),
+    ]
 
 
 class StoreLocationsRequest(Request):
     """One point, or `{"locations": [point, ...]}` with up to 500, each judged on its own."""
 
     submission: Submission
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _: object, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe what `read` takes, which is not what it makes of it."""
+        return handler(TypeAdapter(PlainPoint | SealedPoint | Batch).core_schema)
 
     @classmethod
     def read(cls, value: Any) -> Self:
@@ -124,12 +181,19 @@ def _id_of(value: Any) -> UUID | None:
         return None
 
 
+def _url_safe(base64: str | None) -> str | None:
+    """Turn PostgreSQL's base64 into ours; there it takes much longer."""
+    return base64 and base64.replace("\n", "").rstrip("=").replace("+", "-").replace("/", "_")
+
+
 class ResultAnswer(Answer):
     """What became of one point; `id` is absent where it had none and was refused."""
 
-    id: UUID | None = Optional
-    status: str
-    code: str | None = Optional
+    id: Annotated[UUID | None, Field(examples=["019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a77"])] = Optional
+    status: Annotated[str, Field(json_schema_extra={"enum": ["stored", "rejected"]})]
+    code: Annotated[
+        str | None, Field(description="Why it was refused: a code as a problem has.")
+    ] = Optional
 
 
 class StoredAnswer(Answer):
@@ -161,10 +225,10 @@ class LocationAnswer(Answer):
     device_id: UUID
     recorded_at: datetime
     received_at: datetime
-    latitude: float | None = Optional
-    longitude: float | None = Optional
-    accuracy: float | None = Optional
-    encrypted_data: str | None = Optional
+    latitude: Annotated[float | None, Field(examples=[64.1466])] = Optional
+    longitude: Annotated[float | None, Field(examples=[-21.9426])] = Optional
+    accuracy: Annotated[float | None, Field(examples=[12])] = Optional
+    encrypted_data: Annotated[str | None, AfterValidator(_url_safe)] = Optional
     key_version: int | None = Optional
 
 
@@ -182,7 +246,7 @@ class LatestAnswer(Answer):
 class HistoryAnswer(LatestAnswer):
     """A page of points, newest first; the last page has no cursor."""
 
-    next_cursor: str | None = Optional
+    next_cursor: NextCursor | None = Optional
 
     @classmethod
     def page(cls, page: Page) -> "HistoryAnswer":
@@ -193,16 +257,20 @@ class HistoryAnswer(LatestAnswer):
 
 
 class GroupQuery(Request):
-    """Which group is asked about; may be left out by who is in one only."""
+    """Which group is asked about."""
 
-    group_id: Uuid | None = None
+    group_id: Annotated[
+        Uuid | None, Field(description="May be left out by who is in one group only.")
+    ] = None
 
 
 class RangeQuery(GroupQuery):
     """Points of a group recorded in [from, to)."""
 
-    since: Annotated[Moment | None, Field(alias="from")] = None
-    until: Annotated[Moment | None, Field(alias="to")] = None
+    since: Annotated[
+        Moment | None, Field(alias="from", description="Points recorded then or later.")
+    ] = None
+    until: Annotated[Moment | None, Field(alias="to", description="Points recorded before.")] = None
 
 
 def join_cursor(last: tuple[UUID, UUID] | None) -> str | None:
@@ -215,15 +283,22 @@ def split_cursor(cursor: bytes | None) -> tuple[UUID, UUID] | None:
     return None if cursor is None else (UUID(bytes=cursor[:16]), UUID(bytes=cursor[16:]))
 
 
-Cursor = Annotated[Opaque, Field(min_length=_CURSOR_BYTES, max_length=_CURSOR_BYTES)]
+Cursor = Annotated[
+    Opaque,
+    Field(min_length=_CURSOR_BYTES, max_length=_CURSOR_BYTES),
+    _base64(_CURSOR_BYTES, _CURSOR_BYTES),
+]
+PageAfter = Annotated[Cursor | None, Field(description="The `nextCursor` of the page before.")]
 
 
 class HistoryQuery(RangeQuery):
     """Which points, and which page of them."""
 
-    user_id: Uuid | None = None
-    limit: Annotated[Whole, Field(ge=1, le=LARGEST_BATCH)] = 100
-    cursor: Cursor | None = None
+    user_id: Annotated[Uuid | None, Field(description="Whose points; absent: everybody's.")] = None
+    limit: Annotated[
+        Whole, Field(ge=1, le=LARGEST_BATCH, description="How many points at most.")
+    ] = 100
+    cursor: PageAfter = None
 
     def wanted(self) -> Wanted:
         """Return what is asked for."""

@@ -24,7 +24,7 @@ def list_users(credential: Credential) -> UsersAnswer:
 
 
 @blueprint.route("/api/users/{user_id}", methods=["GET"])
-@endpoint(access=Access.APP)
+@endpoint(access=Access.APP, raises=(service.UserNotFound,))
 def find_user(credential: Credential, user_id: UUID) -> UserAnswer:
     """Show one person in my groups."""
     with one_statement() as connection:

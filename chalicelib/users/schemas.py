@@ -1,8 +1,12 @@
 """The shapes of people on the wire."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
+from chalicelib.groups.schemas import Role
 from chalicelib.users.service import Person
 from chalicelib.web import Answer, Name, Request
 
@@ -17,7 +21,7 @@ class SharedGroupAnswer(Answer):
     """What a person is in a group that I am in too."""
 
     group_id: UUID
-    role: str
+    role: Role
     joined_at: datetime
 
 
@@ -25,7 +29,7 @@ class UserAnswer(Answer):
     """Somebody I share groups with."""
 
     id: UUID
-    name: str
+    name: Annotated[str, Field(examples=["Una"])]
     groups: list[SharedGroupAnswer]
 
     @classmethod

@@ -12,10 +12,18 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from chalicelib.auth.credentials import Credential, app_credential
-from chalicelib.errors import NotFound, Unauthenticated
+from chalicelib.errors import (
+    NotFound,
+    Problem,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMedia,
+)
 from chalicelib.web import body as bodies
 from chalicelib.web import request
-from chalicelib.web.shapes import Answer, Request
+from chalicelib.web.problems import InternalError
+from chalicelib.web.shapes import Answer, InvalidFields, Request
 
 
 class Access(Enum):
@@ -29,20 +37,24 @@ class Access(Enum):
 class Contract:
     """Who may call a route, what it takes and what it gives.
 
-    A public route says `because` of what nobody has to be known.
+    A public route says `because` of what nobody has to be known. `path` has the names of the ids
+    in its path.
     """
 
     access: Access
     because: str | None
     status: int
     largest_body: int
+    etag: bool
+    raises: tuple[type[Problem], ...]
+    path: tuple[str, ...]
     body: type[Request] | None
     query: type[Request] | None
     headers: type[Request] | None
     answer: type[Answer] | None
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 -- each by its name
         cls,
         route: Callable[..., Any],
         *,
@@ -50,6 +62,8 @@ class Contract:
         because: str | None,
         status: int,
         largest_body: int,
+        etag: bool,
+        raises: tuple[type[Problem], ...],
     ) -> "Contract":
         """Read a route's signature. Raises TypeError when it contradicts what is said of it."""
         hints = inspect.get_annotations(route, eval_str=True)
@@ -63,11 +77,28 @@ class Contract:
             because=because,
             status=204 if answer is None else status,
             largest_body=largest_body,
+            etag=etag,
+            raises=raises,
+            path=tuple(name for name, kind in hints.items() if kind is UUID),
             body=hints.get("body"),
             query=hints.get("query"),
             headers=hints.get("headers"),
             answer=answer,
         )
+
+    @property
+    def problems(self) -> list[type[Problem]]:
+        """What may be answered instead: what it raises, and what follows from the rest."""
+        found = [*self.raises, InternalError, UnsupportedMedia]
+        if self.path:
+            found.append(NotFound)
+        if self.access is Access.APP:
+            found += [Unauthenticated, Unavailable]
+        if self.body is not None:
+            found += [bodies.MalformedBody, TooLarge]
+        if self.body or self.query or self.headers:
+            found.append(InvalidFields)
+        return sorted(found, key=lambda problem: (problem.status, problem.code))
 
     def arguments(self, path: dict[str, str]) -> dict[str, Any]:
         """Read what the route takes from the current request.

@@ -29,31 +29,39 @@ HEADERS = {
 }
 
 
-def endpoint(
+def endpoint(  # noqa: PLR0913 -- each by its name
     *,
     access: Access,
     because: str | None = None,
     status: int = 200,
     largest_body: int = BODY_BYTES,
     etag: bool = False,
+    raises: tuple[type[Problem], ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Make a view of a plain function.
 
     Its parameters say what it needs: `credential: Credential`, `body:`, `query:` and `headers:`
     of a Request shape, and path parameters as `UUID`. It returns an Answer, or None for 204.
-    `etag` answers 304 to whoever holds already what the read would bring.
+    `etag` answers 304 to whoever holds already what the read would bring. What its use
+    case `raises` is said here; what else may be answered, such as to a bad body, follows.
     """
 
     def decorate(route: Callable[..., Any]) -> Callable[..., Response]:
         contract = Contract.of(
-            route, access=access, because=because, status=status, largest_body=largest_body
+            route,
+            access=access,
+            because=because,
+            status=status,
+            largest_body=largest_body,
+            etag=etag,
+            raises=raises,
         )
 
         @functools.wraps(route)
         def view(**path: str) -> Response:
             try:
                 answer = route(**contract.arguments(path))
-                return _success(answer, contract.status, etag=etag)
+                return _success(answer, contract)
             except Problem as problem:
                 log.outcome.get().note_problem(problem)
                 return problems.answer(problem)
@@ -82,22 +90,22 @@ def gateway(event: ChaliceRequest, get_response: Callable[[ChaliceRequest], Resp
         response = problems.answer(problem)
         if allow is not None:
             response.headers["Allow"] = allow
-    response.headers.update(HEADERS)
+    response.headers = {**HEADERS, **response.headers}
     log.request(event, response.status_code, time.perf_counter() - started, outcome)
     return response
 
 
-def _success(answer: Answer | None, status: int, *, etag: bool) -> Response:
+def _success(answer: Answer | None, contract: Contract) -> Response:
     if answer is None:
-        return Response(body="", status_code=status)
-    text = answer.model_dump_json(by_alias=True)
-    headers: dict[str, str | list[str]] = {"Content-Type": "application/json"}
-    if etag:
+        return Response(body="", status_code=contract.status)
+    text = answer.text()
+    headers: dict[str, str | list[str]] = {"Content-Type": answer.media_type, **answer.headers}
+    if contract.etag:
         tag = f'"{to_base64(hashlib.sha256(text.encode()).digest()[:16])}"'
         headers["ETag"] = tag
         if tag in (request.header("if-none-match") or ""):
             return Response(body="", headers=headers, status_code=304)
-    return Response(body=text, headers=headers, status_code=status)
+    return Response(body=text, headers=headers, status_code=contract.status)
 
 
 def _refusal(status: int) -> Problem:

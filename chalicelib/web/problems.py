@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem documents, the one shape of everything that is not a success."""
 
 import json
-from typing import Any
 
 from chalice.app import Response
 
@@ -45,10 +44,13 @@ def answer(problem: Problem) -> Response:
         # RFC 6750, section 3.1: no error code where no credentials, or others, were sent.
         sent = (request.header("authorization") or "").lower().startswith("bearer ")
         headers["WWW-Authenticate"] = _REALM + (', error="invalid_token"' if sent else "")
-    return Response(body=json.dumps(document(problem)), headers=headers, status_code=problem.status)
+    told = document(problem, detail=problem.detail, request_id=request.request_id())
+    return Response(body=json.dumps(told), headers=headers, status_code=problem.status)
 
 
-def document(problem: Problem) -> dict[str, Any]:
+def document(
+    problem: Problem | type[Problem], *, detail: str, request_id: str
+) -> dict[str, str | int]:
     """Return the members of a problem document.
 
     `error` repeats `detail` for the first Draugar app, which shows nothing else.
@@ -57,8 +59,8 @@ def document(problem: Problem) -> dict[str, Any]:
         "type": f"urn:draugar:problem:{problem.code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": detail,
         "code": problem.code,
-        "requestId": request.request_id(),
-        "error": problem.detail,
+        "requestId": request_id,
+        "error": detail,
     }

@@ -3,8 +3,9 @@
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
     Strict,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
@@ -58,11 +60,21 @@ class Request(BaseModel):
 
 
 class Answer(BaseModel):
-    """A body that goes out, with camelCase names; what is None and may be left out is."""
+    """A body that goes out, with camelCase names; what is None and may be left out is.
+
+    `headers` go beside it, in place of those that all answers have.
+    """
+
+    media_type: ClassVar[str] = "application/json"
+    headers: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, frozen=True, from_attributes=True
     )
+
+    def text(self) -> str:
+        """Return the body as it goes out."""
+        return self.model_dump_json(by_alias=True)
 
 
 def _told(detail: ErrorDetails) -> str:
@@ -100,6 +112,14 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("should be in the years 1 to 9999 of UTC") from None
 
 
+def never_null(schema: dict[str, Any]) -> None:
+    """Describe a value that is left out instead of being null."""
+    if "anyOf" in schema:
+        schema |= schema.pop("anyOf")[0]
+    if schema.get("default", ...) is None:
+        del schema["default"]
+
+
 def _from_base64(value: object) -> object:
     """Read base64url without padding, or standard base64."""
     if not isinstance(value, str):
@@ -124,14 +144,20 @@ Name = Annotated[
         strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"
     ),
     AfterValidator(_visible),
+    Field(examples=["Una"]),
 ]
 Moment = Annotated[
     AwareDatetime, Strict(strict=False), BeforeValidator(_only_text), AfterValidator(_in_utc)
 ]
 Uuid = Annotated[UUID, Strict(strict=False)]
-Opaque = Annotated[bytes, BeforeValidator(_from_base64), PlainSerializer(to_base64)]
+Opaque = Annotated[
+    bytes,
+    BeforeValidator(_from_base64),
+    PlainSerializer(to_base64),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64url"}),
+]
 Whole = Annotated[int, Strict(strict=False)]
-Optional = Field(default=None, exclude_if=lambda value: value is None)
+Optional = Field(default=None, exclude_if=lambda value: value is None, json_schema_extra=never_null)
 
 __all__ = [
     "Answer",
@@ -143,5 +169,6 @@ __all__ = [
     "Request",
     "Uuid",
     "Whole",
+    "never_null",
     "to_base64",
 ]

@@ -23,11 +23,22 @@ from chalice.test import Client
 
 from chalicelib.db import engine
 from chalicelib.settings import settings
+from tests import contract
 from tests.client import Reply
 from tests.database import PEPPER, Server
 
 _context = get_context("forkserver")
-_FEATURES = ("auth", "devices", "export", "groups", "health", "invites", "locations", "users")
+_FEATURES = (
+    "auth",
+    "devices",
+    "docs",
+    "export",
+    "groups",
+    "health",
+    "invites",
+    "locations",
+    "users",
+)
 _context.set_forkserver_preload(
     [
         "alembic.command",
@@ -135,7 +146,9 @@ def perform(call: Call) -> Reply:
     event = converter.create_lambda_event(call.method, call.path, headers, body)
     event["requestContext"]["identity"]["sourceIp"] = call.address
     answer = app(event, LambdaContext("api", memory_size=1024))
-    return Reply(answer["statusCode"], answer["headers"], answer["body"])
+    reply = Reply(answer["statusCode"], answer["headers"], answer["body"])
+    contract.check(call.method, call.path, reply)
+    return reply
 
 
 def invoke(function: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -97,6 +97,8 @@ RULES = [
     private("DELETE", "/api/locations", 404, 404, 200, 200, query=GROUP),
     private("GET", "/api/locations/latest", 404, 404, 200, 200, query=GROUP),
     private("GET", "/api/export", 200),
+    public("GET", "/api/openapi.json", 200),
+    public("GET", "/api/docs", 200),
 ]
 OUTSIDERS = ["stranger", "removed member"]
 HIDDEN = [rule for rule in RULES if rule.statuses["stranger"] == 404]

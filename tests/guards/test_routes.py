@@ -15,6 +15,8 @@ PUBLIC = {
     "GET /api/health/ready": "whoever watches the service has no account",
     "POST /api/auth/join": "whoever comes in has no token yet, but a code",
     "POST /api/invites/validate": "whoever comes in has no token yet, but a code",
+    "GET /api/openapi.json": "whoever writes a client needs no account",
+    "GET /api/docs": "whoever writes a client needs no account",
 }
 PRIVATE = {
     "GET /api/auth/me",

@@ -1,0 +1,1 @@
+"""The contract of all routes, and how it is read."""

@@ -1,0 +1,78 @@
+"""Every answer that a test gets is one that the contract promises."""
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+
+from chalicelib.web import openapi
+from chalicelib.web.endpoint import HEADERS
+
+if TYPE_CHECKING:
+    from tests.client import Reply
+
+SEEN: set[tuple[str, str]] = set()
+"""The codes that have been answered, each after its operation's id."""
+
+Json = dict[str, Any]
+
+
+def check(method: str, target: str, reply: "Reply") -> None:
+    """Fail when this is not how the contract says that such a request is answered."""
+    status, headers, text = reply.status, reply.headers, reply.text
+    path = target.partition("?")[0]
+    operation = _operation(method, path)
+    what = f"{method} {path} answered {status}, and the contract"
+    assert str(status) in operation["responses"], f"{what} does not declare it"
+    answer = _followed(operation["responses"][str(status)])
+    own = headers.keys() - HEADERS.keys() - {"Content-Type"}
+    declared = answer.get("headers", {}).keys()
+    assert own == declared, f"{what} declares the headers {sorted(declared)}, not {sorted(own)}"
+    if "content" not in answer:
+        assert text == "", f"{what} declares no body"
+        return
+    ((media_type, content),) = answer["content"].items()
+    assert headers["Content-Type"] == media_type, f"{what} declares {media_type}"
+    body: Any = json.loads(text) if "json" in media_type else text
+    fault = next(_validator(json.dumps(content["schema"])).iter_errors(body), None)
+    assert fault is None, f"{what} declares another body: {fault.json_path}: {fault.message}"
+    if status >= 400:
+        SEEN.add((operation["operationId"], body["code"]))
+
+
+@cache
+def document() -> Json:
+    """The contract that is served."""
+    from app import app  # noqa: PLC0415 -- it reads the settings that fixtures make
+
+    return openapi.document(app.routes)
+
+
+@cache
+def _paths() -> list[tuple[re.Pattern[str], Json]]:
+    # A path that is written out goes before a template, as it does with API Gateway.
+    paths = sorted(document()["paths"].items(), key=lambda path: "{" in path[0])
+    return [(re.compile(re.sub(r"\{\w+\}", "[^/]*", path)), methods) for path, methods in paths]
+
+
+def _operation(method: str, path: str) -> Json:
+    found = next((methods for known, methods in _paths() if known.fullmatch(path)), None)
+    assert found is not None, f"{path} is no path of the contract"
+    refused = {"405": {"$ref": "#/components/responses/method_not_allowed"}}
+    operation: Json = found.get(method.lower(), {"operationId": "none", "responses": refused})
+    return operation
+
+
+def _followed(answer: Json) -> Json:
+    if "$ref" not in answer:
+        return answer
+    followed: Json = document()["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+    return followed
+
+
+@cache
+def _validator(schema: str) -> Any:
+    within = json.loads(schema) | {"components": document()["components"]}
+    return OAS31Validator(within, format_checker=oas31_format_checker)
