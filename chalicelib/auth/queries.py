@@ -42,8 +42,7 @@ def caller() -> CTE:
     It waits for the parameters of a Credential.
     """
     return (
-        select(Device.id.label("device_id"), Device.user_id, User.name)
-        .join(User, User.id == Device.user_id)
+        select(Device.id.label("device_id"), Device.user_id)
         .where(
             Device.token_hash == bindparam("caller_token_hash", type_=LargeBinary),
             Device.kind == bindparam("caller_kind", type_=String),
@@ -103,7 +102,8 @@ def answer(
 
 _CALLER = caller()
 FIND_CALLER = select(_CALLER)
-ME = Compiled(answer(_CALLER, None, _CALLER.c.name))
+_NAME = select(User.name).where(User.id == _CALLER.c.user_id).scalar_subquery()
+ME = Compiled(answer(_CALLER, None, _NAME.label("name")))
 
 
 def find_caller(session: Session, credential: Credential) -> Caller | None:
