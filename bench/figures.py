@@ -54,7 +54,7 @@ def paired(
     gc.disable()  # a collection would fall on whoever happens to run
     try:
         for turn in range(rounds):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            for name in _from(names, turn):
                 thing = things[name]
                 begun = time.perf_counter()
                 for _ in range(each):
@@ -64,6 +64,26 @@ def paired(
     finally:
         gc.enable()
     return times
+
+
+def interleaved(
+    measures: Mapping[str, Callable[[], float]], *, rounds: int
+) -> dict[str, list[float]]:
+    """Ask every measure once a round, in an order that turns; return what they said.
+
+    For what is timed elsewhere, in a process of its own.
+    """
+    names = list(measures)
+    said: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds):
+        for name in _from(names, turn):
+            said[name].append(measures[name]())
+    return said
+
+
+def _from(names: list[str], turn: int) -> list[str]:
+    first = turn % len(names)
+    return names[first:] + names[:first]
 
 
 def ratio(times: Mapping[str, list[float]], ours: str, theirs: str) -> float:
