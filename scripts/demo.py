@@ -18,8 +18,10 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from io import StringIO
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,7 +136,7 @@ def main() -> None:
 
 
 def _founding_code() -> str:
-    with laptop(join=True) as (_, client, _started):
+    with laptop(join=True) as (_, client, _started), redirect_stdout(StringIO()):
         return str(client.lambda_.invoke("create_founding_invite", {}).payload["code"])
 
 

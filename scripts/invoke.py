@@ -8,6 +8,7 @@ as JSON. The environment and the database are those of `make run`, which may be 
 
 import json
 import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from chalice.app import CloudWatchEvent, EventSourceHandler
@@ -30,7 +31,9 @@ def main() -> None:
             sys.exit(f"There is no function {name!r}; there are {', '.join(sorted(functions))}.")
         scheduled = functions[name] is CloudWatchEvent
         event = _schedule(client) if scheduled else _object(payload)
-        print(json.dumps(client.lambda_.invoke(name, event).payload))
+        with redirect_stdout(sys.stderr):  # what it logs
+            answer = client.lambda_.invoke(name, event).payload
+        print(json.dumps(answer))
 
 
 def _object(payload: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from http import HTTPStatus
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,8 +58,9 @@ def main() -> None:
         socket.create_server((HOST, port)).close()
 
     with laptop() as (config, client, postgres):
-        client.lambda_.invoke("migrate")
-        founding = client.lambda_.invoke("create_founding_invite", {"onlyIfNoUsers": True})
+        with redirect_stdout(StringIO()):  # what they log
+            client.lambda_.invoke("migrate")
+            founding = client.lambda_.invoke("create_founding_invite", {"onlyIfNoUsers": True})
         if founding.payload["code"]:
             print(f"Founding invite: {founding.payload['code']}")
 

@@ -22,8 +22,8 @@ def test_a_function_runs_beside_the_service_on_its_database(running: Run) -> Non
 def test_a_scheduled_function_runs_without_waiting_for_its_hour(running: Run) -> None:
     answered = invoke(running, "purge_expired_invites")
 
-    assert answered.stderr == ""
-    assert isinstance(json.loads(answered.stdout), dict)
+    assert json.loads(answered.stdout) == {"deleted": 0}
+    assert json.loads(answered.stderr) == {"job": "purge_expired_invites", "deleted": 0}
 
 
 def test_a_function_runs_while_the_service_does_not(
@@ -41,7 +41,7 @@ def test_a_function_runs_while_the_service_does_not(
 @pytest.mark.parametrize(
     ("command", "line"),
     [
-        (["no_such"], "There is no function 'no_such'; there are create_founding_invite, "),
+        (["no_such"], "There is no function 'no_such'; there are after_restore, "),
         (["migrate", "[1]"], "The payload is not a JSON object.\n"),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_stage_other_than_local_must_bring_its_pepper(launch: Launch, lived_in
     status, errors = run.ended()
 
     assert status == 1
-    assert errors == "INVITE_CODE_PEPPER is not set.\n"
+    assert errors == "Neither INVITE_CODE_PEPPER nor PEPPER_SECRET_ARN is set.\n"
 
 
 def test_an_ordinary_user_can_run_it(launch: Launch, tmp_path: Path) -> None:

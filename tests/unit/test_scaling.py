@@ -21,9 +21,10 @@ def test_the_document_shows_what_the_program_computes() -> None:
 
 
 def test_the_functions_have_the_memory_that_the_sums_take_for_granted() -> None:
-    stage = json.loads(CONFIG.read_text())["stages"]["prod"]
+    config = json.loads(CONFIG.read_text())
 
-    assert Assumptions().memory_gb * 1024 == stage["lambda_memory_size"]
+    assert Assumptions().memory_gb * 1024 == config["lambda_memory_size"]
+    assert "lambda_memory_size" not in config["stages"]["prod"]["lambda_functions"]["api_handler"]
 
 
 def test_a_day_of_posts_and_polls() -> None:
