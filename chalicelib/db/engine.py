@@ -102,7 +102,7 @@ def _connector(
         try:
             return connect_once(*tried)
         except ssl.SSLError as error:
-            if tried[2] is None or "HANDSHAKE_FAILURE" not in (error.reason or ""):
+            if tried[2] is None or isinstance(error, ssl.SSLCertVerificationError):
                 raise
             curve = None
         except pg8000.Error as error:

@@ -172,3 +172,17 @@ def test_the_first_statement_of_a_cold_process_takes_few_round_trips(
 def test_a_login_is_bound_to_the_certificate(debian: TlsServer) -> None:
     with wire.connect(**arguments(debian.url)) as connection:
         assert connection.auth.mechanism_name == "SCRAM-SHA-256-PLUS"
+
+
+@pytest.mark.parametrize("curve", ["X25519", "secp384r1"])
+def test_a_server_that_does_not_take_the_usual_curve_is_served_on_its_own(
+    server: Server, certificates: Certificates, curve: str
+) -> None:
+    context = certificates.server_context()
+    context.set_ecdh_curve(curve)
+    with Relay(server.url, tls=context) as relay:
+        url = asking(relay.url, sslmode="verify-full", sslrootcert=certificates.authority)
+        with serving(url):
+            for _ in range(2):
+                with one_statement() as connection:
+                    assert connection.execute(ONE, {})[0].one == 1
