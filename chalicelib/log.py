@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.settings import settings
+from chalicelib.settings import SettingsError, settings
 
 
 def write(
@@ -30,7 +30,7 @@ def write(
     Past the logging module, which takes longer for a line that is finished than we do to make it.
     """
     line = {name: value for name, value in fields.items() if value is not None}
-    if counts and (namespace := settings().metrics_namespace):
+    if counts and (namespace := _namespace()):
         metric = {
             "Namespace": namespace,
             "Dimensions": [[by] if by else []],
@@ -41,6 +41,13 @@ def write(
         line["_aws"] = {"Timestamp": timestamp, "CloudWatchMetrics": [metric]}
     sys.stdout.write(f"{json.dumps(line)}\n")
     sys.stdout.flush()
+
+
+def _namespace() -> str | None:
+    try:
+        return settings().metrics_namespace
+    except SettingsError:
+        return None  # which may be what there is to tell
 
 
 def fault(error: BaseException) -> list[str]:

@@ -13,7 +13,7 @@ finds none.
 
 Lambda cannot keep the byte code that it compiles, so the bundle brings that of the modules which
 its functions load. They are found by importing the handlers here: all that a function needs is
-loaded then, but for Alembic, which only `migrate` does.
+loaded then, but for Alembic, which `migrate` imports when it runs.
 """
 
 import json
@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",
 }
+LATER = ("alembic.command", "alembic.config", "alembic.runtime.migration")
 
 # A module that is tried and fails is compiled all the same, and is not in sys.modules.
 LOADED = """
@@ -127,7 +128,7 @@ def _loaded(template: dict[str, Any], copy: Path) -> list[str]:
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::Serverless::Function"
     }
-    return _run(sys.executable, "-c", LOADED, *sorted(handlers), cwd=copy).split()
+    return _run(sys.executable, "-c", LOADED, *sorted(handlers), *LATER, cwd=copy).split()
 
 
 def _compile(tree: Path, modules: list[str]) -> None:

@@ -103,7 +103,7 @@ def answer(
 _CALLER = caller()
 FIND_CALLER = select(_CALLER)
 _NAME = select(User.name).where(User.id == _CALLER.c.user_id).scalar_subquery()
-ME = Compiled(answer(_CALLER, None, _NAME.label("name")))
+ME = Compiled(lambda: answer(_CALLER, None, _NAME.label("name")))
 
 
 def find_caller(session: Session, credential: Credential) -> Caller | None:

@@ -1,7 +1,7 @@
 """Statements that are written once and then run as they are."""
 
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,15 +11,19 @@ from chalicelib.db import wire
 
 
 class Compiled:
-    """A statement whose text SQLAlchemy writes at its first use, and whose rows have names.
+    """A statement that is built and written at its first use, and whose rows have names.
 
     SQLAlchemy finds a statement that it has compiled before by its whole structure, each time; for
     one with half a dozen subqueries that takes longer than the driver needs to run it. What stands
     in a module is the same each time anyway.
     """
 
-    def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
+    def __init__(self, build: Callable[[], Select[Any]]) -> None:
+        self._build = build
+
+    @cached_property
+    def _statement(self) -> Select[Any]:
+        return self._build()
 
     @cached_property
     def _compiled(self) -> Any:

@@ -20,7 +20,7 @@ _DEVICES = (
     .cte("listed")
 )
 LIST_DEVICES = Compiled(
-    auth.answer(
+    lambda: auth.answer(
         _CALLER,
         _DEVICES,
         _DEVICES.c.id,

@@ -81,7 +81,7 @@ _INVITES = (
     .scalar_subquery()
 )
 EXPORT = Compiled(
-    auth.answer(
+    lambda: auth.answer(
         _CALLER,
         None,
         _USER.label("user"),

@@ -93,7 +93,7 @@ def sharing_paused() -> ColumnElement[bool]:
 _CALLER = auth.caller()
 _MEMBERSHIP = membership(_CALLER)
 LIST_MEMBERSHIPS = Compiled(
-    auth.answer(_CALLER, _MEMBERSHIP, *_MEMBERSHIP.c).order_by(_MEMBERSHIP.c.group_id)
+    lambda: auth.answer(_CALLER, _MEMBERSHIP, *_MEMBERSHIP.c).order_by(_MEMBERSHIP.c.group_id)
 )
 _ASKED = (
     select(_MEMBERSHIP)

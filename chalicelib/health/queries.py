@@ -9,7 +9,7 @@ from chalicelib.db import Compiled, OneStatement
 # A month ahead, as the partition of that month is named.
 _NEXT_MONTH = "'locations_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM')"
 STATE = Compiled(
-    select(
+    lambda: select(
         select(column("version_num"))
         .select_from(table("alembic_version"))
         .scalar_subquery()

@@ -35,7 +35,7 @@ _VISIBLE = (
 )
 _LISTED = _VISIBLE.cte("listed")
 LIST_INVITES = Compiled(
-    auth.answer(
+    lambda: auth.answer(
         _CALLER,
         _LISTED,
         _LISTED.c.id,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from chalicelib import log
 from chalicelib.db.failure import sqlstate
 from chalicelib.errors import Problem
+from chalicelib.settings import SettingsError
 
 _Job = TypeVar("_Job", bound=Callable[..., Any])
 
@@ -32,8 +33,8 @@ def reported(job: _Job) -> _Job:
                 {"failures": 1},
                 by="job",
             )
-            if isinstance(error, Problem):
-                raise
+            if isinstance(error, Problem | SettingsError):
+                raise  # their texts hold nothing of anybody
             raise JobFailed(f"{type(error).__name__} {sqlstate(error) or ''}".strip()) from None
         counts = {what: many for what, many in answer.items() if isinstance(many, int)}
         log.write({"job": name} | counts, counts, by="job")

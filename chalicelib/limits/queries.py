@@ -7,6 +7,7 @@ a burst of intervals away.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -77,7 +78,7 @@ def _taken(number: int, previous: CTE | None) -> CTE:
     )
 
 
-_TAKE = {count: Compiled(_build_take(count)) for count in (1, 2)}
+_TAKE = {count: Compiled(partial(_build_take, count)) for count in (1, 2)}
 
 
 def take(

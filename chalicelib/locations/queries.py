@@ -319,9 +319,9 @@ def _answer(caller: CTE, membership: CTE, chosen: CTE, points: ColumnElement[Any
     )
 
 
-_STORE = Compiled(_build_store())
-_LATEST = Compiled(_build_latest())
-_HISTORY = Compiled(_build_history())
+_STORE = Compiled(_build_store)
+_LATEST = Compiled(_build_latest)
+_HISTORY = Compiled(_build_history)
 
 
 def store(connection: OneStatement, credential: Credential, points: str) -> Any:

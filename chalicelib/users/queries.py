@@ -18,9 +18,11 @@ _PEOPLE = (
     .join(_MEMBERSHIP, _MEMBERSHIP.c.group_id == Member.group_id)
 )
 _ALL = _PEOPLE.cte("people")
-LIST_PEOPLE = Compiled(auth.answer(_CALLER, _ALL, *_ALL.c).order_by(_ALL.c.id, _ALL.c.group_id))
+LIST_PEOPLE = Compiled(
+    lambda: auth.answer(_CALLER, _ALL, *_ALL.c).order_by(_ALL.c.id, _ALL.c.group_id)
+)
 _ONE = _PEOPLE.where(User.id == bindparam("sought_user_id", type_=Uuid)).cte("person")
-FIND_PERSON = Compiled(auth.answer(_CALLER, _ONE, *_ONE.c).order_by(_ONE.c.group_id))
+FIND_PERSON = Compiled(lambda: auth.answer(_CALLER, _ONE, *_ONE.c).order_by(_ONE.c.group_id))
 
 
 def update_name(session: Session, *, user_id: UUID, name: str) -> None:

@@ -41,6 +41,7 @@ class Request(BaseModel):
     """A body or a query string: camelCase names, no coercion, nothing unknown."""
 
     model_config = ConfigDict(
+        defer_build=True,  # few shapes are met in the life of a process
         alias_generator=to_camel,
         extra="forbid",
         frozen=True,
@@ -69,7 +70,11 @@ class Answer(BaseModel):
     headers: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, frozen=True, from_attributes=True
+        defer_build=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        frozen=True,
+        from_attributes=True,
     )
 
     def text(self) -> str:

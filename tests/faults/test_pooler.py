@@ -5,6 +5,8 @@ The environment variable PGBOUNCER names another PgBouncer than Debian's.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ def selected(thread: int) -> Select[Any]:
 
 
 SELECTED = [selected(thread) for thread in range(THREADS)]
-COMPILED = [Compiled(statement) for statement in SELECTED]
+COMPILED = [Compiled(partial(copy, statement)) for statement in SELECTED]
 
 
 def ask_in_one_statement(thread: int, number: int) -> Any:

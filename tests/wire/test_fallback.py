@@ -15,8 +15,8 @@ from tests.database import connect
 from tests.relay import Relay
 from tests.servers import arguments, serving
 
-ONE = Compiled(select(literal_column("1").label("one")))
-STORE = Compiled(select(literal_column("store()").label("stored")))
+ONE = Compiled(lambda: select(literal_column("1").label("one")))
+STORE = Compiled(lambda: select(literal_column("store()").label("stored")))
 
 
 @pytest.fixture(params=["another version", "a name is missing", "a class is missing"])
@@ -100,7 +100,7 @@ def test_it_never_speaks_in_autocommit(empty: str, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("strange")
 def test_a_statement_that_fails_leaves_the_connection_to_the_next(empty: str) -> None:
-    broken = Compiled(select(literal_column("1 / 0").label("none")))
+    broken = Compiled(lambda: select(literal_column("1 / 0").label("none")))
     with serving(empty) as engine:
         for _ in range(3):
             with pytest.raises(pg8000.Error, match="22012"), one_statement() as connection:
@@ -112,7 +112,7 @@ def test_a_statement_that_fails_leaves_the_connection_to_the_next(empty: str) ->
 
 @pytest.mark.usefixtures("strange")
 def test_a_poisoned_parameter_disturbs_nobody(empty: str) -> None:
-    echo = Compiled(select(bindparam("value").label("value")))
+    echo = Compiled(lambda: select(bindparam("value").label("value")))
     with serving(empty):
         for poison in ("\ud800", "a\0b"):
             with pytest.raises(Exception, match=r"surrogates|22021"), one_statement() as connection:

@@ -24,8 +24,10 @@ from tests.guards.test_traces import BODIES, put_in
 from tests.servers import arguments, serving
 
 REQUESTS = 20
-DOUBLED = Compiled(select((cast(bindparam("n"), Integer) * literal_column("2")).label("doubled")))
-ECHOED = Compiled(select(bindparam("value").label("value")))
+DOUBLED = Compiled(
+    lambda: select((cast(bindparam("n"), Integer) * literal_column("2")).label("doubled"))
+)
+ECHOED = Compiled(lambda: select(bindparam("value").label("value")))
 
 
 class Unprintable:
@@ -370,7 +372,7 @@ def test_neither_connection_survives_its_server(empty: str, *, autocommit: bool)
 
 @pytest.mark.parametrize("way", ["one statement", "transaction"])
 def test_the_pool_replaces_a_connection_that_was_disturbed(empty: str, way: str) -> None:
-    slow = Compiled(select(literal_column("pg_sleep(1)").label("slept")))
+    slow = Compiled(lambda: select(literal_column("pg_sleep(1)").label("slept")))
     with serving(empty) as own:
         before = whose()
         driver = own.raw_connection()
@@ -390,7 +392,7 @@ def test_the_pool_replaces_a_connection_that_was_disturbed(empty: str, way: str)
 
 @pytest.mark.parametrize("way", ["one statement", "transaction"])
 def test_the_pool_replaces_a_connection_that_was_interrupted(empty: str, way: str) -> None:
-    slow = Compiled(select(literal_column("pg_sleep(1)").label("slept")))
+    slow = Compiled(lambda: select(literal_column("pg_sleep(1)").label("slept")))
     with serving(empty):
         before = whose()
 

@@ -17,7 +17,7 @@ from tests.database import Server
 from tests.relay import TLS_REQUEST, Relay
 from tests.servers import TlsServer, arguments, serving
 
-ONE = Compiled(select(literal_column("1").label("one")))
+ONE = Compiled(lambda: select(literal_column("1").label("one")))
 FIRST_STATEMENT = 7
 """TCP, may we, TLS, who we are, SCRAM and SCRAM again, and the statement."""
 
