@@ -99,3 +99,7 @@ def _lines(runs: list[Run]) -> Iterator[str]:
     for run in runs:
         machine = "; ".join(f"{name} {value}" for name, value in run.machine.items())
         yield f"- {run.section}, {run.label}, `{run.command}`: {machine}"
+
+
+if __name__ == "__main__":
+    main()
