@@ -7,6 +7,7 @@ itself has our headers and shape.
 
 import functools
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from chalice.app import Request as ChaliceRequest
 from chalice.app import Response
 
 from chalicelib.errors import Problem, UnsupportedMedia
+from chalicelib.log import write
 from chalicelib.web import log, problems, request
 from chalicelib.web.body import BODY_BYTES
 from chalicelib.web.contract import Access, Contract
@@ -75,8 +77,12 @@ def endpoint(  # noqa: PLR0913 -- each by its name
     return decorate
 
 
-def gateway(event: ChaliceRequest, get_response: Callable[[ChaliceRequest], Response]) -> Response:
+def gateway(
+    event: ChaliceRequest | None, get_response: Callable[[ChaliceRequest], Response]
+) -> Response:
     """Serve one request: the HTTP middleware, registered in app.py."""
+    if event is None:
+        return _not_a_request()
     started = time.perf_counter()
     request.current.set(event)
     outcome = log.Outcome()
@@ -93,6 +99,15 @@ def gateway(event: ChaliceRequest, get_response: Callable[[ChaliceRequest], Resp
     response.headers = {**HEADERS, **response.headers}
     log.request(event, response.status_code, time.perf_counter() - started, outcome)
     return response
+
+
+def _not_a_request() -> Response:
+    """Answer whoever invokes the function with something that API Gateway would not send."""
+    refusal = problems.UnacceptableRequest()
+    told = problems.document(refusal, detail=refusal.detail, request_id="")
+    write({"status": refusal.status, "code": refusal.code})
+    headers: dict[str, str | list[str]] = {**HEADERS, "Content-Type": "application/problem+json"}
+    return Response(body=json.dumps(told), headers=headers, status_code=refusal.status)
 
 
 def _success(answer: Answer | None, contract: Contract) -> Response:

@@ -430,6 +430,23 @@ def test_every_answer_has_the_headers_that_keep_it_to_its_reader(
         assert (answer.text == "") == (answer.status in (204, 304))
 
 
+@pytest.mark.parametrize("event", [{}, {"Records": [{"body": MARK}]}, {"version": "2.0"}], ids=str)
+@pytest.mark.usefixtures("schema")
+def test_what_no_gateway_would_send_is_refused_in_a_line(
+    event: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from app import app  # noqa: PLC0415 -- it reads the settings made by the fixture
+
+    answer = app(event, None)
+
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (
+        400,
+        "unacceptable_request",
+    )
+    assert answer["headers"].items() >= HEADERS.items()
+    assert json.loads(capsys.readouterr().out) == {"status": 400, "code": "unacceptable_request"}
+
+
 def test_every_problem_can_be_found_in_the_log_by_its_id(
     una: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
