@@ -173,27 +173,24 @@ def store(
     Raises Unauthenticated; for a point alone also GroupNotFound, GroupRequired and the errors
     above.
     """
-    refused = {
-        number: Verdict(id=point.id, code=_shape_refusal(point))
-        for number, point in enumerate(submission.points)
-        if _shape_refusal(point) is not None
-    }
-    judged = [
-        _parameters(number, point)
-        for number, point in enumerate(submission.points)
-        if number not in refused and isinstance(point, NewPoint)
-    ]
-    row = queries.store(connection, credential, json.dumps(judged))
+    points, judged, verdicts = submission.points, [], {}
+    for number, point in enumerate(points):
+        if isinstance(point, UnreadablePoint):
+            verdicts[number] = Verdict(id=point.id, code=PointUnreadable.code)
+        elif point.contradicts_itself:
+            verdicts[number] = Verdict(id=point.id, code=IdTimeMismatch.code)
+        else:
+            judged.append(_parameters(number, point))
+    row = queries.store(connection, credential, json.dumps(judged, separators=(",", ":")))
     if not row.is_signed_in:
         raise Unauthenticated
-    verdicts = refused | {
+    for number, id_, code in row.verdicts or []:
         # An id that was made for a point that is not stored names nothing.
-        number: Verdict(id=UUID(id_) if code is None else submission.points[number].id, code=code)
-        for number, id_, code in row.verdicts or []
-    }
+        made = code is None and points[number].id is None
+        verdicts[number] = Verdict(id=UUID(id_) if made else points[number].id, code=code)
     if submission.alone and (code := verdicts[0].code):
         raise GroupRequired(row.group_ids) if code == GroupRequired.code else _REFUSALS[code]
-    return [verdicts[number] for number in range(len(submission.points))]
+    return [verdicts[number] for number in range(len(points))]
 
 
 def latest(
@@ -261,14 +258,9 @@ def delete_past_retention(session: Session, *, at_most: int) -> int:
     return queries.delete_past_retention(session, at_most=at_most)
 
 
-def _shape_refusal(point: NewPoint | UnreadablePoint) -> str | None:
-    if isinstance(point, UnreadablePoint):
-        return PointUnreadable.code
-    return IdTimeMismatch.code if point.contradicts_itself else None
-
-
 def _parameters(number: int, point: NewPoint) -> dict[str, Any]:
-    return {
+    """Return a point as the statement takes it, without what it does not say."""
+    said = {
         "n": number,
         "id": point.id and str(point.id),
         "group_id": point.group_id and str(point.group_id),
@@ -279,3 +271,4 @@ def _parameters(number: int, point: NewPoint) -> dict[str, Any]:
         "encrypted_data": point.encrypted_data and point.encrypted_data.hex(),
         "key_version": point.key_version,
     }
+    return {name: value for name, value in said.items() if value is not None}
