@@ -14,7 +14,7 @@ _CREATED = 201
 _COUNTED = {
     ("POST", "/api/locations", 200): "posts",
     ("POST", "/api/auth/join", _CREATED): "joins",
-    ("POST", "/api/groups/join", _CREATED): "joins",
+    ("POST", "/api/groups/join", 200): "joins",
 }
 _REFUSED = 400
 

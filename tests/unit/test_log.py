@@ -107,6 +107,7 @@ def test_a_database_that_is_away_is_told_by_class_and_sqlstate(
     [
         (("/api/locations", 200, None), "posts", [[]]),
         (("/api/auth/join", 201, None), "joins", [[]]),
+        (("/api/groups/join", 200, None), "joins", [[]]),
         (("/api/locations", 409, "sharing_paused"), "refusals", [["code"]]),
     ],
 )
