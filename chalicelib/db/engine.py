@@ -119,9 +119,13 @@ def _connector(
 
 
 def _password(address: DatabaseAddress) -> str | None:
-    if settings().iam:
+    if not settings().iam:
+        return address.password
+    try:
         return secrets.database_password(host=address.host, port=address.port, user=address.user)
-    return address.password
+    except secrets.SecretUnavailable as error:
+        # Like a database that does not let us in: it passes, and not by another request.
+        raise ConnectionRefusedError from error
 
 
 def _fresh(address: DatabaseAddress) -> DatabaseAddress | None:

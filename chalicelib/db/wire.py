@@ -443,7 +443,7 @@ class Dialect(PGDialect_pg8000):
     """SQLAlchemy's dialect, without its questions to the server at the first connection.
 
     The server has told its version and how it reads strings by then. The default schema and
-    isolation level nobody here asks for.
+    isolation level nobody here asks for: NotImplementedError is SQLAlchemy's word for that.
     """
 
     supports_statement_cache = True

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,3 +73,20 @@ def test_a_rotated_password_is_fetched_and_another_one_refused(
 
         assert [sign_in_anew(), sign_in_anew()] == [1, 1]
         assert "first" not in f"{refused.value!r} {refused.value.__cause__!r}"
+
+
+def test_without_credentials_for_iam_the_database_counts_as_away(
+    debian: TlsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    secrets._client.cache_clear()
+
+    with serving(debian.url, iam=True), pytest.raises(Unavailable):
+        sign_in_anew()
+
+    secrets._client.cache_clear()
