@@ -62,7 +62,7 @@ destroy: $(READY) ## Delete what deploy made, but for the database (STAGE=prod)
 # The second reads the first as its constraints: the zip gets the versions that were tested.
 lock: $(READY) ## Pin the packages again after a change to requirements*.in (LOCK_ARGS=--upgrade)
 	$(BIN)/python -m pip install --quiet uv
-	$(LOCK) requirements-dev.in --output-file requirements-dev.txt $(LOCK_ARGS)
+	$(LOCK) requirements-dev.in client/pyproject.toml --output-file requirements-dev.txt $(LOCK_ARGS)
 	$(LOCK) requirements.in --constraints requirements-dev.txt --output-file requirements.txt
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal \
 	--generate-hashes --python-version 3.11 --no-emit-index-url
@@ -76,11 +76,13 @@ clean: ## Delete what can be made again; keeps the data in .local
 ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(CURDIR))
 $(READY): force
 endif
-$(READY): requirements-dev.txt
+$(READY): requirements-dev.txt client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo '$(PYTHON) is not Python 3.11 or later; name one that is: make PYTHON=python3.12'; exit 1; }
 	@echo 'Installing packages into .venv (once, about a minute)'
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile \
 		--require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
+		--editable client
 	@printf '%s\n' '$(CURDIR)' > $@

@@ -1,0 +1,1 @@
+"""A member's device: it holds the keys, and the service never does."""
