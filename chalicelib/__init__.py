@@ -13,6 +13,7 @@
     devices/      the devices that act for a person
     groups/       groups, members, rights, pausing
     invites/      the codes by which people come in, each once
+    keys/         group keys, which only members' devices can open: versions, envelopes
     users/        the people in one's groups; one's name and account
     locations/    points: post, latest, history, delete
     export/       all that is stored about the caller

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from tests.client import Api
+from tests.api import Api
 from tests.database import PEPPER, Server
 from tests.database import server as start_server
 

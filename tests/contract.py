@@ -11,7 +11,7 @@ from chalicelib.web import openapi
 from chalicelib.web.endpoint import HEADERS
 
 if TYPE_CHECKING:
-    from tests.client import Reply
+    from tests.api import Reply
 
 SEEN: set[tuple[str, str]] = set()
 """The codes that have been answered, each after its operation's id."""

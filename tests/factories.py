@@ -1,7 +1,7 @@
 """Rows for tests: plain functions with defaults, each argument a keyword."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,16 @@ from chalicelib.auth.credentials import hash_token, make_token
 from chalicelib.db.base import Base
 from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.invites.codes import code_hash
-from chalicelib.models import Device, Group, InviteCode, Location, Member, User
+from chalicelib.models import (
+    Device,
+    Group,
+    GroupKey,
+    InviteCode,
+    KeyEnvelope,
+    Location,
+    Member,
+    User,
+)
 from chalicelib.web import to_base64
 from tests.database import PEPPER
 
@@ -25,6 +34,7 @@ class Someone:
     user_id: UUID
     device_id: UUID
     token: str
+    public_key: bytes | None = None
 
 
 def someone(session: Session, *, name: str = "Signy", **device: Any) -> Someone:
@@ -44,13 +54,39 @@ def someone(session: Session, *, name: str = "Signy", **device: Any) -> Someone:
     )
     session.add(made)
     session.commit()
-    return Someone(user_id=user.id, device_id=made.id, token=token)
+    return Someone(user_id=user.id, device_id=made.id, token=token, public_key=made.public_key)
+
+
+def with_key(session: Session, *, name: str = "Signy", **device: Any) -> Someone:
+    """Make a person with one device, which has a public key."""
+    return someone(session, name=name, public_key=secrets.token_bytes(32), **device)
+
+
+def further_device(session: Session, owner: Someone, **columns: Any) -> Someone:
+    """Give somebody another device, which has a public key."""
+    token = make_token()
+    made = Device(
+        **{
+            "user_id": owner.user_id,
+            "name": "Tablet",
+            "kind": "app",
+            "public_key": secrets.token_bytes(32),
+            "token_hash": hash_token(token),
+            **columns,
+        }
+    )
+    session.add(made)
+    session.commit()
+    return replace(owner, device_id=made.id, token=token, public_key=made.public_key)
 
 
 def group(
     session: Session, *members: Someone, admin: Someone | None = None, **columns: Any
 ) -> UUID:
-    """Make a group; the first member is its admin unless somebody else is. Plaintext is allowed."""
+    """Make a group; the first member is its admin unless somebody else is. Plaintext is allowed.
+
+    Of a group with a key every member's device holds it.
+    """
     made = Group(**{"name": "Hearth", "encryption": "optional", **columns})
     session.add(made)
     session.flush()
@@ -65,8 +101,43 @@ def group(
             # A family that has been together for a while; longest-standing first.
             joined_at=datetime.now(UTC) - timedelta(days=20, minutes=-number),
         )
+    session.refresh(made)
+    for key_version in range(1, made.key_version + 1):
+        session.add(GroupKey(group_id=made.id, key_version=key_version, commitment=bytes(32)))
+        session.flush()
+        for member in everybody:
+            confirm(session, made.id, member, key_version)
     session.commit()
     return made.id
+
+
+def confirm(
+    session: Session,
+    group_id: UUID,
+    who: Someone,
+    key_version: int,
+    *,
+    by: Someone | None = None,
+) -> None:
+    """Give somebody's device a version of a group's key, wrapped by itself unless by another."""
+    envelope = _envelope(group_id, who, key_version)
+    envelope.wrapped_key = secrets.token_bytes(72)
+    envelope.wrapper_public_key = (by or who).public_key or bytes(32)
+    envelope.wrapper_device_id = (by or who).device_id
+    session.add(envelope)
+    session.commit()
+
+
+def admit(session: Session, group_id: UUID, who: Someone, key_version: int) -> None:
+    """Let somebody's device in as a key package does: it has put no envelope yet."""
+    session.add(_envelope(group_id, who, key_version))
+    session.commit()
+
+
+def _envelope(group_id: UUID, who: Someone, key_version: int) -> KeyEnvelope:
+    return KeyEnvelope(
+        group_id=group_id, key_version=key_version, user_id=who.user_id, device_id=who.device_id
+    )
 
 
 def add_member(session: Session, group_id: UUID, who: Someone, **columns: Any) -> None:
@@ -102,6 +173,23 @@ def invite(session: Session, *, group_id: UUID | None, by: Someone | None, **col
 def founding_invite(session: Session, **columns: Any) -> Code:
     """Make a founding invite and return its code."""
     return invite(session, group_id=None, by=None, **columns)
+
+
+def opaque(length: int = 72) -> str:
+    """Make so many bytes that the server cannot read, as they go over the wire."""
+    return to_base64(secrets.token_bytes(length))
+
+
+def new_key(expected_version: int, *devices: Someone, **fields: Any) -> dict[str, Any]:
+    """Make a group key that is wrapped for these devices, as it goes over the wire."""
+    return {
+        "expectedVersion": expected_version,
+        "commitment": opaque(32),
+        "envelopes": [
+            {"deviceId": str(device.device_id), "wrappedKey": opaque()} for device in devices
+        ],
+        **fields,
+    }
 
 
 def now(session: Session) -> datetime:

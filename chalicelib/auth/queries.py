@@ -144,18 +144,19 @@ def replace_token(session: Session, *, device_id: UUID, token_hash: bytes) -> No
 
 
 def create_person(
-    session: Session, *, name: str, device_name: str, token_hash: bytes
+    session: Session, *, name: str, device_name: str, public_key: bytes | None, token_hash: bytes
 ) -> tuple[UUID, UUID]:
     """Make a user and their first device; return their ids."""
     newcomer = insert(User).values(name=name).returning(User.id).cte("newcomer")
     statement = (
         insert(Device)
         .from_select(
-            ["user_id", "name", "kind", "token_hash"],
+            ["user_id", "name", "kind", "public_key", "token_hash"],
             select(
                 newcomer.c.id,
                 literal(device_name),
                 literal("app"),
+                literal(public_key, LargeBinary),
                 literal(token_hash),
             ),
         )
@@ -163,3 +164,26 @@ def create_person(
     )
     row = session.execute(statement).one()
     return row.user_id, row.id
+
+
+def create_device(
+    session: Session,
+    *,
+    user_id: UUID,
+    device_name: str,
+    public_key: bytes | None,
+    token_hash: bytes,
+) -> UUID:
+    """Add an app's device to a person; return its id."""
+    statement = (
+        insert(Device)
+        .values(
+            user_id=user_id,
+            name=device_name,
+            kind="app",
+            public_key=public_key,
+            token_hash=token_hash,
+        )
+        .returning(Device.id)
+    )
+    return session.execute(statement).scalar_one()

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, and_, cast, func, insert, select, update
+from sqlalchemy import Date, and_, cast, func, select, update
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
@@ -26,21 +26,12 @@ LIST_DEVICES = Compiled(
         _DEVICES.c.id,
         _DEVICES.c.name,
         _DEVICES.c.kind,
+        _DEVICES.c.public_key,
         _DEVICES.c.created_at,
         _DEVICES.c.last_used_on,
         (_DEVICES.c.id == _CALLER.c.device_id).label("is_this_one"),
     ).order_by(_DEVICES.c.id)
 )
-
-
-def create_device(session: Session, *, user_id: UUID, name: str, token_hash: bytes) -> UUID:
-    """Add an app's device to a person."""
-    statement = (
-        insert(Device)
-        .values(user_id=user_id, name=name, kind="app", token_hash=token_hash)
-        .returning(Device.id)
-    )
-    return session.execute(statement).scalar_one()
 
 
 def revoke_device(session: Session, *, user_id: UUID, device_id: UUID) -> Any | None:

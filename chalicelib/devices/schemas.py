@@ -8,7 +8,9 @@ from uuid import UUID
 from pydantic import Field
 
 from chalicelib.devices.service import NewDevice
-from chalicelib.web import Answer, Name, Request
+from chalicelib.web import Answer, Name, Opaque, Optional, Request
+
+_KEY = "CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"
 
 DeviceName = Annotated[str, Field(examples=["Una's phone"])]
 DeviceKind = Annotated[str, Field(examples=["app"])]
@@ -46,6 +48,9 @@ class DeviceAnswer(Answer):
     kind: DeviceKind
     created_at: datetime
     last_used_on: Annotated[date, Field(description="Exact to a day.")]
+    public_key: Annotated[
+        Opaque | None, Field(description="By it others wrap keys for this device.", examples=[_KEY])
+    ] = Optional
     is_this_one: Annotated[bool, Field(description="Whether it is the one that asks.")]
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chalicelib import auth
 from chalicelib.auth import Caller, Credential
+from chalicelib.auth import queries as people
 from chalicelib.auth.credentials import hash_token, make_token
 from chalicelib.db import OneStatement, Session
 from chalicelib.devices import queries
@@ -42,8 +43,12 @@ def add(session: Session, *, caller: Caller, name: str) -> NewDevice:
     """Add a device of the caller's own. Raises Unauthenticated."""
     auth.hold(session, caller)
     token = make_token()
-    device_id = queries.create_device(
-        session, user_id=caller.user_id, name=name, token_hash=hash_token(token)
+    device_id = people.create_device(
+        session,
+        user_id=caller.user_id,
+        device_name=name,
+        public_key=None,
+        token_hash=hash_token(token),
     )
     return NewDevice(id=device_id, name=name, token=token)
 

@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, func, literal_column, or_, select
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, OneStatement
+from chalicelib.keys import queries as keys
 from chalicelib.locations import queries as locations
-from chalicelib.models import Device, Group, InviteCode, Member, User
+from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Member, User
 
 _CALLER = auth.caller()
 _ME = select(_CALLER.c.user_id).scalar_subquery()
@@ -35,7 +36,7 @@ _DEVICES = (
                 name=Device.name,
                 kind=Device.kind,
                 tid=Device.tid,
-                public_key=func.encode(Device.public_key, literal_column("'base64'")),
+                public_key=keys.base64(Device.public_key),
                 created_at=Device.created_at,
                 last_used_on=Device.last_used_on,
                 revoked_at=Device.revoked_at,
@@ -80,6 +81,23 @@ _INVITES = (
     .where(or_(InviteCode.created_by == _ME, InviteCode.used_by == _ME))
     .scalar_subquery()
 )
+_ENVELOPES = (
+    select(
+        func.json_agg(
+            _object(
+                group_id=KeyEnvelope.group_id,
+                key_version=KeyEnvelope.key_version,
+                device_id=KeyEnvelope.device_id,
+                created_at=KeyEnvelope.created_at,
+                wrapper_device_id=KeyEnvelope.wrapper_device_id,
+                wrapped_key=keys.base64(KeyEnvelope.wrapped_key),
+            )
+        )
+    )
+    .join(Device, Device.id == KeyEnvelope.device_id)
+    .where(Device.user_id == _ME)
+    .scalar_subquery()
+)
 EXPORT = Compiled(
     lambda: auth.answer(
         _CALLER,
@@ -88,6 +106,7 @@ EXPORT = Compiled(
         _DEVICES.label("devices"),
         _MEMBERSHIPS.label("groups"),
         _INVITES.label("invites"),
+        _ENVELOPES.label("key_envelopes"),
         locations.page_of_mine(_CALLER).label("locations"),
     )
 )

@@ -79,6 +79,19 @@ class ExportedInvite(Answer):
     made_by_me: bool
 
 
+class ExportedEnvelope(Answer):
+    """A group key, wrapped for one of the person's devices, which alone can open it."""
+
+    group_id: UUID
+    key_version: int
+    device_id: UUID
+    created_at: datetime
+    wrapper_device_id: UUID | None
+    wrapped_key: Annotated[
+        Opaque | None, Field(examples=["CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"])
+    ]
+
+
 class ExportAnswer(Answer):
     """All that is stored about me; every page repeats all but the points."""
 
@@ -86,6 +99,7 @@ class ExportAnswer(Answer):
     devices: list[ExportedDevice]
     groups: list[ExportedMembership]
     invites: list[ExportedInvite]
+    key_envelopes: list[ExportedEnvelope]
     locations: list[LocationAnswer]
     next_cursor: NextCursor | None = Optional
 

@@ -23,6 +23,7 @@ class Export:
     devices: list[dict[str, Any]]
     groups: list[dict[str, Any]]
     invites: list[dict[str, Any]]
+    key_envelopes: list[dict[str, Any]]
     locations: list[dict[str, Any]]
     last: tuple[UUID, UUID] | None
 
@@ -49,6 +50,7 @@ def export(
         devices=row.devices or [],
         groups=row.groups or [],
         invites=row.invites or [],
+        key_envelopes=row.key_envelopes or [],
         locations=page,
         last=(UUID(page[-1]["groupId"]), UUID(page[-1]["id"])) if more else None,
     )

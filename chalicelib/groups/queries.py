@@ -28,11 +28,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.dml import ReturningInsert
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
-from chalicelib.models import Device, Group, InviteCode, Member, User
+from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Member, User
 
 
 def membership(caller: CTE, *, locked: bool = False) -> CTE:
@@ -54,6 +53,7 @@ def membership(caller: CTE, *, locked: bool = False) -> CTE:
             Group.key_version,
             Group.rotation_required,
             Group.retention_days,
+            is_confirmed(caller).label("is_confirmed"),
         )
         .join(Group, Group.id == Member.group_id)
         .where(Member.user_id == select(caller.c.user_id).scalar_subquery())
@@ -80,6 +80,19 @@ def group_ids(membership: CTE) -> ColumnElement[str | None]:
     return select(
         func.string_agg(cast(membership.c.group_id, Text), literal_column("', '"))
     ).scalar_subquery()
+
+
+def is_confirmed(caller: CTE) -> ColumnElement[bool]:
+    """Whether the calling device may act in the group: it is confirmed in the group's present key.
+
+    Without a key every member's device is.
+    """
+    envelope = select(KeyEnvelope.id).where(
+        KeyEnvelope.device_id == select(caller.c.device_id).scalar_subquery(),
+        KeyEnvelope.group_id == Group.id,
+        KeyEnvelope.key_version == Group.key_version,
+    )
+    return or_(Group.key_version == literal_column("0"), envelope.exists())
 
 
 def sharing_paused() -> ColumnElement[bool]:
@@ -132,13 +145,13 @@ def lock_user(session: Session, *, user_id: UUID) -> None:
 
 def create_group(session: Session, *, name: str, encryption: str, founder_id: UUID) -> UUID:
     """Make a group with one member, its admin."""
-    statement = new_group(name=name, encryption=encryption, founder_id=founder_id)
-    group_id: UUID = session.execute(statement).scalar_one()
+    founded = new_group(name=name, encryption=encryption, founder_id=founder_id)
+    group_id: UUID = session.execute(select(founded.c.group_id)).scalar_one()
     return group_id
 
 
-def new_group(*, name: str, encryption: str, founder_id: UUID) -> ReturningInsert[Any]:
-    """Return the statement that makes a group with one member, its admin, and returns its id."""
+def new_group(*, name: str, encryption: str, founder_id: UUID) -> CTE:
+    """Return the CTE that makes a group with one member, its admin, and has its `group_id`."""
     founded = insert(Group).values(name=name, encryption=encryption).returning(Group.id)
     group = founded.cte("founded")
     return (
@@ -148,16 +161,27 @@ def new_group(*, name: str, encryption: str, founder_id: UUID) -> ReturningInser
             select(group.c.id, cast(literal(founder_id), Uuid), literal("admin")),
         )
         .returning(Member.group_id)
+        .cte("entered")
     )
 
 
-def new_member(*, group_id: UUID, user_id: UUID) -> ReturningInsert[Any]:
-    """Return the statement that adds a member and returns the group's id; none if they are one."""
+def new_member(*, group_id: UUID, user_id: UUID) -> CTE:
+    """Return the CTE that adds a member and has the `group_id`; empty if they are one already."""
     return (
         insert(Member)
         .values(group_id=group_id, user_id=user_id, role="member")
         .on_conflict_do_nothing(index_elements=["group_id", "user_id"])
         .returning(Member.group_id)
+        .cte("entered")
+    )
+
+
+def present_member(*, group_id: UUID, user_id: UUID) -> CTE:
+    """Return the CTE that has the `group_id` of a membership that there is."""
+    return (
+        select(Member.group_id)
+        .where(Member.group_id == group_id, Member.user_id == user_id)
+        .cte("entered")
     )
 
 

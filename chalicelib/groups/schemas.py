@@ -80,6 +80,9 @@ class GroupAnswer(Answer):
         bool, Field(description="Whether a new key has to be made before points are taken.")
     ]
     retention_days: RetentionDays
+    confirmed: Annotated[
+        bool, Field(description="Whether this device may act in the group: one with a key lets it.")
+    ]
     role: Role
     joined_at: datetime
     sharing: SharingAnswer
@@ -95,6 +98,7 @@ class GroupAnswer(Answer):
             key_version=membership.key_version,
             rotation_required=membership.rotation_required,
             retention_days=membership.retention_days,
+            confirmed=membership.is_confirmed,
             role=membership.role,
             joined_at=membership.joined_at,
             sharing=SharingAnswer(

@@ -29,6 +29,7 @@ class Membership:
     key_version: int
     rotation_required: bool
     retention_days: int
+    is_confirmed: bool
 
     @property
     def is_admin(self) -> bool:
@@ -75,6 +76,39 @@ class MemberNotFound(NotFound):
     detail = "There is no such member in this group."
 
 
+class NotConfirmed(Forbidden):
+    """The group has a key, and nobody has let the calling device in to it."""
+
+    code = "not_confirmed"
+    detail = "Nobody has confirmed this device in the group yet. Ask a member to."
+
+
+class GroupKeyMissing(Conflict):
+    """No member has made a group key yet, so nothing can be encrypted under one."""
+
+    code = "group_key_missing"
+    detail = "No member of this group has made a key yet."
+
+
+class KeyVersionConflict(Conflict):
+    """What was sent belongs to another key than the group's present one."""
+
+    code = "key_version_conflict"
+    detail = "This is not made with the group's present key."
+
+    @classmethod
+    def with_present(cls, key_version: int) -> "KeyVersionConflict":
+        """Return the error that says which version the group has now."""
+        return cls(f"The group's key has version {key_version} now.")
+
+
+class RotationRequired(Conflict):
+    """Somebody who knew the present key has left: a new one has to be made first."""
+
+    code = "rotation_required"
+    detail = "The group needs a new key first: somebody who knew the present one has left."
+
+
 class LastAdmin(Conflict):
     """A group is never without an admin."""
 
@@ -98,13 +132,25 @@ def list_groups(connection: OneStatement, *, credential: Credential) -> list[Mem
 def resolve(row: Any, *, group_id: UUID | None) -> None:
     """Check that a one-statement read found the group it was asked for, or the only one.
 
-    `row` has `caller_user_id`, `group_id` (of the CTE `chosen`) and `group_ids`.
-    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    `row` has `caller_user_id`, `group_ids`, and of the CTE `chosen` `group_id` and `is_confirmed`.
+    Raises Unauthenticated, GroupNotFound, GroupRequired, NotConfirmed.
     """
     if row.caller_user_id is None:
         raise Unauthenticated
+    if row.group_id is None and group_id is None:
+        raise GroupRequired(row.group_ids)
+    resolve_named(row)
+
+
+def resolve_named(row: Any) -> None:
+    """Check the same of a read that names its group, and that a confirmed device asks.
+
+    Raises GroupNotFound, NotConfirmed.
+    """
     if row.group_id is None:
-        raise GroupRequired(row.group_ids) if group_id is None else GroupNotFound
+        raise GroupNotFound
+    if not row.is_confirmed:
+        raise NotConfirmed
 
 
 def only_group(session: Session, *, caller: Caller) -> UUID:
@@ -124,6 +170,14 @@ def enter(session: Session, *, caller: Caller, group_id: UUID) -> Membership:
     if not queries.lock_group(session, group_id=group_id):
         raise GroupNotFound
     return find(session, caller=caller, group_id=group_id)
+
+
+def enter_confirmed(session: Session, *, caller: Caller, group_id: UUID) -> Membership:
+    """Do the same for what only confirmed devices may do. Raises NotConfirmed too."""
+    membership = enter(session, caller=caller, group_id=group_id)
+    if not membership.is_confirmed:
+        raise NotConfirmed
+    return membership
 
 
 def enter_as_admin(session: Session, *, caller: Caller, group_id: UUID) -> Membership:

@@ -4,15 +4,28 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, any_, delete, func, literal_column, or_, select, update
+from sqlalchemy import (
+    CTE,
+    Uuid,
+    and_,
+    any_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.sql.dml import ReturningInsert
 
 from chalicelib.auth import Caller
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
 from chalicelib.groups import queries as groups
-from chalicelib.models import Device, Group, InviteCode, Member, User
+from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Member, User
 
 IS_EXPIRED = InviteCode.expires_at <= func.now()
 IS_LIVE = and_(
@@ -46,31 +59,34 @@ LIST_INVITES = Compiled(
         _LISTED.c.used_by,
         _LISTED.c.used_at,
         _LISTED.c.revoked_at,
+        _LISTED.c.for_creator.label("for_me"),
     ).order_by(_LISTED.c.id.desc())
 )
 
 
-def create_invite(
-    session: Session,
-    *,
-    code_hash: bytes,
-    life: timedelta | None,
-    group_id: UUID | None = None,
-    created_by: UUID | None = None,
-) -> Any | None:
-    """Keep a code's hash; None when another code has the same one."""
-    statement = (
-        insert(InviteCode)
-        .values(
-            code_hash=code_hash,
-            group_id=group_id,
-            created_by=created_by,
-            expires_at=None if life is None else func.now() + life,
-        )
-        .on_conflict_do_nothing(index_elements=["code_hash"])
-        .returning(InviteCode.id, InviteCode.expires_at)
+def create_invite(session: Session, *, life: timedelta | None, **columns: Any) -> Any | None:
+    """Keep a code's hash; None when there is an invite with the same one.
+
+    Unless that one is what is asked for, made by the same person: then it is returned.
+    """
+    statement = insert(InviteCode).values(
+        expires_at=None if life is None else func.now() + life, **columns
     )
-    return session.execute(statement).one_or_none()
+    same = ("group_id", "created_by", "key_package", "key_version", "for_creator")
+    statement = statement.on_conflict_do_update(
+        index_elements=["code_hash"],
+        set_={"code_hash": statement.excluded.code_hash},
+        # Never a founding invite: it has no group and nobody made it.
+        where=and_(
+            InviteCode.group_id.is_not(None),
+            IS_LIVE,
+            *(
+                getattr(InviteCode, name).is_not_distinct_from(statement.excluded[name])
+                for name in same
+            ),
+        ),
+    )
+    return session.execute(statement.returning(InviteCode.id, InviteCode.expires_at)).one_or_none()
 
 
 def is_live(session: Session, *, code_hash: bytes) -> bool:
@@ -87,14 +103,33 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
     group_id = (
         select(InviteCode.group_id).where(InviteCode.code_hash == code_hash).scalar_subquery()
     )
-    group = select(Group.name).where(Group.id == group_id).with_for_update().cte("led_to")
+    group = (
+        select(Group.name, Group.key_version)
+        .where(Group.id == group_id)
+        .with_for_update()
+        .cte("led_to")
+    )
     statement = (
         select(
             select(group.c.name).scalar_subquery().label("group_name"),
             InviteCode.id,
             InviteCode.group_id,
+            InviteCode.created_by,
+            select(User.name)
+            .where(User.id == InviteCode.created_by)
+            .scalar_subquery()
+            .label("creator_name"),
+            InviteCode.for_creator,
             InviteCode.used_by,
+            InviteCode.used_by_device_id,
             InviteCode.idempotency_hash,
+            InviteCode.key_version,
+            case(
+                (
+                    InviteCode.key_version == select(group.c.key_version).scalar_subquery(),
+                    InviteCode.key_package,
+                )
+            ).label("key_package"),
             IS_LIVE.label("is_live"),
             (InviteCode.used_at > func.now() - repeatable).label("is_repeatable"),
         )
@@ -111,28 +146,58 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
 def spend(
     session: Session,
     *,
-    invite_id: UUID,
+    invite: Any,
     user_id: UUID,
-    idempotency_hash: bytes | None,
-    entering: ReturningInsert[Any],
-) -> UUID | None:
-    """Mark a code as used by somebody entering a group; return its id, None if nobody entered."""
+    device_id: UUID,
+    entering: CTE,
+    **columns: Any,
+) -> Any | None:
+    """Mark a code as used by somebody entering a group; None if nobody enters.
+
+    The row has the `group_id` that `entering` returns, and whether the device `is_admitted`: it
+    has a public key, and the invite a package with the group's present key.
+    """
     spent = (
         update(InviteCode)
-        .where(InviteCode.id == invite_id)
+        .where(InviteCode.id == invite.id)
         .values(
             used_by=user_id,
+            used_by_device_id=device_id,
             used_at=func.now(),
-            idempotency_hash=idempotency_hash,
             key_package=None,
+            **columns,
         )
+        .cte("spent")
     )
-    entered: UUID | None = session.scalar(entering.add_cte(spent.cte("spent")))
-    return entered
+    statement = select(entering.c.group_id)
+    if invite.key_package is None:
+        return session.execute(
+            statement.add_columns(literal_column("false").label("is_admitted")).add_cte(spent)
+        ).one_or_none()
+    admitted = (
+        insert(KeyEnvelope)
+        .from_select(
+            ["group_id", "user_id", "key_version", "device_id"],
+            select(
+                entering.c.group_id,
+                cast(literal(user_id), Uuid),
+                literal(invite.key_version),
+                Device.id,
+            )
+            .select_from(entering)
+            .join(Device, Device.id == device_id)
+            .where(Device.public_key.is_not(None)),
+        )
+        .returning(KeyEnvelope.id)
+        .cte("admitted")
+    )
+    return session.execute(
+        statement.add_columns(select(admitted.c.id).exists().label("is_admitted")).add_cte(spent)
+    ).one_or_none()
 
 
-def find_joined(session: Session, *, user_id: UUID, group_id: UUID | None) -> Any | None:
-    """Return what a redemption made of a person: their first device and the group they entered.
+def find_joined(session: Session, *, invite: Any) -> Any | None:
+    """Return what a redemption made: a person, their device and the group they entered.
 
     None once they have left that group, or revoked that device.
     """
@@ -147,20 +212,13 @@ def find_joined(session: Session, *, user_id: UUID, group_id: UUID | None) -> An
         .join(Device, Device.user_id == User.id)
         .join(Member, Member.user_id == User.id)
         .join(Group, Group.id == Member.group_id)
-        .where(User.id == user_id, Device.revoked_at.is_(None))
-        .order_by(Device.id, Member.id)
+        .where(Device.id == invite.used_by_device_id, Device.revoked_at.is_(None))
+        .order_by(Member.id)
         .limit(1)
     )
-    if group_id is not None:
-        statement = statement.where(Group.id == group_id)
-    first = (
-        select(Device.id)
-        .where(Device.user_id == user_id)
-        .order_by(Device.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    return session.execute(statement.where(Device.id == first)).one_or_none()
+    if invite.group_id is not None:
+        statement = statement.where(Group.id == invite.group_id)
+    return session.execute(statement).one_or_none()
 
 
 def lock_visible(session: Session, *, caller: Caller, invite_id: UUID) -> Any | None:

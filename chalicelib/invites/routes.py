@@ -8,12 +8,18 @@ from chalicelib import auth
 from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
 from chalicelib.errors import TooManyRequests, Unavailable
-from chalicelib.groups.schemas import GroupAnswer
-from chalicelib.groups.service import GroupNotFound, GroupRequired
+from chalicelib.groups.service import (
+    GroupNotFound,
+    GroupRequired,
+    KeyVersionConflict,
+    NotConfirmed,
+    RotationRequired,
+)
 from chalicelib.invites import service
 from chalicelib.invites.schemas import (
     CodeRequest,
     CreateInviteRequest,
+    EnteredGroupAnswer,
     InvitesAnswer,
     JoinGroupRequest,
     NewInviteAnswer,
@@ -25,7 +31,19 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/invites", methods=["POST"])
-@endpoint(access=Access.APP, status=201, raises=(GroupNotFound, GroupRequired, TooManyRequests))
+@endpoint(
+    access=Access.APP,
+    status=201,
+    raises=(
+        GroupNotFound,
+        GroupRequired,
+        KeyVersionConflict,
+        NotConfirmed,
+        RotationRequired,
+        TooManyRequests,
+        service.CodeTaken,
+    ),
+)
 def create_invite(credential: Credential, body: CreateInviteRequest) -> NewInviteAnswer:
     """Make an invite to one of my groups."""
     with one_statement() as connection:
@@ -34,7 +52,7 @@ def create_invite(credential: Credential, body: CreateInviteRequest) -> NewInvit
         service.admit_inviter(connection, user_id=inviter.id)
     with transaction() as session:
         caller = auth.authenticate(session, credential)
-        invite = service.create(session, caller=caller, group_id=body.group_id, life=body.life())
+        invite = service.create(session, caller=caller, wanted=body.wanted())
     return NewInviteAnswer.of(invite)
 
 
@@ -82,12 +100,14 @@ def revoke_invite(credential: Credential, invite_id: UUID) -> None:
         TooManyRequests,
     ),
 )
-def join_group(credential: Credential, body: JoinGroupRequest) -> GroupAnswer:
+def join_group(credential: Credential, body: JoinGroupRequest) -> EnteredGroupAnswer:
     """Join a further group by a code."""
     code = body.invite_code()
     with one_statement() as connection:
         service.admit_attempt(connection, code=code, address=address())
     with transaction() as session:
         caller = auth.authenticate(session, credential)
-        group = service.join_group(session, caller=caller, code=code, group=body.new_group())
-    return GroupAnswer.of(group)
+        group, package = service.join_group(
+            session, caller=caller, code=code, proof=body.proof, group=body.new_group()
+        )
+    return EnteredGroupAnswer.entered(group, package)

@@ -2,16 +2,29 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from chalicelib.db.base import HASH_BYTES
 from chalicelib.devices.schemas import Token
-from chalicelib.groups.schemas import FoundGroupRequest, GroupName
+from chalicelib.groups.schemas import FoundGroupRequest, GroupAnswer, GroupName
+from chalicelib.groups.service import Membership
 from chalicelib.invites.codes import SHORT_LIFE, InviteCode
-from chalicelib.invites.service import Joined, Newcomer, NewGroup, NewInvite
-from chalicelib.web import Answer, Name, Optional, Request, Uuid
+from chalicelib.invites.service import (
+    LONGEST_LIFE_WITH_KEY,
+    Joined,
+    KeyPackage,
+    Newcomer,
+    NewGroup,
+    NewInvite,
+    WantedInvite,
+)
+from chalicelib.keys.schemas import PublicKey
+from chalicelib.locations.schemas import KeyVersion
+from chalicelib.models.invites import KEY_PACKAGE_BYTES
+from chalicelib.web import Answer, Name, Opaque, Optional, Request, Uuid, bytes_schema
 
 SHORTEST_LIFE_HOURS = 1 / 3600
 """A second: what is much shorter would be rounded to no life at all."""
@@ -27,6 +40,42 @@ Code = Annotated[
     ),
 ]
 CanonicalCode = Annotated[str, Field(examples=["RT5WLJ8B"])]
+LEAST_PACKAGE_BYTES = 41
+"""Nonce 24 + authentication tag 16 + one byte."""
+
+_PACKAGE = "vD0cV5mB6yqYl3nJx1ZtQw8rKp2sHf4uJb1hA4Gq2rT7mV0sK8dWcE5nYuLiQoFj3xPB6pZ9"
+
+
+def _own(text: str) -> str:
+    code = InviteCode.read(text)
+    if code is None or code.is_short:
+        raise ValueError("should be 16 to 32 of the letters and digits that codes are made of")
+    return code.text
+
+
+OwnCode = Annotated[
+    str,
+    StringConstraints(min_length=16, max_length=64),
+    AfterValidator(_own),
+    Field(examples=["RT5WLJ8BQX2M7KNC"]),
+]
+Package = Annotated[
+    Opaque,
+    Field(min_length=LEAST_PACKAGE_BYTES, max_length=KEY_PACKAGE_BYTES),
+    bytes_schema(LEAST_PACKAGE_BYTES, KEY_PACKAGE_BYTES),
+    Field(examples=[_PACKAGE]),
+]
+PackageOnce = Annotated[
+    Opaque,
+    Field(description="Once, for a device with a public key, if the key is still the same."),
+    Field(examples=[_PACKAGE]),
+]
+Proof = Annotated[
+    Opaque,
+    Field(min_length=HASH_BYTES, max_length=HASH_BYTES),
+    bytes_schema(HASH_BYTES, HASH_BYTES),
+    Field(examples=["CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"]),
+]
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 
 
@@ -43,9 +92,47 @@ class CreateInviteRequest(Request):
             examples=[1],
         ),
     ] = SHORT_LIFE / timedelta(hours=1)
+    code: Annotated[
+        OwnCode | None,
+        Field(description="One of the client's own making; posted again it is answered again."),
+    ] = None
+    key_package: Annotated[
+        Package | None,
+        Field(description="Beside `code` and `keyVersion`; the invite lives 7 days at most."),
+    ] = None
+    key_version: Annotated[KeyVersion | None, Field(description="Of the key in the package.")] = (
+        None
+    )
+    for_me: Annotated[bool, Field(description="Whether it is for a further device of my own.")] = (
+        False
+    )
 
-    def life(self) -> timedelta | None:
-        """Return how long the invite is to live; None is for ever."""
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Check that a package comes with what it needs."""
+        if (self.key_package is None) != (self.key_version is None):
+            raise ValueError("keyPackage and keyVersion go together")
+        if self.key_package is not None:
+            if self.code is None:
+                raise ValueError("a keyPackage is made for a code, which goes with it")
+            life = self._life()
+            if life is None or life > LONGEST_LIFE_WITH_KEY:
+                raise ValueError("an invite with a keyPackage lives 168 hours at most")
+        return self
+
+    def wanted(self) -> WantedInvite:
+        """Return what is asked for."""
+        return WantedInvite(
+            group_id=self.group_id,
+            life=self._life(),
+            code=None if self.code is None else InviteCode(self.code),
+            key_package=None
+            if self.key_package is None or self.key_version is None
+            else KeyPackage(sealed=self.key_package, key_version=self.key_version),
+            for_me=self.for_me,
+        )
+
+    def _life(self) -> timedelta | None:
         hours = self.expires_in_hours
         return None if hours is None else timedelta(hours=hours)
 
@@ -63,6 +150,10 @@ class CodeRequest(Request):
 class JoinGroupRequest(CodeRequest):
     """A code, and the group to found if it is a founding one."""
 
+    proof: Annotated[
+        Proof | None, Field(description="By which the inviter knows who came in by a link.")
+    ] = None
+
     group: Annotated[
         FoundGroupRequest | None, Field(description="Only beside the code of a founding invite.")
     ] = None
@@ -78,6 +169,7 @@ class DeviceRequest(Request):
     """The device that somebody joins with."""
 
     name: Annotated[Name, Field(examples=["Ari's phone"])] = "App"
+    public_key: PublicKey | None = None
 
 
 class JoinRequest(JoinGroupRequest):
@@ -91,6 +183,8 @@ class JoinRequest(JoinGroupRequest):
         return Newcomer(
             name=self.name,
             device_name=self.device.name,
+            public_key=self.device.public_key,
+            proof=self.proof,
             group=self.new_group(),
             idempotency_key=idempotency_key,
         )
@@ -137,6 +231,7 @@ class InviteAnswer(Answer):
     created_by: UUID
     created_at: datetime
     expires_at: Annotated[datetime | None, Field(description="Null: never.")]
+    for_me: Annotated[bool, Field(description="Whether it admits a device of its maker.")]
     used_at: datetime | None = Optional
     used_by: UUID | None = Optional
     revoked_at: datetime | None = Optional
@@ -192,13 +287,32 @@ class JoinAnswer(Answer):
     user: JoinedUserAnswer
     device: JoinedDeviceAnswer
     group: JoinedGroupAnswer
+    key_package: PackageOnce | None = Optional
+    key_version: Annotated[
+        int | None, Field(description="Of the key in the package.", examples=[1])
+    ] = Optional
 
     @classmethod
     def of(cls, joined: Joined) -> "JoinAnswer":
         """Present a join."""
+        package = joined.key_package
         return cls(
             token=joined.token,
             user=JoinedUserAnswer(id=joined.user_id, name=joined.name),
             device=JoinedDeviceAnswer(id=joined.device_id),
             group=JoinedGroupAnswer(id=joined.group_id, name=joined.group_name),
+            key_package=None if package is None else package.sealed,
+            key_version=None if package is None else package.key_version,
         )
+
+
+class EnteredGroupAnswer(GroupAnswer):
+    """The group that somebody who is signed in is in now."""
+
+    key_package: PackageOnce | None = Optional
+
+    @classmethod
+    def entered(cls, membership: Membership, package: KeyPackage | None) -> Self:
+        """Present a membership, and the package that came with it."""
+        group = GroupAnswer.of(membership)
+        return cls(**dict(group), key_package=None if package is None else package.sealed)

@@ -23,6 +23,33 @@ REPEATABLE = timedelta(minutes=15)
 """How long the answer to a join can be asked for again with its Idempotency-Key."""
 
 
+LONGEST_LIFE_WITH_KEY = timedelta(days=7)
+"""How long an invite may carry a key package, which opens with the secret in its link."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyPackage:
+    """A group's key of a version, sealed under a secret that the service never sees."""
+
+    sealed: bytes = field(repr=False)
+    key_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedInvite:
+    """What kind of invite somebody wants to make.
+
+    To a group, or their only one; living for `life`, or for ever when that is None; with a code of
+    their own making, or one of ours; `for_me` admits a further device of theirs.
+    """
+
+    group_id: UUID | None
+    life: timedelta | None
+    code: InviteCode | None
+    key_package: KeyPackage | None
+    for_me: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewInvite:
     """An invite just made: the only time its code is known."""
@@ -47,6 +74,8 @@ class Newcomer:
 
     name: str
     device_name: str
+    public_key: bytes | None
+    proof: bytes | None = field(repr=False)
     group: NewGroup | None
     idempotency_key: str | None = field(repr=False)
 
@@ -61,6 +90,7 @@ class Joined:
     device_id: UUID
     group_id: UUID
     group_name: str
+    key_package: KeyPackage | None = None
 
 
 class InviteNotValid(NotFound):
@@ -68,6 +98,13 @@ class InviteNotValid(NotFound):
 
     code = "invite_not_valid"
     detail = "There is no valid invite with this code. Ask for a new one."
+
+
+class CodeTaken(Conflict):
+    """The caller's own code is not theirs alone. Chance does not bring this about."""
+
+    code = "code_taken"
+    detail = "code: there is an invite with this code already. Make another."
 
 
 class InviteNotFound(NotFound):
@@ -134,26 +171,42 @@ def join(session: Session, *, code: InviteCode | None, newcomer: Newcomer) -> Jo
 
 
 def join_group(
-    session: Session, *, caller: Caller, code: InviteCode | None, group: NewGroup | None
-) -> groups.Membership:
+    session: Session,
+    *,
+    caller: Caller,
+    code: InviteCode | None,
+    proof: bytes | None,
+    group: NewGroup | None,
+) -> tuple[groups.Membership, KeyPackage | None]:
     """Spend a code on somebody who is signed in. Their own repeat is answered again.
 
+    The key package comes once, and to a device with a public key.
     Raises InviteNotValid, AlreadyAMember, GroupNotFounded, Unauthenticated.
     """
     invite = _lock(session, code)
     auth.hold(session, caller)
+    if invite.for_creator:
+        # It admits a device that is not signed in yet, and nobody else.
+        raise InviteNotValid
     if not invite.is_live:
         if invite.used_by != caller.user_id or invite.group_id is None:
             raise InviteNotValid
         _not_a_failure(session, code)
         try:
-            return groups.find(session, caller=caller, group_id=invite.group_id)
+            return groups.find(session, caller=caller, group_id=invite.group_id), None
         except groups.GroupNotFound:
             # They have left since: the code is as spent as for anybody else.
             raise InviteNotValid from None
-    group_id = _enter(session, invite, caller.user_id, group, idempotency_hash=None)
+    group_id, key_package = _enter(
+        session,
+        invite,
+        user_id=caller.user_id,
+        device_id=caller.device_id,
+        group=group,
+        join_proof=proof,
+    )
     _not_a_failure(session, code)
-    return groups.find(session, caller=caller, group_id=group_id)
+    return groups.find(session, caller=caller, group_id=group_id), key_package
 
 
 def admit_inviter(connection: OneStatement, *, user_id: UUID) -> None:
@@ -161,16 +214,32 @@ def admit_inviter(connection: OneStatement, *, user_id: UUID) -> None:
     limits.admit(connection, limits.Bucket.of_inviter(user_id))
 
 
-def create(
-    session: Session, *, caller: Caller, group_id: UUID | None, life: timedelta | None
-) -> NewInvite:
-    """Make an invite to a group, which lives for `life`, or for ever when that is None.
+def create(session: Session, *, caller: Caller, wanted: WantedInvite) -> NewInvite:
+    """Make an invite. The same with the same code again is answered as before.
 
-    Raises GroupNotFound, GroupRequired, Unauthenticated.
+    Raises CodeTaken, GroupNotFound, GroupRequired, NotConfirmed, Unauthenticated; with a key
+    package also KeyVersionConflict, RotationRequired.
     """
-    group_id = group_id or groups.only_group(session, caller=caller)
-    groups.enter(session, caller=caller, group_id=group_id)
-    return _create(session, life=life, group_id=group_id, created_by=caller.user_id)
+    group_id = wanted.group_id or groups.only_group(session, caller=caller)
+    membership = groups.enter_confirmed(session, caller=caller, group_id=group_id)
+    package = wanted.key_package
+    if package is not None:
+        if membership.rotation_required:
+            raise groups.RotationRequired
+        if membership.key_version != package.key_version:
+            raise groups.KeyVersionConflict.with_present(membership.key_version)
+    return _create(
+        session,
+        life=wanted.life,
+        code=wanted.code,
+        # Such a code signs somebody in as its maker, so it is never a short one.
+        is_long=wanted.for_me,
+        group_id=group_id,
+        created_by=caller.user_id,
+        for_creator=wanted.for_me,
+        key_package=package and package.sealed,
+        key_version=package and package.key_version,
+    )
 
 
 def create_founding(session: Session, *, life: timedelta) -> NewInvite:
@@ -232,20 +301,34 @@ def _admit(
     idempotency_hash: bytes | None,
 ) -> Joined:
     token = make_token()
-    user_id, device_id = people.create_person(
+    device: dict[str, Any] = {
+        "device_name": newcomer.device_name,
+        "public_key": newcomer.public_key,
+        "token_hash": hash_token(token),
+    }
+    if invite.for_creator:
+        user_id, name = invite.created_by, None
+        device_id = people.create_device(session, user_id=user_id, **device)
+    else:
+        name = newcomer.name
+        user_id, device_id = people.create_person(session, name=name, **device)
+    group_id, key_package = _enter(
         session,
-        name=newcomer.name,
-        device_name=newcomer.device_name,
-        token_hash=hash_token(token),
+        invite,
+        user_id=user_id,
+        device_id=device_id,
+        group=newcomer.group,
+        join_proof=newcomer.proof,
+        idempotency_hash=idempotency_hash,
     )
-    group_id = _enter(session, invite, user_id, newcomer.group, idempotency_hash)
     return Joined(
         token=token,
         user_id=user_id,
-        name=newcomer.name,
+        name=name or invite.creator_name,
         device_id=device_id,
         group_id=group_id,
         group_name=invite.group_name or (newcomer.group or NewGroup()).name,
+        key_package=key_package,
     )
 
 
@@ -253,13 +336,13 @@ def _answer_again(session: Session, invite: Any, idempotency_hash: bytes | None)
     kept = invite.idempotency_hash
     if (
         not invite.is_repeatable
-        or invite.used_by is None
+        or invite.used_by_device_id is None
         or kept is None
         or idempotency_hash is None
         or not hmac.compare_digest(kept, idempotency_hash)
     ):
         raise InviteNotValid
-    found = queries.find_joined(session, user_id=invite.used_by, group_id=invite.group_id)
+    found = queries.find_joined(session, invite=invite)
     if found is None:
         raise InviteNotValid
     token = make_token()
@@ -267,13 +350,16 @@ def _answer_again(session: Session, invite: Any, idempotency_hash: bytes | None)
     return Joined(token=token, **found._asdict())
 
 
-def _enter(
+def _enter(  # noqa: PLR0913 -- each by its name
     session: Session,
     invite: Any,
+    *,
     user_id: UUID,
+    device_id: UUID,
     group: NewGroup | None,
-    idempotency_hash: bytes | None,
-) -> UUID:
+    join_proof: bytes | None,
+    idempotency_hash: bytes | None = None,
+) -> tuple[UUID, KeyPackage | None]:
     if invite.group_id is None:
         founded = group or NewGroup()
         entering = group_queries.new_group(
@@ -281,18 +367,24 @@ def _enter(
         )
     elif group is not None:
         raise GroupNotFounded
+    elif invite.for_creator:
+        entering = group_queries.present_member(group_id=invite.group_id, user_id=user_id)
     else:
         entering = group_queries.new_member(group_id=invite.group_id, user_id=user_id)
     entered = queries.spend(
         session,
-        invite_id=invite.id,
+        invite=invite,
         user_id=user_id,
-        idempotency_hash=idempotency_hash,
+        device_id=device_id,
         entering=entering,
+        join_proof=join_proof,
+        idempotency_hash=idempotency_hash,
     )
     if entered is None:
         raise AlreadyAMember  # which leaves the code unspent
-    return entered
+    if not entered.is_admitted:
+        return entered.group_id, None
+    return entered.group_id, KeyPackage(sealed=invite.key_package, key_version=invite.key_version)
 
 
 def _not_a_failure(session: Session, code: InviteCode | None) -> None:
@@ -300,15 +392,27 @@ def _not_a_failure(session: Session, code: InviteCode | None) -> None:
         limits.give_back(session, limits.Bucket.FAILED_REDEMPTIONS)
 
 
-def _create(session: Session, *, life: timedelta | None, **owner: UUID) -> NewInvite:
+def _create(
+    session: Session,
+    *,
+    life: timedelta | None,
+    code: InviteCode | None = None,
+    is_long: bool = False,
+    **columns: Any,
+) -> NewInvite:
     while True:
-        code = InviteCode.make(life)
-        made = queries.create_invite(session, code_hash=_hash(code), life=life, **owner)
-        # A short code is one of 10^12: somebody may have had it before.
+        chosen = code or InviteCode.make(None if is_long else life)
+        made = queries.create_invite(session, code_hash=_hash(chosen), life=life, **columns)
         if made is not None:
             return NewInvite(
-                id=made.id, group_id=owner.get("group_id"), code=code, expires_at=made.expires_at
+                id=made.id,
+                group_id=columns.get("group_id"),
+                code=chosen,
+                expires_at=made.expires_at,
             )
+        # A short code is one of 10^12: somebody may have had it before.
+        if code is not None:
+            raise CodeTaken
 
 
 def _hash(code: InviteCode) -> bytes:

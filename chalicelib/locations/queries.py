@@ -120,6 +120,8 @@ def _build_store() -> Select[Any]:
                     and_(is_sealed, membership.c.key_version != point.c.key_version),
                     _text("key_version_conflict"),
                 ),
+                # After what a device learns of a rotation by that left it out.
+                (~membership.c.is_confirmed, _text("not_confirmed")),
                 (
                     or_(recorded_at < oldest, recorded_at > func.now() + _AHEAD),
                     _text("out_of_range"),
@@ -209,6 +211,11 @@ def _page_size() -> ScalarSelect[int]:
     return select(bindparam("page_size", type_=Integer)).scalar_subquery()
 
 
+def _is_shown(chosen: CTE, member: Any) -> ColumnElement[bool]:
+    """Whether a member's points are shown to the calling device at all."""
+    return and_(member.group_id == chosen.c.group_id, chosen.c.is_confirmed)
+
+
 def _visible_since(chosen: CTE, member: Any) -> ColumnElement[datetime]:
     """Return since when the caller sees a member's points.
 
@@ -247,7 +254,7 @@ def _build_latest() -> Select[Any]:
     points = (
         select(func.json_agg(aggregate_order_by(_point_object(newest.c), newest.c.user_id)))
         .select_from(chosen)
-        .join(member, member.group_id == chosen.c.group_id)
+        .join(member, _is_shown(chosen, member))
         .join(newest, true())
         .scalar_subquery()
     )
@@ -280,7 +287,7 @@ def _build_history() -> Select[Any]:
     page = (
         select(of_member)
         .select_from(chosen)
-        .join(member, member.group_id == chosen.c.group_id)
+        .join(member, _is_shown(chosen, member))
         .join(of_member, true())
         .where(
             member.user_id
@@ -314,6 +321,7 @@ def _answer(caller: CTE, membership: CTE, chosen: CTE, points: ColumnElement[Any
         caller,
         chosen,
         chosen.c.group_id,
+        chosen.c.is_confirmed,
         groups.group_ids(membership).label("group_ids"),
         points.label("points"),
     )

@@ -5,7 +5,14 @@ from chalice.app import Blueprint
 from chalicelib import auth
 from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
-from chalicelib.groups.service import GroupNotFound, GroupRequired
+from chalicelib.groups.service import (
+    GroupKeyMissing,
+    GroupNotFound,
+    GroupRequired,
+    KeyVersionConflict,
+    NotConfirmed,
+    RotationRequired,
+)
 from chalicelib.locations import service
 from chalicelib.locations.schemas import (
     LARGEST_BODY,
@@ -34,9 +41,10 @@ blueprint = Blueprint(__name__)
         service.OutOfRange,
         service.SharingPaused,
         service.EncryptionRequired,
-        service.GroupKeyMissing,
-        service.KeyVersionConflict,
-        service.RotationRequired,
+        GroupKeyMissing,
+        KeyVersionConflict,
+        RotationRequired,
+        NotConfirmed,
     ),
 )
 def store_locations(credential: Credential, body: StoreLocationsRequest) -> StoredAnswer:
@@ -51,7 +59,7 @@ def store_locations(credential: Credential, body: StoreLocationsRequest) -> Stor
 
 
 @blueprint.route("/api/locations/latest", methods=["GET"])
-@endpoint(access=Access.APP, etag=True, raises=(GroupNotFound, GroupRequired))
+@endpoint(access=Access.APP, etag=True, raises=(GroupNotFound, GroupRequired, NotConfirmed))
 def latest(credential: Credential, query: GroupQuery) -> LatestAnswer:
     """Show where everybody in a group was last."""
     with one_statement() as connection:
@@ -60,7 +68,7 @@ def latest(credential: Credential, query: GroupQuery) -> LatestAnswer:
 
 
 @blueprint.route("/api/locations", methods=["GET"])
-@endpoint(access=Access.APP, raises=(GroupNotFound, GroupRequired))
+@endpoint(access=Access.APP, raises=(GroupNotFound, GroupRequired, NotConfirmed))
 def history(credential: Credential, query: HistoryQuery) -> HistoryAnswer:
     """Page through a group's points, newest first."""
     with one_statement() as connection:

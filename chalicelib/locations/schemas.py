@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import ceil
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from pydantic import (
     GetJsonSchemaHandler,
     SkipValidation,
     TypeAdapter,
-    WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
 
@@ -35,6 +33,7 @@ from chalicelib.web import (
     Request,
     Uuid,
     Whole,
+    bytes_schema,
     to_base64,
 )
 
@@ -63,18 +62,6 @@ def _in_one_piece(value: object) -> object:
     return value
 
 
-def _base64(least: int, most: int) -> WithJsonSchema:
-    """Describe so many bytes by the characters they go as."""
-    return WithJsonSchema(
-        {
-            "type": "string",
-            "contentEncoding": "base64url",
-            "minLength": ceil(least * 4 / 3),
-            "maxLength": ceil(most * 4 / 3),
-        }
-    )
-
-
 PointId = Annotated[
     Uuid,
     AfterValidator(_time_ordered),
@@ -88,7 +75,7 @@ Ciphertext = Annotated[
     Opaque,
     BeforeValidator(_in_one_piece),
     Field(min_length=CIPHERTEXT_BYTES[0], max_length=CIPHERTEXT_BYTES[1]),
-    _base64(*CIPHERTEXT_BYTES),
+    bytes_schema(*CIPHERTEXT_BYTES),
     Field(description="Nonce and ciphertext in one piece.", examples=[_SEALED]),
 ]
 Latitude = Annotated[float, Field(ge=-90, le=90, description="Degrees.", examples=[64.1466])]
@@ -286,7 +273,7 @@ def split_cursor(cursor: bytes | None) -> tuple[UUID, UUID] | None:
 Cursor = Annotated[
     Opaque,
     Field(min_length=_CURSOR_BYTES, max_length=_CURSOR_BYTES),
-    _base64(_CURSOR_BYTES, _CURSOR_BYTES),
+    bytes_schema(_CURSOR_BYTES, _CURSOR_BYTES),
 ]
 PageAfter = Annotated[Cursor | None, Field(description="The `nextCursor` of the page before.")]
 

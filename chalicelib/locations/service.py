@@ -12,7 +12,14 @@ from chalicelib.auth import Caller, Credential
 from chalicelib.db import OneStatement, Session
 from chalicelib.errors import Conflict, Invalid, Problem, Unauthenticated
 from chalicelib.groups import service as groups
-from chalicelib.groups.service import GroupNotFound, GroupRequired
+from chalicelib.groups.service import (
+    GroupKeyMissing,
+    GroupNotFound,
+    GroupRequired,
+    KeyVersionConflict,
+    NotConfirmed,
+    RotationRequired,
+)
 from chalicelib.locations import queries
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,27 +132,6 @@ class EncryptionRequired(Conflict):
     detail = "This group takes encrypted points only."
 
 
-class GroupKeyMissing(Conflict):
-    """No member has made a group key yet, so nothing can be encrypted under one."""
-
-    code = "group_key_missing"
-    detail = "No member of this group has made a key yet."
-
-
-class KeyVersionConflict(Conflict):
-    """The point is not encrypted under the group's present key."""
-
-    code = "key_version_conflict"
-    detail = "The point is not encrypted under the group's present key."
-
-
-class RotationRequired(Conflict):
-    """Somebody who knew the present key has left: a new one has to be made first."""
-
-    code = "rotation_required"
-    detail = "The group needs a new key before it takes encrypted points."
-
-
 _REFUSALS: dict[str, type[Problem]] = {
     refusal.code: refusal
     for refusal in (
@@ -157,6 +143,7 @@ _REFUSALS: dict[str, type[Problem]] = {
         GroupKeyMissing,
         KeyVersionConflict,
         RotationRequired,
+        NotConfirmed,
         GroupNotFound,
     )
 }
@@ -170,8 +157,7 @@ def store(
     What is stored stays so: a repeat is answered as the first was, and stores nothing. A point
     alone that is refused is an error instead, with the same code.
 
-    Raises Unauthenticated; for a point alone also GroupNotFound, GroupRequired and the errors
-    above.
+    Raises Unauthenticated; for a point alone also what a verdict can say.
     """
     points, judged, verdicts = submission.points, [], {}
     for number, point in enumerate(points):
@@ -198,7 +184,7 @@ def latest(
 ) -> list[dict[str, Any]]:
     """Return the newest point of each member that the caller may see.
 
-    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    Raises Unauthenticated, GroupNotFound, GroupRequired, NotConfirmed.
     """
     row = queries.latest(connection, credential, group_id=group_id)
     groups.resolve(row, group_id=group_id)
@@ -208,7 +194,7 @@ def latest(
 def history(connection: OneStatement, *, credential: Credential, wanted: Wanted) -> Page:
     """Return a page of points, newest first.
 
-    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    Raises Unauthenticated, GroupNotFound, GroupRequired, NotConfirmed.
     """
     last_id, last_user_id = wanted.after or (_NEWEST, _NEWEST)
     row = queries.history(

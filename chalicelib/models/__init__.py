@@ -2,8 +2,19 @@
 
 from chalicelib.models.groups import Group, Member
 from chalicelib.models.invites import InviteCode
+from chalicelib.models.keys import GroupKey, KeyEnvelope
 from chalicelib.models.locations import Location
 from chalicelib.models.rate_limits import RateLimit
 from chalicelib.models.users import Device, User
 
-__all__ = ["Device", "Group", "InviteCode", "Location", "Member", "RateLimit", "User"]
+__all__ = [
+    "Device",
+    "Group",
+    "GroupKey",
+    "InviteCode",
+    "KeyEnvelope",
+    "Location",
+    "Member",
+    "RateLimit",
+    "User",
+]

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from chalicelib.db.base import HASH_BYTES, Entity
+from chalicelib.db.base import Entity
 from chalicelib.models.users import NAME_CHARACTERS
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class Member(Entity):
     __table_args__ = (
         UniqueConstraint("group_id", "user_id"),
         CheckConstraint("role IN ('admin', 'member')", name="role"),
-        CheckConstraint(f"octet_length(join_proof) = {HASH_BYTES}", name="join_proof_length"),
         CheckConstraint("sharing_resumes_at IS NULL OR sharing_paused", name="resumes_if_paused"),
         Index(None, "user_id"),
     )
@@ -59,7 +58,6 @@ class Member(Entity):
     group_id: Mapped[UUID] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"))
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     role: Mapped[str]
-    join_proof: Mapped[bytes | None]
     joined_at: Mapped[datetime] = mapped_column(server_default=func.now())
     sharing_paused: Mapped[bool] = mapped_column(server_default=false())
     sharing_resumes_at: Mapped[datetime | None]

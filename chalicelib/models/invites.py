@@ -17,7 +17,8 @@ class InviteCode(Entity):
     """A code that admits one person, once.
 
     Without a group it is a founding invite, whose redeemer founds one. `used_by` is emptied
-    when its redeemer deletes the account, `used_at` never: a spent code stays spent.
+    when its redeemer deletes the account, `used_at` never: a spent code stays spent. Made
+    `for_creator` it admits a further device of whoever made it.
     """
 
     __tablename__ = "invite_codes"
@@ -42,10 +43,16 @@ class InviteCode(Entity):
             name="key_package_of_live",
         ),
         CheckConstraint("key_version > 0", name="key_version"),
+        CheckConstraint(
+            "join_proof IS NULL"
+            f" OR octet_length(join_proof) = {HASH_BYTES} AND used_at IS NOT NULL",
+            name="join_proof_of_used",
+        ),
         CheckConstraint("NOT for_creator OR created_by IS NOT NULL", name="for_a_creator"),
         Index(None, "group_id"),
         Index(None, "created_by"),
         Index(None, "used_by"),
+        Index(None, "used_by_device_id"),
         Index(None, "expires_at", postgresql_where=text("used_at IS NULL")),
     )
 
@@ -53,7 +60,11 @@ class InviteCode(Entity):
     code_hash: Mapped[bytes] = mapped_column(unique=True)
     created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     used_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    used_by_device_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("devices.id", ondelete="SET NULL")
+    )
     used_at: Mapped[datetime | None]
+    join_proof: Mapped[bytes | None]
     idempotency_hash: Mapped[bytes | None]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

@@ -3,26 +3,39 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, delete, select, update
+from sqlalchemy import Select, Uuid, bindparam, delete, select, update
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
 from chalicelib.groups import queries as groups
+from chalicelib.keys import queries as keys
 from chalicelib.models import Device, Member, User
 
-_CALLER = auth.caller()
-_MEMBERSHIP = groups.membership(_CALLER)
-_PEOPLE = (
-    select(User.id, User.name, Member.group_id, Member.role, Member.joined_at)
-    .join(Member, Member.user_id == User.id)
-    .join(_MEMBERSHIP, _MEMBERSHIP.c.group_id == Member.group_id)
-)
-_ALL = _PEOPLE.cte("people")
-LIST_PEOPLE = Compiled(
-    lambda: auth.answer(_CALLER, _ALL, *_ALL.c).order_by(_ALL.c.id, _ALL.c.group_id)
-)
-_ONE = _PEOPLE.where(User.id == bindparam("sought_user_id", type_=Uuid)).cte("person")
-FIND_PERSON = Compiled(lambda: auth.answer(_CALLER, _ONE, *_ONE.c).order_by(_ONE.c.group_id))
+
+def _build_people(*, sought: bool) -> Select[Any]:
+    """Build the list of everybody in the caller's groups, or of the one person sought in them."""
+    caller = auth.caller()
+    membership = groups.membership(caller)
+    found = (
+        select(
+            User.id,
+            User.name,
+            Member.group_id,
+            Member.role,
+            Member.joined_at,
+            keys.devices_with_keys(User, Member).label("devices"),
+        )
+        .join(Member, Member.user_id == User.id)
+        .join(membership, membership.c.group_id == Member.group_id)
+    )
+    if sought:
+        found = found.where(User.id == bindparam("sought_user_id", type_=Uuid))
+    people = found.cte("people")
+    return auth.answer(caller, people, *people.c).order_by(people.c.id, people.c.group_id)
+
+
+LIST_PEOPLE = Compiled(lambda: _build_people(sought=False))
+FIND_PERSON = Compiled(lambda: _build_people(sought=True))
 
 
 def update_name(session: Session, *, user_id: UUID, name: str) -> None:

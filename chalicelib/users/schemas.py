@@ -7,8 +7,9 @@ from uuid import UUID
 from pydantic import Field
 
 from chalicelib.groups.schemas import Role
+from chalicelib.keys.schemas import ShownBytes
 from chalicelib.users.service import Person
-from chalicelib.web import Answer, Name, Request
+from chalicelib.web import Answer, Name, Optional, Request
 
 
 class RenameRequest(Request):
@@ -17,12 +18,27 @@ class RenameRequest(Request):
     name: Name
 
 
+class KeyedDeviceAnswer(Answer):
+    """A device of somebody, by whose public key others wrap the group's key for it."""
+
+    id: UUID
+    public_key: ShownBytes
+    confirmed: Annotated[
+        bool,
+        Field(description="Whether it may act in the group. No reason to give it a key."),
+    ]
+    join_proof: Annotated[ShownBytes | None, Field(description="Of who came in by a link.")] = (
+        Optional
+    )
+
+
 class SharedGroupAnswer(Answer):
     """What a person is in a group that I am in too."""
 
     group_id: UUID
     role: Role
     joined_at: datetime
+    devices: Annotated[list[KeyedDeviceAnswer], Field(description="Those that have a public key.")]
 
 
 class UserAnswer(Answer):

@@ -18,11 +18,12 @@ from chalicelib.users import queries
 
 @dataclass(frozen=True, kw_only=True)
 class SharedGroup:
-    """What a person is in a group that the caller is in too."""
+    """What a person is in a group that the caller is in too, and the devices that have keys."""
 
     group_id: UUID
     role: str
     joined_at: datetime
+    devices: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,12 @@ def _people(rows: Sequence[Any]) -> list[Person]:
             id=user_id,
             name=name,
             groups=[
-                SharedGroup(group_id=row.group_id, role=row.role, joined_at=row.joined_at)
+                SharedGroup(
+                    group_id=row.group_id,
+                    role=row.role,
+                    joined_at=row.joined_at,
+                    devices=row.devices or [],
+                )
                 for row in shared
             ],
         )

@@ -13,6 +13,7 @@ from chalicelib.web.shapes import (
     Request,
     Uuid,
     Whole,
+    bytes_schema,
     to_base64,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "Uuid",
     "Whole",
     "address",
+    "bytes_schema",
     "endpoint",
     "gateway",
     "to_base64",

@@ -4,7 +4,8 @@ One source for the wrapper that serves it and for whoever looks at the routes: g
 """
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -37,8 +38,8 @@ class Access(Enum):
 class Contract:
     """Who may call a route, what it takes and what it gives.
 
-    A public route says `because` of what nobody has to be known. `path` has the names of the ids
-    in its path.
+    A public route says `because` of what nobody has to be known. `path` has the names in its path,
+    each of an id or a whole number.
     """
 
     access: Access
@@ -47,7 +48,7 @@ class Contract:
     largest_body: int
     etag: bool
     raises: tuple[type[Problem], ...]
-    path: tuple[str, ...]
+    path: Mapping[str, type[UUID | int]]
     body: type[Request] | None
     query: type[Request] | None
     headers: type[Request] | None
@@ -79,7 +80,7 @@ class Contract:
             largest_body=largest_body,
             etag=etag,
             raises=raises,
-            path=tuple(name for name, kind in hints.items() if kind is UUID),
+            path={name: kind for name, kind in hints.items() if kind in _PATH},
             body=hints.get("body"),
             query=hints.get("query"),
             headers=hints.get("headers"),
@@ -105,7 +106,7 @@ class Contract:
 
         Raises NotFound, Unauthenticated, InvalidFields and what reading a body raises.
         """
-        found: dict[str, Any] = {name: _id(text) for name, text in path.items()}
+        found: dict[str, Any] = {name: _PATH[self.path[name]](text) for name, text in path.items()}
         if self.access is Access.APP:
             found["credential"] = _credential()
         if self.headers is not None:
@@ -136,3 +137,16 @@ def _id(text: str) -> UUID:
         return UUID(unquote(text, errors="strict"))
     except ValueError:
         raise NotFound from None
+
+
+def _number(text: str) -> int:
+    """Raises NotFound: what is no number from 1 to the database's greatest names nothing."""
+    number = int(text) if _DIGITS.fullmatch(text) else 0
+    if not 0 < number <= _GREATEST:
+        raise NotFound
+    return number
+
+
+_PATH: dict[Any, Callable[[str], UUID | int]] = {UUID: _id, int: _number}
+_DIGITS = re.compile("[0-9]{1,10}", re.ASCII)
+_GREATEST = 2**31 - 1

@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from chalice.app import RouteEntry
 from pydantic.alias_generators import to_camel
@@ -18,6 +19,8 @@ VERSION = "1.0.0"
 """Its first number changes when a client that kept to the former contract would not be served."""
 
 _ID = "019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a77"
+_ID_SCHEMA = {"type": "string", "format": "uuid", "examples": [_ID]}
+_NUMBER_SCHEMA = {"type": "integer", "minimum": 1, "examples": [1]}
 _ABOUT = """\
 Private location sharing for a family. People join with an invite code, their devices post points, \
 the others see them. JSON in and out, names in camelCase; times carry an offset, ids are UUIDs.
@@ -141,9 +144,9 @@ def _tag(view: Any) -> Json:
 
 
 def _parameters(contract: Contract) -> Iterator[Json]:
-    for name in contract.path:
-        schema = {"type": "string", "format": "uuid", "examples": [_ID]}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for name, kind in contract.path.items():
+        schema = _ID_SCHEMA if kind is UUID else _NUMBER_SCHEMA
+        yield {"name": name, "in": "path", "required": True, "schema": dict(schema)}
     for place, shape in (("query", contract.query), ("header", contract.headers)):
         if shape is not None:
             described = _described(shape)

@@ -23,6 +23,8 @@ from tests.factories import plain_point
 from tests.relay import Relay
 
 LATITUDE, LONGITUDE = 64.13579135, -21.24680246
+WITH_KEY = {"publicKey": "CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"}
+WRAPPED = {"wrappedKey": "bWFya21hcmttYXJr" * 6}
 MOST_MEGABYTES = 256
 
 # What none of the functions was made for, with something in it that is nobody's business.
@@ -137,9 +139,26 @@ def founding_code(lambda_: Lambda, url: str) -> Iterator[Callable[[], str]]:
 def found(api: Client, code: str, name: str = "Una") -> dict[str, Any]:
     group = {"name": "Hearth", "encryption": "optional"}
     joined: dict[str, Any] = api(
-        "POST /api/auth/join", {"code": code, "name": name, "group": group}
+        "POST /api/auth/join", {"code": code, "name": name, "group": group, "device": WITH_KEY}
     )
     return joined
+
+
+def share_a_key(api: Client, maker: dict[str, Any], other: dict[str, Any]) -> None:
+    """Make the group's key, and hand it on to one who loses it once."""
+    by, group = maker["token"], maker["group"]["id"]
+    mine = WRAPPED | {"deviceId": maker["device"]["id"]}
+    key = {"expectedVersion": 0, "commitment": WITH_KEY["publicKey"], "envelopes": [mine]}
+    envelope = "/api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}"
+    place = {"group_id": group, "key_version": "1", "device_id": other["device"]["id"]}
+    api("POST /api/groups/{group_id}/keys", key, by=by, group_id=group)
+    api("GET /api/groups/{group_id}/keys", by=by, group_id=group)
+    api("GET /api/groups/{group_id}/keys/pending", by=by, group_id=group)
+    api(f"PUT {envelope}", WRAPPED, by=by, **place)
+    api(f"DELETE {envelope}", by=other["token"], **place)
+    api(f"PUT {envelope}", WRAPPED, by=by, **place)
+    api("POST /api/crypto/register-key", WITH_KEY, by=other["token"])
+    api("GET /api/crypto/group-key", by=other["token"])
 
 
 def point() -> dict[str, Any]:
@@ -166,8 +185,9 @@ def test_every_route_works(api: Client, founding_code: Callable[[], str]) -> Non
     invite = api("POST /api/invites", {"groupId": group}, by=by)
     codes.append(invite["code"])
     api("POST /api/invites/validate", {"code": invite["code"]})
-    ari = api("POST /api/auth/join", {"code": invite["code"], "name": "Ari"})
+    ari = api("POST /api/auth/join", {"code": invite["code"], "name": "Ari", "device": WITH_KEY})
     api("GET /api/auth/me", by=by)
+    share_a_key(api, una, ari)
     tablet, watch = (
         api("POST /api/devices", {"name": name}, by=by) for name in ("Tablet", "Watch")
     )

@@ -11,8 +11,8 @@ import pytest
 
 from chalicelib.web.endpoint import HEADERS
 from scripts.package import PROJECT
+from tests.api import Api
 from tests.bundle.conftest import Bundle
-from tests.client import Api
 
 Template = dict[str, Any]
 

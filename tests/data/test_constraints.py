@@ -11,11 +11,21 @@ from sqlalchemy.exc import DBAPIError
 
 from chalicelib.db.base import Base
 from chalicelib.db.failure import constraint, sqlstate
-from chalicelib.models import Device, Group, InviteCode, Location, Member, RateLimit, User
+from chalicelib.models import (
+    Device,
+    Group,
+    GroupKey,
+    InviteCode,
+    KeyEnvelope,
+    Location,
+    Member,
+    RateLimit,
+    User,
+)
 from tests.factories import point_id
 
-NOBODY, FOUNDER, GUEST, DEVICE, GROUP, MEMBERSHIP, INVITE = map(
-    UUID, map("{:032}".format, range(7))
+NOBODY, FOUNDER, GUEST, DEVICE, TABLET, GROUP, MEMBERSHIP, INVITE, KEY, ENVELOPE = map(
+    UUID, map("{:032}".format, range(10))
 )
 PRESENT = datetime.now(UTC)
 AT = PRESENT.replace(microsecond=PRESENT.microsecond // 1000 * 1000)
@@ -28,6 +38,12 @@ SEALED: dict[str, Any] = NOWHERE | {"encrypted_data": bytes(41), "key_version": 
 IN_HEARTH: dict[str, Any] = {"group_id": GROUP, "user_id": FOUNDER, "device_id": DEVICE}
 FOUNDING: dict[str, Any] = {"group_id": None, "created_by": None}
 PACKAGE: dict[str, Any] = {"key_package": b"1", "key_version": 1}
+PROOF: dict[str, Any] = {"join_proof": HASH, "used_at": AT}
+WRAPPED: dict[str, Any] = {
+    "wrapped_key": bytes(72),
+    "wrapper_public_key": bytes(32),
+    "wrapper_device_id": NOBODY,
+}
 
 # A row of each table that breaks nothing, beside the rows of `hearth`.
 RIGHT: dict[type[Base], dict[str, Any]] = {
@@ -38,6 +54,8 @@ RIGHT: dict[type[Base], dict[str, Any]] = {
     InviteCode: {"group_id": GROUP, "created_by": FOUNDER, "code_hash": OTHER_HASH},
     Location: IN_HEARTH | {"id": POINT, "recorded_at": AT} | PLACE,
     RateLimit: {"bucket": "join", "theoretical_arrival_at": AT},
+    GroupKey: {"group_id": GROUP, "key_version": 2, "commitment": HASH},
+    KeyEnvelope: {"group_id": GROUP, "key_version": 1, "user_id": FOUNDER, "device_id": TABLET},
 }
 
 REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
@@ -69,13 +87,12 @@ REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
     ("fk_group_members_user_id", Member, {"user_id": NOBODY}),
     ("uq_group_members_group_id_user_id", Member, {"user_id": FOUNDER, "role": "member"}),
     ("ck_group_members_role", Member, {"role": "owner"}),
-    ("ck_group_members_join_proof_length", Member, {"join_proof": bytes(31)}),
-    ("ck_group_members_join_proof_length", Member, {"join_proof": bytes(33)}),
     ("ck_group_members_resumes_if_paused", Member, {"sharing_resumes_at": AT}),
     ("pk_invite_codes", InviteCode, {"id": INVITE}),
     ("fk_invite_codes_group_id", InviteCode, {"group_id": NOBODY}),
     ("fk_invite_codes_created_by", InviteCode, {"created_by": NOBODY}),
     ("fk_invite_codes_used_by", InviteCode, {"used_by": NOBODY, "used_at": AT}),
+    ("fk_invite_codes_used_by_device_id", InviteCode, {"used_by_device_id": NOBODY}),
     ("uq_invite_codes_code_hash", InviteCode, {"code_hash": HASH}),
     ("ck_invite_codes_code_hash_length", InviteCode, {"code_hash": bytes(31)}),
     ("ck_invite_codes_code_hash_length", InviteCode, {"code_hash": bytes(33)}),
@@ -97,6 +114,9 @@ REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
     ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | {"used_at": AT}),
     ("ck_invite_codes_key_package_of_live", InviteCode, PACKAGE | {"revoked_at": AT}),
     ("ck_invite_codes_key_version", InviteCode, {"key_version": 0}),
+    ("ck_invite_codes_join_proof_of_used", InviteCode, PROOF | {"join_proof": bytes(31)}),
+    ("ck_invite_codes_join_proof_of_used", InviteCode, PROOF | {"join_proof": bytes(33)}),
+    ("ck_invite_codes_join_proof_of_used", InviteCode, PROOF | {"used_at": None}),
     ("ck_invite_codes_for_a_creator", InviteCode, FOUNDING | {"for_creator": True}),
     ("fk_locations_group_id_user_id", Location, {"user_id": GUEST}),
     ("fk_locations_group_id_user_id", Location, {"group_id": NOBODY}),
@@ -122,6 +142,41 @@ REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
     ("ck_locations_key_version", Location, SEALED | {"key_version": 0}),
     ("ck_locations_time_of_id", Location, {"recorded_at": AT + timedelta(microseconds=1)}),
     ("pk_rate_limits", RateLimit, {"bucket": "known"}),
+    ("pk_group_keys", GroupKey, {"id": KEY}),
+    ("fk_group_keys_group_id", GroupKey, {"group_id": NOBODY}),
+    ("uq_group_keys_group_id_key_version", GroupKey, {"key_version": 1}),
+    ("ck_group_keys_key_version", GroupKey, {"key_version": 0}),
+    ("ck_group_keys_commitment_length", GroupKey, {"commitment": bytes(31)}),
+    ("ck_group_keys_commitment_length", GroupKey, {"commitment": bytes(33)}),
+    ("ck_group_keys_roster_length", GroupKey, {"roster": bytes(40)}),
+    ("ck_group_keys_roster_length", GroupKey, {"roster": bytes(16385)}),
+    ("pk_key_envelopes", KeyEnvelope, {"id": ENVELOPE}),
+    ("fk_key_envelopes_device_id", KeyEnvelope, {"device_id": NOBODY}),
+    ("fk_key_envelopes_group_id_key_version", KeyEnvelope, {"key_version": 2}),
+    ("fk_key_envelopes_group_id_user_id", KeyEnvelope, {"user_id": GUEST}),
+    (
+        "uq_key_envelopes_device_id_group_id_key_version",
+        KeyEnvelope,
+        WRAPPED | {"device_id": DEVICE},
+    ),
+    ("ck_key_envelopes_wrapped_key_length", KeyEnvelope, WRAPPED | {"wrapped_key": bytes(71)}),
+    ("ck_key_envelopes_wrapped_key_length", KeyEnvelope, WRAPPED | {"wrapped_key": bytes(73)}),
+    (
+        "ck_key_envelopes_wrapper_public_key_length",
+        KeyEnvelope,
+        WRAPPED | {"wrapper_public_key": bytes(31)},
+    ),
+    (
+        "ck_key_envelopes_wrapper_public_key_length",
+        KeyEnvelope,
+        WRAPPED | {"wrapper_public_key": bytes(33)},
+    ),
+    ("ck_key_envelopes_roster_entry_length", KeyEnvelope, WRAPPED | {"roster_entry": bytes(40)}),
+    ("ck_key_envelopes_roster_entry_length", KeyEnvelope, WRAPPED | {"roster_entry": bytes(4097)}),
+    ("ck_key_envelopes_wrapper_of_wrapped", KeyEnvelope, WRAPPED | {"wrapped_key": None}),
+    ("ck_key_envelopes_wrapper_of_wrapped", KeyEnvelope, WRAPPED | {"wrapper_public_key": None}),
+    ("ck_key_envelopes_wrapper_of_wrapped", KeyEnvelope, WRAPPED | {"wrapper_device_id": None}),
+    ("ck_key_envelopes_wrapper_of_wrapped", KeyEnvelope, {"roster_entry": bytes(41)}),
 ]
 
 ACCEPTED: list[tuple[type[Base], dict[str, Any]]] = [
@@ -131,11 +186,12 @@ ACCEPTED: list[tuple[type[Base], dict[str, Any]]] = [
     (Device, {"kind": "owntracks", "tid": "si"}),
     (Group, {"name": "é" * 64, "retention_days": 1, "encryption": "optional"}),
     (Group, {"retention_days": 365, "key_version": 1, "rotation_required": True}),
-    (Member, {"role": "admin", "join_proof": bytes(32)}),
+    (Member, {"role": "admin"}),
     (Member, {"sharing_paused": True, "sharing_resumes_at": AT}),
     (InviteCode, {"created_at": AT, "expires_at": AT + timedelta(microseconds=1)}),
     (InviteCode, FOUNDING),
     (InviteCode, {"used_at": AT, "used_by": GUEST, "idempotency_hash": HASH, "key_version": 1}),
+    (InviteCode, PROOF | {"used_by": GUEST, "used_by_device_id": DEVICE}),
     (InviteCode, {"used_at": AT}),
     (InviteCode, {"revoked_at": AT, "for_creator": True}),
     (InviteCode, PACKAGE),
@@ -144,6 +200,12 @@ ACCEPTED: list[tuple[type[Base], dict[str, Any]]] = [
     (Location, {"latitude": -90, "longitude": -180, "accuracy": 20_037_508}),
     (Location, SEALED),
     (Location, SEALED | {"encrypted_data": bytes(4096)}),
+    (GroupKey, {"roster": bytes(41)}),
+    (GroupKey, {"key_version": 3, "roster": bytes(16384)}),  # whoever counts is not asked
+    (KeyEnvelope, {}),
+    (KeyEnvelope, WRAPPED),
+    (KeyEnvelope, WRAPPED | {"roster_entry": bytes(41)}),
+    (KeyEnvelope, WRAPPED | {"roster_entry": bytes(4096)}),
 ]
 
 # A change that a row may make and the one that it may not, for each trigger.
@@ -170,18 +232,37 @@ ONE_WAY: dict[str, tuple[type[Base], dict[str, Any], dict[str, Any]]] = {
     ),
 }
 
+# What no row of a table may change any more once it stands, for each trigger.
+STANDING: dict[str, tuple[type[Base], list[dict[str, Any]]]] = {
+    "a_version_stays": (
+        GroupKey,
+        [{"key_version": 2}, {"commitment": OTHER_HASH}, {"commitment": HASH}, {"roster": None}],
+    ),
+    "an_envelope_stays": (
+        KeyEnvelope,
+        [
+            *({name: value} for name, value in (WRAPPED | {"roster_entry": None}).items()),
+            {"wrapped_key": b"2" * 72},
+            {"device_id": TABLET},
+        ],
+    ),
+}
+
 
 @pytest.fixture
 def hearth(database: Connection) -> Connection:
-    """A database with a group, its founder with a device and an invite, and a guest."""
+    """A database with a group and its key, its founder with devices and an invite, and a guest."""
     rows: list[tuple[type[Base], dict[str, Any]]] = [
         (User, {"id": FOUNDER}),
         (User, {"id": GUEST}),
         (Device, {"id": DEVICE, "token_hash": HASH}),
+        (Device, {"id": TABLET, "token_hash": b"3" * 32}),
         (Group, {"id": GROUP, "encryption": "optional"}),
         (Member, {"id": MEMBERSHIP, "user_id": FOUNDER, "role": "admin"}),
         (InviteCode, {"id": INVITE, "code_hash": HASH}),
         (RateLimit, {"bucket": "known"}),
+        (GroupKey, {"id": KEY, "key_version": 1}),
+        (KeyEnvelope, WRAPPED | {"id": ENVELOPE, "device_id": DEVICE}),
     ]
     for model, changes in rows:
         database.execute(insert(model).values(RIGHT[model] | changes))
@@ -272,6 +353,35 @@ def test_what_was_set_once_may_be_set_to_the_same_again(hearth: Connection, name
     assert again.rowcount == 1
 
 
+@pytest.mark.parametrize("name", STANDING)
+def test_what_stands_is_never_changed(hearth: Connection, name: str) -> None:
+    model, changes = STANDING[name]
+    row = update(model).where(model.__table__.c.id.in_([KEY, ENVELOPE]))
+
+    errors = [error_of(hearth, row.values(change)) for change in changes]
+
+    told = [(sqlstate(error), constraint(error)) for error in errors]
+    assert told == [("23514", name)] * len(changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"device_id": DEVICE}, {"key_version": 2}, {"user_id": GUEST}, {"group_id": NOBODY}],
+    ids=str,
+)
+def test_an_empty_envelope_is_filled_for_whom_it_was_made(
+    hearth: Connection, change: dict[str, Any]
+) -> None:
+    hearth.execute(insert(KeyEnvelope).values(RIGHT[KeyEnvelope]))
+    empty = update(KeyEnvelope).where(KeyEnvelope.device_id == TABLET)
+
+    error = error_of(hearth, empty.values(WRAPPED | change))
+    filled = hearth.execute(empty.values(WRAPPED))
+
+    assert constraint(error) == "an_envelope_stays"
+    assert filled.rowcount == 1
+
+
 def test_every_rule_of_the_database_is_broken_here(database: Connection) -> None:
     rules = """
         SELECT conname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
@@ -282,4 +392,5 @@ def test_every_rule_of_the_database_is_broken_here(database: Connection) -> None
 
     known = set(database.scalars(text(rules)))
 
-    assert known == {name for name, _, _ in REFUSED} | {"pk_locations"} | ONE_WAY.keys()
+    triggers = ONE_WAY.keys() | STANDING.keys()
+    assert known == {name for name, _, _ in REFUSED} | {"pk_locations"} | triggers

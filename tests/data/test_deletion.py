@@ -7,18 +7,23 @@ import pytest
 from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from chalicelib.models import Group, InviteCode, Location, Member, User
+from chalicelib.models import Device, Group, InviteCode, Location, Member, User
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.factories import Someone
 
 FOREIGN_KEYS = {
     "fk_devices_user_id": "CASCADE",
+    "fk_group_keys_group_id": "CASCADE",
     "fk_group_members_group_id": "CASCADE",
     "fk_group_members_user_id": "CASCADE",
     "fk_invite_codes_created_by": "CASCADE",
     "fk_invite_codes_group_id": "CASCADE",
     "fk_invite_codes_used_by": "SET NULL",
+    "fk_invite_codes_used_by_device_id": "SET NULL",
+    "fk_key_envelopes_device_id": "CASCADE",
+    "fk_key_envelopes_group_id_key_version": "CASCADE",
+    "fk_key_envelopes_group_id_user_id": "CASCADE",
     "fk_locations_group_id_user_id": "CASCADE",
 }
 
@@ -35,8 +40,8 @@ def ari(session: Session) -> Someone:
 
 @pytest.fixture
 def hearth(session: Session, una: Someone, ari: Someone) -> UUID:
-    """A group in which both have posted and made an invite."""
-    group_id = factories.group(session, una, ari)
+    """A group with a key, in which both have posted and made an invite."""
+    group_id = factories.group(session, una, ari, key_version=2)
     for who in (una, ari):
         factories.invite(session, group_id=group_id, by=who)
         factories.stored_point(session, group_id, who)
@@ -60,7 +65,7 @@ def test_a_person_takes_everything_of_theirs_along(
 
     session.execute(delete(User).where(User.id == ari.user_id))
 
-    assert before == {"devices": 1, "group_members": 1, "locations": 1}
+    assert before == {"devices": 1, "group_members": 1, "key_envelopes": 2, "locations": 1}
     assert counts(session, user_id=ari.user_id) == dict.fromkeys(before, 0)
     assert counts(session, created_by=ari.user_id) == {"invite_codes": 0}
     assert counts(session, user_id=una.user_id) == before
@@ -70,34 +75,54 @@ def test_a_person_takes_everything_of_theirs_along(
 def test_a_group_takes_everything_in_it_along(
     session: Session, una: Someone, ari: Someone, hearth: UUID
 ) -> None:
-    other = factories.group(session, una)
+    other = factories.group(session, una, key_version=1)
     factories.stored_point(session, other, una)
 
     session.execute(delete(Group).where(Group.id == hearth))
 
     assert counts(session, group_id=hearth) == {
+        "group_keys": 0,
         "group_members": 0,
         "invite_codes": 0,
+        "key_envelopes": 0,
         "locations": 0,
     }
     assert counts(session, group_id=other) == {
+        "group_keys": 1,
         "group_members": 1,
         "invite_codes": 0,
+        "key_envelopes": 1,
         "locations": 1,
     }
     assert counts(session, user_id=ari.user_id)["devices"] == 1
 
 
-def test_a_membership_takes_the_points_of_that_group_along(
+def test_a_membership_takes_the_points_and_envelopes_of_that_group_along(
     session: Session, una: Someone, ari: Someone, hearth: UUID
 ) -> None:
-    other = factories.group(session, una, ari)
+    other = factories.group(session, una, ari, key_version=1)
     kept = factories.stored_point(session, other, ari)
 
     session.execute(delete(Member).where(Member.group_id == hearth, Member.user_id == ari.user_id))
 
     assert list(session.scalars(select(Location.id).filter_by(user_id=ari.user_id))) == [kept]
     assert counts(session, group_id=hearth, user_id=una.user_id)["locations"] == 1
+    assert counts(session, group_id=hearth, user_id=ari.user_id)["key_envelopes"] == 0
+    assert counts(session, group_id=other, user_id=ari.user_id)["key_envelopes"] == 1
+    assert counts(session, group_id=hearth, user_id=una.user_id)["key_envelopes"] == 2
+
+
+def test_a_device_takes_its_envelopes_along_and_leaves_those_that_it_wrapped(
+    session: Session, una: Someone, ari: Someone, hearth: UUID
+) -> None:
+    tablet = factories.further_device(session, una)
+    factories.confirm(session, hearth, tablet, 2, by=ari)
+
+    session.execute(delete(Device).where(Device.id == ari.device_id))
+
+    assert counts(session, device_id=ari.device_id)["key_envelopes"] == 0
+    assert counts(session, wrapper_device_id=ari.device_id) == {"key_envelopes": 1}
+    assert counts(session, device_id=tablet.device_id)["key_envelopes"] == 1
 
 
 def test_a_spent_code_stays_spent_when_its_redeemer_goes(

@@ -17,9 +17,11 @@ TABLES: dict[str, Mapping[str, str]] = {
     API: {
         "alembic_version": "SELECT",
         "devices": "INSERT SELECT UPDATE",
+        "group_keys": "INSERT SELECT",
         "group_members": "DELETE INSERT SELECT UPDATE",
         "groups": "DELETE INSERT SELECT UPDATE",
         "invite_codes": "INSERT SELECT UPDATE",
+        "key_envelopes": "DELETE INSERT SELECT UPDATE",
         "locations": "DELETE INSERT SELECT",
         "rate_limits": "DELETE INSERT SELECT UPDATE",
         "users": "DELETE INSERT SELECT UPDATE",

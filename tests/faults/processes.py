@@ -24,7 +24,7 @@ from chalice.test import Client
 from chalicelib.db import engine
 from chalicelib.settings import settings
 from tests import contract
-from tests.client import Reply
+from tests.api import Reply
 from tests.database import PEPPER, Server
 
 _context = get_context("forkserver")
@@ -36,6 +36,7 @@ _FEATURES = (
     "groups",
     "health",
     "invites",
+    "keys",
     "locations",
     "users",
 )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import InviteCode, User
 from tests import factories
-from tests.client import Reply
+from tests.api import Reply
 from tests.faults.processes import Call, Processes, perform
 
 # Whoever has come in has a device and a group, and whoever redeemed is known to the code.

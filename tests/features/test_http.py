@@ -1,6 +1,7 @@
 """The edge: what every route does with requests that are not what they should be."""
 
 import json
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from chalicelib.web import body as bodies
 from chalicelib.web.contract import Contract
 from chalicelib.web.endpoint import HEADERS
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 from tests.factories import Someone
 
 JSON = {"Content-Type": "application/json"}
@@ -27,6 +28,7 @@ MARK = "poison-mark"
 KIBIBYTE = 1024
 SMALL, LARGE = 64 * KIBIBYTE, 3 * KIBIBYTE * KIBIBYTE
 ANY_ID = "01a2035b-5836-71ae-be39-5cf44440785f"
+HASH = "A" * 43
 SOON = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
@@ -54,22 +56,55 @@ EXAMPLES = [
     Example(
         "POST",
         "/api/auth/join",
-        {"code": "ABCDEFGH", "name": "Ari", "device": {"name": "Phone"}, "group": GROUP},
+        {
+            "code": "ABCDEFGH",
+            "name": "Ari",
+            "device": {"name": "Phone", "publicKey": HASH},
+            "proof": HASH,
+            "group": GROUP,
+        },
     ),
-    Example("POST", "/api/invites", {"groupId": ANY_ID, "expiresInHours": 1}),
+    Example(
+        "POST",
+        "/api/invites",
+        {
+            "groupId": ANY_ID,
+            "expiresInHours": 1,
+            "code": "ABCDEFGHJKLMNPQR",
+            "keyPackage": "A" * 80,
+            "keyVersion": 1,
+            "forMe": False,
+        },
+    ),
     Example("POST", "/api/invites/validate", {"code": "ABCDEFGH"}),
     Example("POST", "/api/devices", {"name": "Tablet", "kind": "app"}),
     Example("PATCH", "/api/users/me", {"name": "Una"}),
     Example("POST", "/api/groups", GROUP),
-    Example("POST", "/api/groups/join", {"code": "ABCDEFGH", "group": GROUP}),
+    Example("POST", "/api/groups/join", {"code": "ABCDEFGH", "proof": HASH, "group": GROUP}),
     Example("PATCH", "/api/groups/{group_id}", {**GROUP, "retentionDays": 30}),
     Example("PATCH", "/api/groups/{group_id}/members/{user_id}", {"role": "member"}),
     Example("PUT", "/api/groups/{group_id}/sharing", {"paused": True, "until": SOON}),
+    Example(
+        "POST",
+        "/api/groups/{group_id}/keys",
+        {
+            "expectedVersion": 0,
+            "commitment": HASH,
+            "roster": "A" * 80,
+            "envelopes": [{"deviceId": ANY_ID, "wrappedKey": "A" * 96}],
+        },
+    ),
+    Example(
+        "PUT",
+        "/api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}",
+        {"wrappedKey": "A" * 96, "rosterEntry": "A" * 80},
+    ),
+    Example("POST", "/api/crypto/register-key", {"publicKey": HASH}),
     Example("POST", "/api/locations", PLAIN),
     Example("POST", "/api/locations", SEALED),
 ]
 POINT = factories.plain_point()  # always the same, so that nothing piles up
-SHAPELESS: list[Any] = [{MARK: 1}, [MARK], MARK * 500, [[]]]
+SHAPELESS: list[Any] = [{MARK: 1}, [MARK], f"{MARK}!" * 500, [[]]]
 UNWRITABLE = ["\ud800", "a\udfff\ud800b", "\0", "a\0b"]
 BATCH = Example("POST", "/api/locations", {"locations": [PLAIN]})
 
@@ -177,7 +212,9 @@ def test_a_value_of_another_shape_is_refused_wherever_it_stands(
 
 @pytest.mark.parametrize("place", NUMBERS, ids=str)
 def test_a_number_is_not_read_from_a_text_nor_a_truth_from_a_number(place: Place, una: Api) -> None:
-    for value in ("1", "true", 1 if place.steps == ("paused",) else True):
+    truth = place.steps in {("paused",), ("forMe",)}
+
+    for value in ("1", "true", 1 if truth else True):
         answer = send(una, place.example, place.holding(value))
 
         assert (answer.status, answer.code) == (422, "invalid_request")
@@ -591,7 +628,7 @@ def contracts() -> list[tuple[str, str, Contract]]:
 
 def filled(path: str) -> str:
     """The path with ids in it."""
-    return "/".join(ANY_ID if part.startswith("{") else part for part in path.split("/"))
+    return re.sub(r"\{\w+\}", ANY_ID, path.replace("{key_version}", "1"))
 
 
 def send(who: Api, example: Example, body: Any) -> Reply:

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import Connection, Text, cast, func, select
 from sqlalchemy.orm import Session
 
-from chalicelib.auth.credentials import hash_token, make_token
+from chalicelib.auth.credentials import make_token
 from chalicelib.db.base import Base
-from chalicelib.models import Device, InviteCode
+from chalicelib.models import InviteCode
+from chalicelib.web import to_base64
 from tests import factories
-from tests.client import UNSET, Api, Reply
+from tests.api import UNSET, Api, Reply
+from tests.factories import Someone
 
 UNKNOWN = [
     "no token",
@@ -22,12 +24,15 @@ UNKNOWN = [
     "device idle for 366 days",
     "member removed from their last group",
 ]
-KNOWN = ["stranger", "removed member", "member", "admin"]
+KNOWN = ["stranger", "removed member", "pending member", "member", "admin"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a route answers to whom. Names in braces stand for what belongs to the group."""
+    """What a route answers to whom.
+
+    Names in braces stand for what belongs to the group, those with `own` to whoever asks.
+    """
 
     method: str
     path: str
@@ -56,7 +61,7 @@ def public(method: str, path: str, status: int, **request: Any) -> Rule:
 
 def private(method: str, path: str, *statuses: int, **request: Any) -> Rule:
     """Return the rule of a route for who is signed in: one status, or one for each of KNOWN."""
-    by_role = dict(zip(KNOWN, statuses * (4 // len(statuses)), strict=True))
+    by_role = dict(zip(KNOWN, statuses * (len(KNOWN) // len(statuses)), strict=True))
     return Rule(method, path, dict.fromkeys(UNKNOWN, 401) | by_role, **request)
 
 
@@ -66,6 +71,16 @@ CODE = {"code": "{code}"}
 NAME = {"name": "Oli"}
 ADMIN = {"role": "admin"}
 PAUSED = {"paused": True}
+MEMBER = "/api/groups/{group_id}/members/{user_id}"
+KEYS = "/api/groups/{group_id}/keys"
+ENVELOPES = "/api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}"
+WRAPPED = {"wrappedKey": to_base64(bytes(72))}
+NEW_KEY = {
+    "expectedVersion": 1,
+    "commitment": to_base64(bytes(32)),
+    "envelopes": [WRAPPED | {"deviceId": "{own_device_id}"}],
+}
+OWN_KEY = {"publicKey": "{own_public_key}"}
 RULES = [
     public("GET", "/api/health", 200),
     public("GET", "/api/health/ready", 200),
@@ -74,52 +89,74 @@ RULES = [
     private("POST", "/api/auth/logout", 204),
     private("GET", "/api/devices", 200),
     private("POST", "/api/devices", 201, body=NAME),
-    private("DELETE", "/api/devices/{device_id}", 404, 404, 204, 404),
-    private("POST", "/api/invites", 404, 404, 201, 201, body=GROUP),
+    private("DELETE", "/api/devices/{device_id}", 404, 404, 404, 204, 404),
+    private("POST", "/api/invites", 404, 404, 403, 201, 201, body=GROUP),
     private("GET", "/api/invites", 200),
     public("POST", "/api/invites/validate", 200, body=CODE),
-    private("DELETE", "/api/invites/{invite_id}", 404, 404, 204, 204),
+    private("DELETE", "/api/invites/{invite_id}", 404, 404, 404, 204, 204),
     private("GET", "/api/users", 200),
-    private("GET", "/api/users/{user_id}", 404, 404, 200, 200),
+    private("GET", "/api/users/{user_id}", 404, 404, 200, 200, 200),
     private("PATCH", "/api/users/me", 204, body=NAME),
     private("DELETE", "/api/users/me", 204),
     private("POST", "/api/groups", 201, body=NAME),
     private("GET", "/api/groups", 200),
-    private("POST", "/api/groups/join", 200, 200, 409, 409, body=CODE),
-    private("PATCH", "/api/groups/{group_id}", 404, 404, 403, 200, body=NAME),
-    private("DELETE", "/api/groups/{group_id}", 404, 404, 403, 204),
-    private("PATCH", "/api/groups/{group_id}/members/{user_id}", 404, 404, 403, 204, body=ADMIN),
-    private("DELETE", "/api/groups/{group_id}/members/{user_id}", 404, 404, 403, 204),
-    private("POST", "/api/groups/{group_id}/leave", 404, 404, 204, 204),
-    private("PUT", "/api/groups/{group_id}/sharing", 404, 404, 204, 204, body=PAUSED),
-    private("POST", "/api/locations", 404, 404, 200, 200, body=GROUP | POINT),
-    private("GET", "/api/locations", 404, 404, 200, 200, query=GROUP),
-    private("DELETE", "/api/locations", 404, 404, 200, 200, query=GROUP),
-    private("GET", "/api/locations/latest", 404, 404, 200, 200, query=GROUP),
+    private("POST", "/api/groups/join", 200, 200, 409, 409, 409, body=CODE),
+    private("PATCH", "/api/groups/{group_id}", 404, 404, 403, 403, 200, body=NAME),
+    private("DELETE", "/api/groups/{group_id}", 404, 404, 403, 403, 204),
+    private("PATCH", MEMBER, 404, 404, 403, 403, 204, body=ADMIN),
+    private("DELETE", MEMBER, 404, 404, 403, 403, 204),
+    private("POST", "/api/groups/{group_id}/leave", 404, 404, 204, 204, 204),
+    private("PUT", "/api/groups/{group_id}/sharing", 404, 404, 204, 204, 204, body=PAUSED),
+    private("POST", KEYS, 404, 404, 403, 201, 201, body=NEW_KEY),
+    private("GET", KEYS, 404, 404, 200, 200, 200),
+    private("GET", f"{KEYS}/pending", 404, 404, 403, 200, 200),
+    private("PUT", ENVELOPES, 404, 404, 403, 204, 204, body=WRAPPED),
+    private("DELETE", ENVELOPES, 404, 404, 404, 204, 404),
+    private("POST", "/api/crypto/register-key", 409, 409, 404, 404, 200, body=OWN_KEY),
+    private("GET", "/api/crypto/group-key", 409, 409, 404, 404, 200),
+    private("POST", "/api/locations", 404, 404, 403, 200, 200, body=GROUP | POINT),
+    private("GET", "/api/locations", 404, 404, 403, 200, 200, query=GROUP),
+    private("DELETE", "/api/locations", 404, 404, 200, 200, 200, query=GROUP),
+    private("GET", "/api/locations/latest", 404, 404, 403, 200, 200, query=GROUP),
     private("GET", "/api/export", 200),
     public("GET", "/api/openapi.json", 200),
     public("GET", "/api/docs", 200),
 ]
 OUTSIDERS = ["stranger", "removed member"]
 HIDDEN = [rule for rule in RULES if rule.statuses["stranger"] == 404]
-OPEN = [rule for rule in RULES if rule.method == "GET" and rule not in HIDDEN]
+OPEN = [rule for rule in RULES if rule.method == "GET" and rule.statuses["stranger"] == 200]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A group with an admin and a member, and everybody who wants something of it."""
+    """A group with a key, an admin and a member, and everybody who wants something of it.
+
+    The admin's device has been given the key; the member's came by a key package, and has yet to
+    put its own envelope.
+    """
 
     names: dict[str, str]
     tokens: dict[str, str | None]
+    own: dict[str, dict[str, str]]
 
-    def api(self, role: str) -> Api:
-        return Api(self.tokens[role])
+    def ask(self, rule: Rule, role: str) -> Reply:
+        """Call a route as somebody."""
+        return rule.ask(Api(self.tokens[role]), self.names | self.own.get(role, self.own["admin"]))
+
+    @property
+    def ids(self) -> list[str]:
+        """What nobody may learn who has nothing to do with the group."""
+        return [value for name, value in self.names.items() if name != "key_version"]
 
 
 @pytest.fixture
 def scene(api: Api, session: Session) -> Scene:
-    admin, member, removed, outcast, stranger = (factories.someone(session) for _ in range(5))
-    group_id = factories.group(session, admin, member, removed, outcast)
+    everybody = [factories.with_key(session) for _ in range(6)]
+    admin, member, removed, outcast, stranger, pending = everybody
+    group_id = factories.group(session, admin, removed, outcast, key_version=1)
+    factories.add_member(session, group_id, member)
+    factories.admit(session, group_id, member, 1)
+    factories.add_member(session, group_id, pending)
     factories.group(session, stranger, removed)
     for who in (admin, member, removed, outcast):
         api.as_(who.token).post("/api/locations", factories.plain_point(groupId=str(group_id)))
@@ -131,6 +168,7 @@ def scene(api: Api, session: Session) -> Scene:
             "group_id": str(group_id),
             "user_id": str(member.user_id),
             "device_id": str(member.device_id),
+            "key_version": "1",
             "invite_id": str(session.scalars(select(InviteCode.id)).one()),
             "code": code.text,
         },
@@ -139,27 +177,38 @@ def scene(api: Api, session: Session) -> Scene:
             "garbage": "garbage",
             "unknown token": make_token(),
             # Both are the admin's, so that nothing but the device itself stands in the way.
-            "revoked device": device_of(session, admin.user_id, revoked_at=func.now()),
-            "device idle for 366 days": device_of(
-                session, admin.user_id, last_used_on=func.current_date() - 366
+            "revoked device": old_device(session, group_id, admin, revoked_at=func.now()),
+            "device idle for 366 days": old_device(
+                session, group_id, admin, last_used_on=func.current_date() - 366
             ),
             "member removed from their last group": outcast.token,
             "stranger": stranger.token,
             "removed member": removed.token,
+            "pending member": pending.token,
             "member": member.token,
             "admin": admin.token,
+        },
+        own={
+            role: {
+                "own_device_id": str(who.device_id),
+                "own_public_key": to_base64(who.public_key or b""),
+            }
+            for role, who in {
+                "admin": admin,
+                "member": member,
+                "removed member": removed,
+                "stranger": stranger,
+                "pending member": pending,
+            }.items()
         },
     )
 
 
-def device_of(session: Session, user_id: UUID, **columns: Any) -> str:
-    """Give somebody a further device; return its token."""
-    token = make_token()
-    session.add(
-        Device(user_id=user_id, name="Old", kind="app", token_hash=hash_token(token), **columns)
-    )
-    session.commit()
-    return token
+def old_device(session: Session, group_id: UUID, owner: Someone, **columns: Any) -> str:
+    """Give somebody a further device that knows the group's key; return its token."""
+    device = factories.further_device(session, owner, **columns)
+    factories.confirm(session, group_id, device, 1)
+    return device.token
 
 
 def stored(database: Connection) -> dict[str, list[str]]:
@@ -194,7 +243,7 @@ def test_everybody_gets_what_they_have_a_right_to(
     answered, changing = {}, []
     for role in UNKNOWN + KNOWN:
         with database.begin_nested() as attempt:
-            answered[role] = rule.ask(scene.api(role), scene.names)
+            answered[role] = scene.ask(rule, role)
             if stored(database) != before:
                 changing.append(role)
             attempt.rollback()
@@ -209,18 +258,20 @@ def test_everybody_gets_what_they_have_a_right_to(
 
 @pytest.mark.parametrize("rule", HIDDEN, ids=str)
 def test_what_is_not_ones_own_is_answered_like_what_is_not_there(scene: Scene, rule: Rule) -> None:
+    elsewhere = {name: str(uuid4()) for name in scene.names} | {"key_version": "2"}
+
     for role in OUTSIDERS:
-        not_theirs = rule.ask(scene.api(role), scene.names)
-        not_there = rule.ask(scene.api(role), {name: str(uuid4()) for name in scene.names})
+        not_theirs = scene.ask(rule, role)
+        not_there = replace(scene, names=elsewhere).ask(rule, role)
 
         assert told(not_theirs) == told(not_there)
-        assert not any(value in not_theirs.text for value in scene.names.values())
+        assert not any(value in not_theirs.text for value in scene.ids)
 
 
 @pytest.mark.parametrize("rule", OPEN, ids=str)
 def test_what_anybody_may_read_says_nothing_of_anothers_group(scene: Scene, rule: Rule) -> None:
     for role in OUTSIDERS:
-        answered = rule.ask(scene.api(role), scene.names)
+        answered = scene.ask(rule, role)
 
         assert answered.status == 200
-        assert not any(value in answered.text for value in scene.names.values())
+        assert not any(value in answered.text for value in scene.ids)

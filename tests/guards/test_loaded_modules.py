@@ -38,7 +38,8 @@ PARTS = {
     },
     "chalicelib": {
         *("auth", "db", "devices", "docs", "errors", "export", "groups", "health", "invites"),
-        *("jobs", "limits", "locations", "log", "models", "secrets", "settings", "users", "web"),
+        *("jobs", "keys", "limits", "locations", "log", "models", "secrets", "settings"),
+        *("users", "web"),
     },
     "chalicelib.jobs": {
         *("after_restore", "create_founding_invite", "maintain_locations", "migrate"),
@@ -51,7 +52,9 @@ OF_INVITES = {"auth", "groups", "invites", "limits", "locations", "models"}
 OF_JOBS = {
     "after_restore": OF_INVITES,
     "create_founding_invite": OF_INVITES,
-    "maintain_locations": {"auth", "devices", "groups", "limits", "locations", "models", "users"},
+    "maintain_locations": {
+        *("auth", "devices", "groups", "keys", "limits", "locations", "models", "users"),
+    },
     "migrate": set[str](),
     "purge_expired_invites": OF_INVITES,
 }

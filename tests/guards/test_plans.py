@@ -27,6 +27,7 @@ from chalicelib.export import service as export
 from chalicelib.groups import service as groups
 from chalicelib.health import service as health
 from chalicelib.invites import service as invites
+from chalicelib.keys import service as keys
 from chalicelib.limits import service as limits
 from chalicelib.locations import service as locations
 from chalicelib.users import service as users
@@ -46,7 +47,15 @@ READ_WHOLE = {"alembic_version": "it has one row"}
 
 CALLER = {"uq_devices_token_hash"}
 MEMBERSHIP = CALLER | {"ix_group_members_user_id", "pk_groups"}
-POINTS = MEMBERSHIP | {"uq_group_members_group_id_user_id", "locations_*_pkey"}
+ENVELOPE = {"uq_key_envelopes_device_id_group_id_key_version"}
+CONFIRMED = MEMBERSHIP | ENVELOPE
+POINTS = CONFIRMED | {"uq_group_members_group_id_user_id", "locations_*_pkey"}
+
+
+KEYS = {"uq_group_keys_group_id_key_version"}
+ENTRIES = "ix_key_envelopes_group_id_key_version"
+KEYED_DEVICES, PROOFS = "ix_devices_user_id", "ix_invite_codes_used_by_device_id"
+PEOPLE = MEMBERSHIP | ENVELOPE | {"pk_users", KEYED_DEVICES, PROOFS}
 
 
 @dataclass(frozen=True)
@@ -84,21 +93,30 @@ def _find_person(who: Person) -> Asked:
     return asked(users.find_person, credential=who.credential, user_id=who.user_id)
 
 
+def _of_group(use_case: Callable[..., object]) -> Callable[[Person], Asked]:
+    return lambda who: asked(use_case, credential=who.credential, group_id=who.group_id)
+
+
 def _take(who: Person) -> Asked:
     return asked(lambda connection: limits.admit(connection, limits.Bucket.of_inviter(who.user_id)))
 
 
 CASES = {
-    "store": Case(_store, MEMBERSHIP),
+    "store": Case(_store, CONFIRMED),
     "latest": Case(_latest, POINTS),
     "history": Case(_history, POINTS),
     "me": Case(_reads(auth.me), CALLER),
     "list_devices": Case(_reads(devices.list_devices), CALLER | {"ix_devices_user_id"}),
-    "list_groups": Case(_reads(groups.list_groups), MEMBERSHIP),
+    "list_groups": Case(_reads(groups.list_groups), CONFIRMED),
+    "list_keys": Case(_of_group(keys.list_keys), CONFIRMED | KEYS | {ENTRIES}),
+    "list_pending": Case(_of_group(keys.list_pending), CONFIRMED | {KEYED_DEVICES, PROOFS}),
+    "find_newest": Case(_reads(keys.find_newest), MEMBERSHIP | ENVELOPE),
     "list_invites": Case(_reads(invites.list_invites), MEMBERSHIP | {"ix_invite_codes_group_id"}),
-    "list_people": Case(_reads(users.list_people), MEMBERSHIP | {"pk_users"}),
-    "find_person": Case(_find_person, MEMBERSHIP | {"pk_users"}),
-    "export": Case(_reads(export.export, after=None, limit=500), CALLER | {"locations_*_pkey"}),
+    "list_people": Case(_reads(users.list_people), PEOPLE),
+    "find_person": Case(_find_person, PEOPLE),
+    "export": Case(
+        _reads(export.export, after=None, limit=500), CALLER | ENVELOPE | {"locations_*_pkey"}
+    ),
     "take_from_bucket": Case(_take, {"pk_rate_limits"}),
     "state": Case(lambda _: asked(health.check), set()),
 }
@@ -111,6 +129,23 @@ SELECT date_trunc('month', now() - interval '30 days'),
 INVITES = """
 INSERT INTO invite_codes (code_hash, group_id, created_by)
 SELECT sha256(uuid_send(id)), group_id, user_id FROM group_members
+"""
+# Some have come by a link, and prove it.
+USES = """
+UPDATE invite_codes SET used_at = now(), used_by = user_id, used_by_device_id = devices.id,
+    join_proof = code_hash
+FROM devices WHERE user_id = created_by AND get_byte(code_hash, 0) < 64
+"""
+VERSIONS = """
+INSERT INTO group_keys (group_id, key_version, commitment)
+SELECT id, key_version, sha256(uuid_send(id)) FROM groups
+"""
+PUBLIC_KEYS = "UPDATE devices SET public_key = sha256(token_hash)"
+ENVELOPES = """
+INSERT INTO key_envelopes (group_id, key_version, user_id, device_id,
+    wrapped_key, wrapper_public_key, wrapper_device_id)
+SELECT group_id, 1, user_id, devices.id, decode(repeat('00', 72), 'hex'), public_key, devices.id
+FROM group_members JOIN devices USING (user_id)
 """
 BUCKETS = "INSERT INTO rate_limits SELECT 'invite:' || id, now() FROM users"
 
@@ -216,9 +251,9 @@ def filled(url: str) -> Iterator[Connection]:
         make_families(operator, families=FAMILIES)
         ((since, until),) = operator.run(MONTHS)
         make_points(operator, each=POINTS_EACH, since=since, until=until)
-        operator.run(INVITES)
-        operator.run(BUCKETS)
-        operator.run("VACUUM ANALYZE invite_codes, rate_limits")
+        for rows in (PUBLIC_KEYS, VERSIONS, ENVELOPES, INVITES, USES, BUCKETS):
+            operator.run(rows)
+        operator.run("VACUUM ANALYZE devices, group_keys, key_envelopes, invite_codes, rate_limits")
         yield operator
 
 

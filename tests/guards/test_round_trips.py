@@ -6,6 +6,7 @@ commit are part of it. `python -m tests.guards.test_round_trips` prints what is 
 
 import json
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -27,8 +28,9 @@ from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.invites.codes import code_hash
 from chalicelib.models import Device, RateLimit
 from chalicelib.settings import DatabaseAddress, settings
+from chalicelib.web import to_base64
 from tests import factories
-from tests.client import UNSET, Api, Reply
+from tests.api import UNSET, Api, Reply
 from tests.database import PEPPER, Server
 from tests.database import server as start_server
 from tests.faults.processes import own_database
@@ -70,8 +72,27 @@ FOUNDING, SPENT = {"code": "{founding code}"}, {"code": "{spent code}"}
 WRONG, NO_CODE = {"code": "ABCDEFGH"}, {"code": "no code"}
 KEY = {"Idempotency-Key": "nobody-else-knows-this-one"}
 HELD = {"If-None-Match": '"{etag}"'}
-KEYED = {"device_id": "keyed_device_id"}
+KEYED, KEYLESS = {"device_id": "keyed_device_id"}, {"device_id": "member_device_id"}
 NOBODY, NOWHERE = {"user_id": "unknown_id"}, {"group_id": "unknown_id"}
+BYTES_32, BYTES_72 = to_base64(bytes(32)), to_base64(bytes(72))
+PACKAGE = {
+    "groupId": "{group_id}",
+    "code": "{own code}",
+    "keyPackage": BYTES_72,
+    "keyVersion": 1,
+}
+CARRYING, MY_OWN = {"code": "{carrying code}"}, {"code": "{my own code}"}
+WITH_KEY = {"device": {"publicKey": BYTES_32}, "proof": BYTES_32}
+WRAPPED = {"wrappedKey": BYTES_72}
+NEW_KEY = {
+    "expectedVersion": 1,
+    "commitment": BYTES_32,
+    "roster": BYTES_72,
+    "envelopes": [WRAPPED | {"deviceId": "{device_id}"}],
+}
+SURPLUS = NEW_KEY | {"envelopes": [WRAPPED | {"deviceId": "{unknown_id}"}]}
+PUBLIC_KEY = {"publicKey": "{public_key}"}
+PENDING, NO_DEVICE = {"device_id": "pending_device_id"}, {"device_id": "unknown_id"}
 
 TABLE = {
     "GET /api/health": [
@@ -137,10 +158,30 @@ TABLE = {
         Case(200, 1),
         Case(401, 1, by="unknown token"),
     ],
+    "GET /api/groups/{group_id}/keys": [
+        Case(200, 1),
+        Case(200, 1, by="pending member"),
+        Case(404, 1, by="stranger"),
+        Case(404, 1, "no such group", named=NOWHERE),
+        Case(401, 1, by="unknown token"),
+    ],
+    "GET /api/groups/{group_id}/keys/pending": [
+        Case(200, 1),
+        Case(403, 1, by="pending member"),
+        Case(404, 1, by="stranger"),
+        Case(401, 1, by="unknown token"),
+    ],
+    "GET /api/crypto/group-key": [
+        Case(200, 1),
+        Case(404, 1, by="pending member"),
+        Case(409, 1, by="stranger"),
+        Case(401, 1, by="unknown token"),
+    ],
     "POST /api/locations": [
         Case(200, 1, "1 point", body=POINT),
         Case(200, 1, "1 point, repeated", body=POINT, times=2),
         Case(200, 1, "500 points", body=BATCH),
+        Case(403, 1, "1 point", by="pending member", body=POINT),
         Case(404, 1, "1 point", by="stranger", body=POINT | GROUP),
         Case(422, 1, "which group?", by="member of two", body=POINT),
         Case(401, 1, "500 points", by="unknown token", body=BATCH),
@@ -150,13 +191,16 @@ TABLE = {
         Case(201, 5, "long code", by="newcomer", body=LONG | NAME),
         Case(201, 6, "founding code", by="newcomer", body=FOUNDING | NAME),
         Case(201, 6, "repeated", by="newcomer", body=SHORT | NAME, headers=KEY, times=2),
+        Case(201, 5, "with a key", by="newcomer", body=CARRYING | NAME | WITH_KEY),
+        Case(201, 5, "with a key for me", by="newcomer", body=MY_OWN | NAME | WITH_KEY),
         Case(404, 3, "wrong code", by="newcomer", body=WRONG | NAME),
         Case(404, 3, "spent code", by="newcomer", body=SPENT | NAME),
         Case(404, 1, "not a code", by="newcomer", body=NO_CODE | NAME),
         Case(429, 1, "too often", by="newcomer", body=WRONG | NAME, times=11),
     ],
     "POST /api/auth/logout": [
-        Case(204, 5),
+        Case(204, 5, by="member"),
+        Case(204, 6, "of who knew keys"),
         Case(401, 2, by="unknown token"),
     ],
     "POST /api/devices": [
@@ -164,7 +208,7 @@ TABLE = {
         Case(401, 2, by="unknown token", body=NAME),
     ],
     "DELETE /api/devices/{device_id}": [
-        Case(204, 5),
+        Case(204, 5, "one that knew no keys", by="member", named=KEYLESS),
         Case(204, 6, "one that knew keys", named=KEYED),
         Case(204, 5, "one that knew keys, repeated", named=KEYED, times=2),
         Case(404, 5, by="stranger"),
@@ -173,6 +217,11 @@ TABLE = {
     "POST /api/invites": [
         Case(201, 8, body={}),
         Case(201, 7, "group named", body=GROUP),
+        Case(201, 7, "with a key", body=PACKAGE),
+        Case(201, 7, "with a key, repeated", body=PACKAGE, times=2),
+        Case(201, 7, "with a key for me", body=PACKAGE | {"forMe": True}),
+        Case(403, 6, by="pending member", body=GROUP),
+        Case(409, 6, "with a former key", body=PACKAGE | {"keyVersion": 2}),
         Case(404, 6, by="stranger", body=GROUP),
         Case(422, 5, "which group?", by="member of two", body={}),
         Case(429, 2, "too often", body=GROUP, times=21),
@@ -210,6 +259,8 @@ TABLE = {
         Case(200, 7, "repeated", by="stranger", body=SHORT, times=2),
         Case(200, 7, "long code", by="stranger", body=LONG),
         Case(200, 8, "founding code", by="stranger", body=FOUNDING),
+        Case(200, 7, "with a key", by="stranger", body=CARRYING),
+        Case(404, 5, "for somebody else", by="stranger", body=MY_OWN),
         Case(404, 4, "wrong code", by="stranger", body=WRONG),
         Case(409, 6, "short code", body=SHORT),
         Case(429, 1, "too often", by="stranger", body=WRONG, times=11),
@@ -254,6 +305,36 @@ TABLE = {
         Case(422, 5, "until the past", body={"paused": True, "until": "2020-01-01T00:00:00Z"}),
         Case(401, 2, by="unknown token", body={"paused": True}),
     ],
+    "POST /api/groups/{group_id}/keys": [
+        Case(201, 6, body=NEW_KEY),
+        Case(403, 5, by="pending member", body=NEW_KEY),
+        Case(404, 4, by="stranger", body=NEW_KEY),
+        Case(409, 4, "too late", body=NEW_KEY | {"expectedVersion": 0}),
+        Case(422, 5, "a surplus device", body=SURPLUS),
+        Case(401, 2, by="unknown token", body=NEW_KEY),
+    ],
+    "PUT /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}": [
+        Case(204, 6, body=WRAPPED, named=PENDING),
+        Case(204, 5, "repeated", body=WRAPPED, named=PENDING, times=2),
+        Case(409, 5, "another", body=WRAPPED),
+        Case(403, 4, by="pending member", body=WRAPPED, named=PENDING),
+        Case(404, 4, by="stranger", body=WRAPPED, named=PENDING),
+        Case(404, 5, "no such device", body=WRAPPED, named=NO_DEVICE),
+        Case(401, 2, by="unknown token", body=WRAPPED, named=PENDING),
+    ],
+    "DELETE /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}": [
+        Case(204, 5),
+        Case(404, 4, by="member"),
+        Case(404, 4, by="stranger"),
+        Case(401, 2, by="unknown token"),
+    ],
+    "POST /api/crypto/register-key": [
+        Case(200, 4, body=PUBLIC_KEY),
+        Case(404, 4, by="pending member", body={"publicKey": "{pending_public_key}"}),
+        Case(409, 3, "another key", body={"publicKey": BYTES_32}),
+        Case(409, 4, by="stranger", body=PUBLIC_KEY),
+        Case(401, 2, by="unknown token", body=PUBLIC_KEY),
+    ],
     "DELETE /api/locations": [
         Case(200, 6),
         Case(422, 3, "which group?", by="member of two"),
@@ -278,13 +359,17 @@ class Scene:
     def make(cls) -> Self:
         """Make people, a group and invites that nobody else has anything to do with."""
         ids = {name: uuid4() for name in ("invite_id", "spent_invite_id", "keyed_device_id")}
-        long = Code.make(None)
+        long, carrying, my_own = (Code.make(None) for _ in range(3))
+        public_key, pending_public_key = (secrets.token_bytes(32) for _ in range(2))
         with (
             engine.engine().begin() as connection,
             Session(connection, join_transaction_mode="rollback_only") as session,
         ):
-            admin, member, traveller, stranger = (factories.someone(session) for _ in range(4))
-            group_id = factories.group(session, admin, member, traveller)
+            member, traveller = (factories.someone(session) for _ in range(2))
+            admin, stranger = (factories.someone(session, public_key=public_key) for _ in range(2))
+            pending = factories.someone(session, public_key=pending_public_key)
+            group_id = factories.group(session, admin, member, traveller, key_version=1)
+            factories.add_member(session, group_id, pending)
             factories.group(session, traveller)
             make_invite = partial(factories.invite, session, group_id=group_id, by=admin)
             codes = {
@@ -293,6 +378,9 @@ class Scene:
                 "founding code": factories.founding_invite(session),
             }
             make_invite(code_hash=code_hash(long, PEPPER.encode()))
+            package: dict[str, Any] = {"key_package": bytes(72), "key_version": 1}
+            make_invite(code_hash=code_hash(carrying, PEPPER.encode()), **package)
+            make_invite(code_hash=code_hash(my_own, PEPPER.encode()), for_creator=True, **package)
             factories.stored_point(session, group_id, admin)
             session.add(
                 Device(
@@ -313,8 +401,16 @@ class Scene:
                 "admin_id": str(admin.user_id),
                 "user_id": str(member.user_id),
                 "device_id": str(admin.device_id),
+                "member_device_id": str(member.device_id),
+                "key_version": "1",
+                "pending_device_id": str(pending.device_id),
                 "unknown_id": str(uuid4()),
+                "public_key": to_base64(public_key),
+                "pending_public_key": to_base64(pending_public_key),
                 "long code": long.text,
+                "carrying code": carrying.text,
+                "my own code": my_own.text,
+                "own code": Code.make(None).text,
                 "etag": etag.strip('"'),
                 **{name: str(id_) for name, id_ in ids.items()},
                 **{name: code.text for name, code in codes.items()},
@@ -323,6 +419,7 @@ class Scene:
                 "admin": admin.token,
                 "member": member.token,
                 "member of two": traveller.token,
+                "pending member": pending.token,
                 "stranger": stranger.token,
                 "unknown token": make_token(),
                 "newcomer": None,

@@ -18,42 +18,71 @@ from sqlalchemy.orm import Session
 
 from chalicelib.errors import Problem
 from chalicelib.models import InviteCode
+from chalicelib.web import to_base64
 from chalicelib.web.contract import Contract
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 
 MARK = "Markmarkmark"
 KEY = "key-of-mark-0123456789"
-SEALED = "bWFya21hcmttYXJr" * 4
+BYTES = "bWFya21hcmttYXJr"  # twelve of them
+SEALED = BYTES * 4
+HASH = f"{BYTES * 2}bWFya21hcms"
 POINT = {"latitude": 64.13579135, "longitude": -21.24680246, "accuracy": 13.9753197}
 GROUP = {"name": MARK, "encryption": "optional"}
 ADDRESS = "127.0.0.1"  # of the caller, says Chalice's test client
-MARKS = [MARK, KEY, SEALED, *(str(number).lstrip("-") for number in POINT.values())]
+MARKS = [MARK, KEY, BYTES, *(str(number).lstrip("-") for number in POINT.values())]
 TOKEN = r"draugar_[\w-]{43}"
 
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/auth/join": {
         "code": "{code}",
         "name": MARK,
-        "device": {"name": MARK},
+        "device": {"name": MARK, "publicKey": HASH},
+        "proof": HASH,
         "group": GROUP,
     },
+    "POST /api/crypto/register-key": {"publicKey": "{public_key}"},
     "POST /api/devices": {"name": MARK},
     "POST /api/groups": GROUP,
-    "POST /api/groups/join": {"code": "{code}", "group": GROUP},
-    "POST /api/invites": {"groupId": "{group_id}"},
+    "POST /api/groups/join": {"code": "{code}", "proof": HASH, "group": GROUP},
+    "POST /api/groups/{group_id}/keys": {
+        "expectedVersion": 1,
+        "commitment": HASH,
+        "roster": SEALED,
+        "envelopes": [{"deviceId": "{device_id}", "wrappedKey": BYTES * 6}],
+    },
+    "POST /api/invites": {
+        "groupId": "{group_id}",
+        "code": "MARKMARKMARKMARK",
+        "keyPackage": SEALED,
+        "keyVersion": 1,
+    },
     "POST /api/invites/validate": {"code": "{code}"},
     "POST /api/locations": {"locations": [POINT, {"encryptedData": SEALED, "keyVersion": 1}]},
     "PATCH /api/groups/{group_id}": {"name": MARK},
     "PATCH /api/groups/{group_id}/members/{user_id}": {"role": "admin"},
     "PATCH /api/users/me": {"name": MARK},
+    "PUT /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}": {
+        "wrappedKey": BYTES * 6,
+        "rosterEntry": SEALED,
+    },
     "PUT /api/groups/{group_id}/sharing": {"paused": True, "until": "2999-01-01T00:00:00Z"},
+}
+# A device gives back what is its own; it is others that it gives keys to.
+NAMED = {
+    "PUT /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}": {
+        "device_id": "other_device_id"
+    },
 }
 REFUSED_ROWS = {
     "users": f"name <> '{MARK}'",
     "devices": f"name <> '{MARK}'",
     "groups": f"name <> '{MARK}'",
     "locations": f"latitude <> {POINT['latitude']}",
+    "invite_codes": "encode(key_package, 'escape') NOT LIKE 'mark%'",
+    "group_keys": "encode(commitment, 'escape') NOT LIKE 'mark%'",
+    "key_envelopes": "encode(wrapped_key, 'escape') NOT LIKE 'mark%'",
 }
 # The routes that would write such a row.
 FAILING = {
@@ -61,9 +90,12 @@ FAILING = {
     "POST /api/devices",
     "POST /api/groups",
     "POST /api/groups/join",
+    "POST /api/groups/{group_id}/keys",
+    "POST /api/invites",
     "POST /api/locations",
     "PATCH /api/groups/{group_id}",
     "PATCH /api/users/me",
+    "PUT /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}",
 }
 
 
@@ -77,14 +109,18 @@ def every_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture
 def names(session: Session) -> dict[str, str]:
     """What the placeholders of paths and bodies stand for, and the token of who asks."""
-    una, ari = factories.someone(session), factories.someone(session)
-    group_id = factories.group(session, una, ari)
+    una, ari, bera = (factories.with_key(session) for _ in range(3))
+    group_id = factories.group(session, una, ari, key_version=1)
+    factories.add_member(session, group_id, bera)
     factories.invite(session, group_id=group_id, by=una)
     invite_id = session.scalars(select(InviteCode.id)).one()
     return {
         "group_id": str(group_id),
         "user_id": str(ari.user_id),
         "device_id": str(una.device_id),
+        "other_device_id": str(bera.device_id),
+        "key_version": "1",
+        "public_key": to_base64(una.public_key or b""),
         "invite_id": str(invite_id),
         "code": factories.founding_invite(session).text,
         "token": una.token,
@@ -119,9 +155,11 @@ def spoilt(value: Any) -> Any:
 
 def variants(method: str, path: str, names: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Make the requests to one route, the one that the API wants first."""
+    route = f"{method} {path}"
+    names = names | {name: names[other] for name, other in NAMED.get(route, {}).items()}
     headers = {"Idempotency-Key": KEY, "User-Agent": MARK, "X-Forwarded-For": MARK, MARK: MARK}
     request = {"method": method, "path": put_in(path, names), "headers": headers}
-    body = BODIES.get(f"{method} {path}")
+    body = BODIES.get(route)
     right = request | (
         {} if body is None else {"body": json.loads(put_in(json.dumps(body), names))}
     )

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.jobs.after_restore import after_restore
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 
 
 def run() -> dict[str, int]:

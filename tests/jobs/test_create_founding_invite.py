@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import InviteCode
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.faults.processes import invoke
 
 

@@ -8,7 +8,8 @@ from chalicelib.auth.credentials import app_credential, make_token
 from chalicelib.devices.service import NewDevice
 from chalicelib.invites import codes
 from chalicelib.invites.codes import ALPHABET, InviteCode
-from chalicelib.invites.service import Joined, Newcomer, NewInvite
+from chalicelib.invites.service import Joined, KeyPackage, Newcomer, NewInvite
+from chalicelib.keys.service import Envelope
 
 PEPPER = b"0123456789abcdef" * 2
 
@@ -75,6 +76,7 @@ def test_a_hash_says_what_it_is_of_and_needs_the_pepper() -> None:
 
 def test_what_holds_a_secret_does_not_show_it() -> None:
     token, code, key = make_token(), InviteCode.make(None), "k" * 22
+    wrapped, sealed, proof = (letter * 40 for letter in (b"w", b"s", b"p"))
     credential = app_credential(token)
     assert credential is not None
     joined = Joined(
@@ -84,6 +86,7 @@ def test_what_holds_a_secret_does_not_show_it() -> None:
         device_id=uuid4(),
         group_id=uuid4(),
         group_name="Hearth",
+        key_package=KeyPackage(sealed=sealed, key_version=1),
     )
 
     shown = repr(
@@ -91,11 +94,20 @@ def test_what_holds_a_secret_does_not_show_it() -> None:
             code,
             credential,
             NewInvite(id=uuid4(), group_id=None, code=code, expires_at=None),
-            Newcomer(name="Una", device_name="App", group=None, idempotency_key=key),
+            Newcomer(
+                name="Una",
+                device_name="App",
+                public_key=bytes(32),
+                proof=proof,
+                group=None,
+                idempotency_key=key,
+            ),
             joined,
             NewDevice(id=uuid4(), name="Tablet", token=token),
+            Envelope(device_id=uuid4(), wrapped_key=wrapped),
         ]
     )
 
-    for secret in (token, code.text, key, repr(credential.token_hash)):
+    texts = (repr(secret) for secret in (credential.token_hash, wrapped, sealed, proof))
+    for secret in (token, code.text, key, *texts):
         assert secret not in shown

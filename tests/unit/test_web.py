@@ -57,7 +57,7 @@ def test_opaque_bytes_are_read_from_base64_of_either_alphabet(value: bytes) -> N
     assert opaque.dump_python(value) == to_base64(value)
 
 
-@pytest.mark.parametrize("text", ["A", "AAAAA", "A A=", "A\n==", "é", "\ud800", "=A", 7, b"AA"])
+@pytest.mark.parametrize("text", ["A", "AAAAA", "A A=", "A\n==", "é", "\ud800", "=A", 7])
 def test_what_is_no_base64_is_refused(text: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Opaque).validate_python(text)

@@ -17,7 +17,7 @@ from chalicelib.db import Compiled, engine, one_statement, transaction, wire
 from chalicelib.errors import Unavailable
 from chalicelib.web import body
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.database import Server
 from tests.faults.processes import own_database
 from tests.guards.test_traces import BODIES, put_in

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import User
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.models import InviteCode, User
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 
 KEY = "nobody-else-knows-this-one"
 

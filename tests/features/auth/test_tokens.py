@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from chalicelib.auth.credentials import make_token
 from chalicelib.models import Device
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.factories import Someone
 
 DAY = timedelta(days=1)

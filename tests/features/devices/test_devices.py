@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import Device, Group, InviteCode
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.factories import Someone
 
 KEYED: dict[str, Any] = {"key_version": 3}

@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 
 from chalicelib.docs import page, routes
 from tests import contract
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 
 MARK = "<x-mark class='\"&"
 PATHS = ["/api/openapi.json", "/api/docs"]

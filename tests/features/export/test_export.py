@@ -4,14 +4,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from chalicelib.db.base import Base
-from chalicelib.models import Device, InviteCode, Location, Member, User
+from chalicelib.models import Device, InviteCode, KeyEnvelope, Location, Member, User
 from chalicelib.web import to_base64
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.factories import Someone
 
 # What is not exported, and why it says nothing more about the person.
@@ -26,16 +26,23 @@ LEFT_OUT: dict[type[Base], set[str]] = {
         "group_id",  # told as the group's id
         "user_id",  # the person themselves
         "created_at",  # told as joined_at
-        "join_proof",  # a secret's hash
     },
     InviteCode: {
         "code_hash",  # a secret's hash
         "idempotency_hash",  # a secret's hash
         "created_by",  # told as made_by_me, for it may be somebody else
         "used_by",  # likewise
+        "used_by_device_id",  # likewise
+        "join_proof",  # a secret's hash
         "key_package",  # sealed for whoever has the code
         "key_version",  # the group's
         "for_creator",  # says how the code may be used, nothing of the person
+    },
+    KeyEnvelope: {
+        "id",  # named by its device, group and version
+        "user_id",  # the person themselves
+        "wrapper_public_key",  # another's
+        "roster_entry",  # sealed by another, for the group
     },
     Location: set(),
 }
@@ -43,7 +50,7 @@ LEFT_OUT: dict[type[Base], set[str]] = {
 
 def test_everything_about_me_is_exported(api: Api, session: Session) -> None:
     una = factories.someone(session, name="Una")
-    hearth = factories.group(session, una, name="Hearth")
+    hearth = factories.group(session, una, name="Hearth", key_version=1)
     post(api, una, hearth)
     api.as_(una.token).post("/api/invites", {})
 
@@ -54,6 +61,7 @@ def test_everything_about_me_is_exported(api: Api, session: Session) -> None:
         Device: export["devices"][0],
         Member: export["groups"][0],
         InviteCode: export["invites"][0],
+        KeyEnvelope: export["keyEnvelopes"][0],
         Location: export["locations"][0],
     }
     sealed_only = {"encryptedData", "keyVersion"}
@@ -61,7 +69,7 @@ def test_everything_about_me_is_exported(api: Api, session: Session) -> None:
         columns = set(Base.metadata.tables[model.__tablename__].columns.keys())
         expected = {camel(name) for name in columns - left_out}
         assert expected <= told[model].keys() | sealed_only, model
-    assert export.keys() == {"user", "devices", "groups", "invites", "locations"}
+    assert export.keys() == {*("user", "devices", "groups", "invites", "keyEnvelopes", "locations")}
 
 
 def test_each_thing_is_exported_as_it_is(api: Api, session: Session) -> None:
@@ -96,6 +104,34 @@ def test_each_thing_is_exported_as_it_is(api: Api, session: Session) -> None:
     assert at(group["joinedAt"]) == now
     assert (made["id"], made["expiresAt"], made["usedAt"]) == (invite, None, None)
     assert (at(used["usedAt"]), used["groupId"]) == (now, None)
+
+
+def test_the_envelopes_of_all_ones_devices_are_exported_as_they_are(
+    api: Api, session: Session
+) -> None:
+    una, ari = factories.with_key(session), factories.with_key(session)
+    hearth = factories.group(session, una, ari, key_version=2)
+    factories.add_member(session, factories.group(session, ari, key_version=1), una)
+    wrapped = session.scalars(
+        select(KeyEnvelope.wrapped_key).filter_by(device_id=una.device_id).order_by("key_version")
+    )
+    tablet = factories.further_device(session, una)
+
+    first, second = api.as_(tablet.token).get("/api/export").json["keyEnvelopes"]
+
+    assert [at(envelope.pop("createdAt")) for envelope in (first, second)] == (
+        [factories.now(session)] * 2
+    )
+    assert [first, second] == [
+        {
+            "groupId": str(hearth),
+            "keyVersion": version,
+            "deviceId": str(una.device_id),
+            "wrapperDeviceId": str(una.device_id),
+            "wrappedKey": to_base64(key or b""),
+        }
+        for version, key in enumerate(wrapped, 1)
+    ]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 500])
@@ -193,6 +229,7 @@ def test_whoever_has_nothing_exports_their_name_and_device(api: Api, session: Se
     assert (export["user"]["id"], export["user"]["name"]) == (str(una.user_id), "Una")
     assert [device["id"] for device in export["devices"]] == [str(una.device_id)]
     assert (export["groups"], export["invites"], export["locations"]) == ([], [], [])
+    assert export["keyEnvelopes"] == []
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "501", "1e9", "1000000000", "", "x", "9" * 5000])

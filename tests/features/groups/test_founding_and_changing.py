@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.locations import partitions
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 
 
 def only_group(api: Api) -> Any:
@@ -32,6 +32,7 @@ def test_a_new_group_requires_encryption_and_its_founder_runs_it(
         "keyVersion": 0,
         "rotationRequired": False,
         "retentionDays": 30,
+        "confirmed": True,
         "role": "admin",
         "sharing": {"paused": False},
     }

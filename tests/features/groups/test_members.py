@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.models import Group, InviteCode, Location
 from tests import factories
-from tests.client import UNSET, Api, Reply
+from tests.api import UNSET, Api, Reply
 from tests.factories import Someone
 
 # What only admins may do: method, path below the group, body.

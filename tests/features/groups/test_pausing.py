@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import Member
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 
 TICK = timedelta(microseconds=1)
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.db import engine
 from chalicelib.settings import DatabaseAddress, settings
-from tests.client import Api
+from tests.api import Api
 
 NOWHERE = "postgresql://draugar@127.0.0.1:1/draugar"
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.models import Group, InviteCode, Member, User
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 from tests.factories import Someone
 
 INSTANT = timedelta(microseconds=1)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from chalicelib.invites.codes import ALPHABET
 from chalicelib.models import InviteCode
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.database import PEPPER
 from tests.factories import Someone
 
@@ -138,6 +138,7 @@ def test_a_list_shows_all_of_an_invite_but_its_code(
         "createdBy": str(una.user_id),
         "createdAt": listed["createdAt"],
         "expiresAt": made["expiresAt"],
+        "forMe": False,
     }
     assert moment(listed["createdAt"]) == factories.now(session)
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from chalicelib.limits import Bucket
 from chalicelib.models import RateLimit
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 from tests.factories import Someone
 from tests.faults.processes import Call, perform
 

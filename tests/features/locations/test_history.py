@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.web import to_base64
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 from tests.factories import Someone
 
 HOUR = timedelta(hours=1)

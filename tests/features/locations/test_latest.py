@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import Member
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 from tests.factories import Someone
 
 HOUR = timedelta(hours=1)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import Group, Location
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 
 MILLISECOND = timedelta(milliseconds=1)
 V4 = "0b5f3a52-6a2c-4d38-9a53-0f5f6f7c1a11"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from chalicelib.models import Location
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 
 LEAST, MOST = 41, 4096
 # Every byte there is, and every character of both alphabets.

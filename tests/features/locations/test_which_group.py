@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from tests import factories
-from tests.client import Api, Reply
+from tests.api import Api, Reply
 
 ROUTES = ["post", "history", "latest", "delete"]
 

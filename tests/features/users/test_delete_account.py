@@ -11,7 +11,7 @@ from chalicelib.db.base import Base
 from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.models import Device, Group, InviteCode, Location, Member, User
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 from tests.factories import Someone
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from tests import factories
-from tests.client import Api
+from tests.api import Api
 
 
 def test_i_see_the_people_of_my_groups_and_nothing_of_theirs_elsewhere(
@@ -44,7 +44,9 @@ def test_a_person_is_shown_as_in_the_list(api: Api, session: Session) -> None:
     assert found.json == {
         "id": str(ari.user_id),
         "name": "Ari",
-        "groups": [{"groupId": str(hearth), "role": "member", "joinedAt": joined_at}],
+        "groups": [
+            {"groupId": str(hearth), "role": "member", "joinedAt": joined_at, "devices": []}
+        ],
     }
     assert datetime.fromisoformat(joined_at) < factories.now(session)
     assert found.json in api.as_(una.token).get("/api/users").json["users"]

@@ -6,18 +6,21 @@ used_today AS
 (UPDATE devices SET last_used_on=CURRENT_DATE WHERE devices.id = (SELECT caller.device_id
 FROM caller) AND devices.last_used_on < CURRENT_DATE),
 membership AS
-(SELECT group_members.group_id AS group_id, group_members.user_id AS user_id, group_members.role AS role, group_members.joined_at AS joined_at, group_members.sharing_paused AND (group_members.sharing_resumes_at IS NULL OR group_members.sharing_resumes_at > now()) AS sharing_paused, group_members.sharing_resumes_at AS sharing_resumes_at, groups.name AS name, groups.encryption AS encryption, groups.key_version AS key_version, groups.rotation_required AS rotation_required, groups.retention_days AS retention_days
+(SELECT group_members.group_id AS group_id, group_members.user_id AS user_id, group_members.role AS role, group_members.joined_at AS joined_at, group_members.sharing_paused AND (group_members.sharing_resumes_at IS NULL OR group_members.sharing_resumes_at > now()) AS sharing_paused, group_members.sharing_resumes_at AS sharing_resumes_at, groups.name AS name, groups.encryption AS encryption, groups.key_version AS key_version, groups.rotation_required AS rotation_required, groups.retention_days AS retention_days, groups.key_version = 0 OR (EXISTS (SELECT key_envelopes.id
+FROM key_envelopes
+WHERE key_envelopes.device_id = (SELECT caller.device_id
+FROM caller) AND key_envelopes.group_id = groups.id AND key_envelopes.key_version = groups.key_version)) AS is_confirmed
 FROM group_members JOIN groups ON groups.id = group_members.group_id
 WHERE group_members.user_id = (SELECT caller.user_id
 FROM caller)),
 chosen AS
-(SELECT membership.group_id AS group_id, membership.user_id AS user_id, membership.role AS role, membership.joined_at AS joined_at, membership.sharing_paused AS sharing_paused, membership.sharing_resumes_at AS sharing_resumes_at, membership.name AS name, membership.encryption AS encryption, membership.key_version AS key_version, membership.rotation_required AS rotation_required, membership.retention_days AS retention_days
+(SELECT membership.group_id AS group_id, membership.user_id AS user_id, membership.role AS role, membership.joined_at AS joined_at, membership.sharing_paused AS sharing_paused, membership.sharing_resumes_at AS sharing_resumes_at, membership.name AS name, membership.encryption AS encryption, membership.key_version AS key_version, membership.rotation_required AS rotation_required, membership.retention_days AS retention_days, membership.is_confirmed AS is_confirmed
 FROM membership
 WHERE membership.group_id = CAST($3 AS UUID) OR CAST($3 AS UUID) IS NULL AND (SELECT count(*) AS count_1
 FROM membership) = 1)
- SELECT caller.user_id AS caller_user_id, chosen.group_id, (SELECT string_agg(CAST(membership.group_id AS TEXT), ', ') AS string_agg_1
+ SELECT caller.user_id AS caller_user_id, chosen.group_id, chosen.is_confirmed, (SELECT string_agg(CAST(membership.group_id AS TEXT), ', ') AS string_agg_1
 FROM membership) AS group_ids, (SELECT json_agg(json_build_object('id', newest.id, 'groupId', newest.group_id, 'userId', newest.user_id, 'deviceId', newest.device_id, 'recordedAt', newest.recorded_at, 'receivedAt', newest.received_at, 'latitude', newest.latitude, 'longitude', newest.longitude, 'accuracy', newest.accuracy, 'encryptedData', encode(newest.encrypted_data, 'base64'), 'keyVersion', newest.key_version) ORDER BY newest.user_id) AS json_agg_1
-FROM chosen JOIN group_members AS group_members_1 ON group_members_1.group_id = chosen.group_id JOIN LATERAL (SELECT locations_1.group_id AS group_id, locations_1.user_id AS user_id, locations_1.recorded_at AS recorded_at, locations_1.id AS id, locations_1.device_id AS device_id, locations_1.received_at AS received_at, locations_1.latitude AS latitude, locations_1.longitude AS longitude, locations_1.accuracy AS accuracy, locations_1.encrypted_data AS encrypted_data, locations_1.key_version AS key_version
+FROM chosen JOIN group_members AS group_members_1 ON group_members_1.group_id = chosen.group_id AND chosen.is_confirmed JOIN LATERAL (SELECT locations_1.group_id AS group_id, locations_1.user_id AS user_id, locations_1.recorded_at AS recorded_at, locations_1.id AS id, locations_1.device_id AS device_id, locations_1.received_at AS received_at, locations_1.latitude AS latitude, locations_1.longitude AS longitude, locations_1.accuracy AS accuracy, locations_1.encrypted_data AS encrypted_data, locations_1.key_version AS key_version
 FROM locations AS locations_1
 WHERE locations_1.group_id = group_members_1.group_id AND locations_1.user_id = group_members_1.user_id AND locations_1.recorded_at >= greatest(now() - chosen.retention_days * interval '1 day', CASE WHEN (group_members_1.user_id != chosen.user_id) THEN chosen.joined_at END) AND (locations_1.user_id = chosen.user_id OR locations_1.received_at >= chosen.joined_at) ORDER BY locations_1.recorded_at DESC, locations_1.id DESC
  LIMIT 1) AS newest ON true) AS points

@@ -10,5 +10,5 @@ listed AS
 FROM devices
 WHERE devices.user_id = (SELECT caller.user_id
 FROM caller) AND devices.revoked_at IS NULL)
- SELECT caller.user_id AS caller_user_id, listed.id, listed.name, listed.kind, listed.created_at, listed.last_used_on, listed.id = caller.device_id AS is_this_one
+ SELECT caller.user_id AS caller_user_id, listed.id, listed.name, listed.kind, listed.public_key, listed.created_at, listed.last_used_on, listed.id = caller.device_id AS is_this_one
 FROM (SELECT 1 AS row) AS always LEFT OUTER JOIN caller ON true LEFT OUTER JOIN listed ON true ORDER BY listed.id

@@ -1,0 +1,1 @@
+"""Group keys: versions, envelopes, who is confirmed. No key that opens anything is ever here."""

@@ -1,0 +1,143 @@
+"""Keys: register a device's, rotate a group's, hand it on in envelopes."""
+
+from uuid import UUID
+
+from chalice.app import Blueprint
+
+from chalicelib import auth
+from chalicelib.auth import Credential
+from chalicelib.db import one_statement, transaction
+from chalicelib.groups.service import (
+    GroupKeyMissing,
+    GroupNotFound,
+    KeyVersionConflict,
+    NotConfirmed,
+)
+from chalicelib.keys import service
+from chalicelib.keys.schemas import (
+    LARGEST_BODY,
+    KeyPackageAnswer,
+    KeysAnswer,
+    NewVersionAnswer,
+    NewVersionRequest,
+    PendingAnswer,
+    PutEnvelopeRequest,
+    RegisterKeyRequest,
+)
+from chalicelib.web import Access, endpoint
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.route("/api/crypto/register-key", methods=["POST"])
+@endpoint(access=Access.APP, raises=(GroupKeyMissing, service.KeyPending, service.PublicKeySet))
+def register_key(credential: Credential, body: RegisterKeyRequest) -> KeyPackageAnswer:
+    """Set this device's public key, once, and show the group's key wrapped for it.
+
+    The public key is kept also when there is nothing to show yet.
+    """
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.register_key(session, caller=caller, public_key=body.public_key)
+    with one_statement() as connection:
+        envelope = service.find_newest(connection, credential=credential)
+    return KeyPackageAnswer.of(envelope)
+
+
+@blueprint.route("/api/crypto/group-key", methods=["GET"])
+@endpoint(access=Access.APP, raises=(GroupKeyMissing, service.KeyPending))
+def group_key(credential: Credential) -> KeyPackageAnswer:
+    """Show the group's key, wrapped for this device."""
+    with one_statement() as connection:
+        envelope = service.find_newest(connection, credential=credential)
+    return KeyPackageAnswer.of(envelope)
+
+
+@blueprint.route("/api/groups/{group_id}/keys", methods=["POST"])
+@endpoint(
+    access=Access.APP,
+    status=201,
+    largest_body=LARGEST_BODY,
+    raises=(
+        GroupNotFound,
+        KeyVersionConflict,
+        NotConfirmed,
+        service.OwnEnvelopeMissing,
+        service.SurplusDevices,
+    ),
+)
+def rotate(credential: Credential, group_id: UUID, body: NewVersionRequest) -> NewVersionAnswer:
+    """Give a group its first or its next key."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        key_version = service.rotate(
+            session, caller=caller, group_id=group_id, version=body.version()
+        )
+    return NewVersionAnswer(key_version=key_version)
+
+
+@blueprint.route("/api/groups/{group_id}/keys", methods=["GET"])
+@endpoint(access=Access.APP, raises=(GroupNotFound,))
+def list_keys(credential: Credential, group_id: UUID) -> KeysAnswer:
+    """Show a group's key versions, and what this device was given of them."""
+    with one_statement() as connection:
+        keys = service.list_keys(connection, credential=credential, group_id=group_id)
+    return KeysAnswer.of(keys)
+
+
+@blueprint.route("/api/groups/{group_id}/keys/pending", methods=["GET"])
+@endpoint(access=Access.APP, raises=(GroupNotFound, NotConfirmed))
+def list_pending(credential: Credential, group_id: UUID) -> PendingAnswer:
+    """List the devices that wait for the group's key."""
+    with one_statement() as connection:
+        devices = service.list_pending(connection, credential=credential, group_id=group_id)
+    return PendingAnswer.of(devices)
+
+
+@blueprint.route("/api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}", methods=["PUT"])
+@endpoint(
+    access=Access.APP,
+    raises=(
+        GroupNotFound,
+        NotConfirmed,
+        service.EnvelopeExists,
+        service.KeyVersionNotFound,
+        service.RecipientNotFound,
+    ),
+)
+def put_envelope(
+    credential: Credential,
+    group_id: UUID,
+    key_version: int,
+    device_id: UUID,
+    body: PutEnvelopeRequest,
+) -> None:
+    """Give a device the group's key, wrapped for it."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.put_envelope(
+            session,
+            caller=caller,
+            group_id=group_id,
+            key_version=key_version,
+            envelope=body.envelope(device_id),
+        )
+
+
+@blueprint.route(
+    "/api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}", methods=["DELETE"]
+)
+@endpoint(access=Access.APP, raises=(GroupNotFound, service.EnvelopeNotFound))
+def delete_envelope(
+    credential: Credential, group_id: UUID, key_version: int, device_id: UUID
+) -> None:
+    """Give back an envelope of this device that does not open."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.delete_envelope(
+            session,
+            caller=caller,
+            group_id=group_id,
+            key_version=key_version,
+            device_id=device_id,
+        )

@@ -1,0 +1,197 @@
+"""The shapes of group keys on the wire: opaque bytes, and who is who."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+
+from chalicelib.db.base import HASH_BYTES
+from chalicelib.keys.service import Envelope, NewVersion
+from chalicelib.models.keys import ROSTER_BYTES, ROSTER_ENTRY_BYTES, WRAPPED_KEY_BYTES
+from chalicelib.web import Answer, Opaque, Optional, Request, Uuid, bytes_schema
+
+LARGEST_BODY = 128 * 1024
+"""A roster, and the envelopes of as many devices as a group can have."""
+
+MOST_ENVELOPES = 500
+_KEY = "CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"
+
+PublicKey = Annotated[
+    Opaque,
+    Field(min_length=32, max_length=32),
+    bytes_schema(32, 32),
+    Field(description="An X25519 public key.", examples=[_KEY]),
+]
+WrappedKey = Annotated[
+    Opaque,
+    Field(min_length=WRAPPED_KEY_BYTES, max_length=WRAPPED_KEY_BYTES),
+    bytes_schema(WRAPPED_KEY_BYTES, WRAPPED_KEY_BYTES),
+    Field(description="A nonce and a box, in one piece.", examples=[_KEY[:24] * 4]),
+]
+Commitment = Annotated[
+    Opaque,
+    Field(min_length=HASH_BYTES, max_length=HASH_BYTES),
+    bytes_schema(HASH_BYTES, HASH_BYTES),
+    Field(examples=[_KEY]),
+]
+Roster = Annotated[
+    Opaque,
+    Field(min_length=ROSTER_BYTES[0], max_length=ROSTER_BYTES[1]),
+    bytes_schema(*ROSTER_BYTES),
+    Field(description="Sealed under this version of the key.", examples=[_KEY[:32] * 2]),
+]
+RosterEntry = Annotated[
+    Opaque,
+    Field(min_length=ROSTER_ENTRY_BYTES[0], max_length=ROSTER_ENTRY_BYTES[1]),
+    bytes_schema(*ROSTER_ENTRY_BYTES),
+    Field(description="Sealed under this version of the key.", examples=[_KEY[:32] * 2]),
+]
+ShownBytes = Annotated[Opaque, Field(examples=[_KEY])]
+KeyVersion = Annotated[int, Field(description="0 while the group has no key.", examples=[1])]
+
+
+class RegisterKeyRequest(Request):
+    """The public key of the calling device. It is written once."""
+
+    public_key: PublicKey
+
+
+class EnvelopeRequest(Request):
+    """The new key, wrapped for one device."""
+
+    device_id: Uuid
+    wrapped_key: WrappedKey
+
+
+class NewVersionRequest(Request):
+    """A key that this device has made: whoever else is to have it gets an envelope."""
+
+    expected_version: Annotated[
+        int, Field(ge=0, lt=2**31 - 1, description="The version that the group has now.")
+    ]
+    commitment: Commitment
+    roster: Roster | None = None
+    envelopes: Annotated[list[EnvelopeRequest], Field(min_length=1, max_length=MOST_ENVELOPES)]
+
+    def version(self) -> NewVersion:
+        """Return what was made."""
+        return NewVersion(
+            expected_version=self.expected_version,
+            commitment=self.commitment,
+            roster=self.roster,
+            envelopes=[
+                Envelope(device_id=sent.device_id, wrapped_key=sent.wrapped_key)
+                for sent in self.envelopes
+            ],
+        )
+
+
+class PutEnvelopeRequest(Request):
+    """The key, wrapped for a device that was confirmed."""
+
+    wrapped_key: WrappedKey
+    roster_entry: RosterEntry | None = None
+
+    def envelope(self, device_id: UUID) -> Envelope:
+        """Return the envelope for this device."""
+        return Envelope(
+            device_id=device_id, wrapped_key=self.wrapped_key, roster_entry=self.roster_entry
+        )
+
+
+class NewVersionAnswer(Answer):
+    """The version that the group has now."""
+
+    key_version: KeyVersion
+
+
+class VersionAnswer(Answer):
+    """That the group's key had a version."""
+
+    key_version: KeyVersion
+    commitment: ShownBytes
+    roster: Annotated[
+        ShownBytes | None, Field(description="Of the newest twenty versions, where it has one.")
+    ] = Optional
+
+
+class EnvelopeAnswer(Answer):
+    """A key, wrapped for this device."""
+
+    key_version: KeyVersion
+    wrapped_key: ShownBytes
+    wrapper_public_key: ShownBytes
+    wrapper_device_id: UUID
+
+
+class RosterEntryAnswer(Answer):
+    """What a device has sealed of another that it confirmed."""
+
+    key_version: KeyVersion
+    roster_entry: ShownBytes
+    wrapper_device_id: UUID
+
+
+class KeysAnswer(Answer):
+    """A group's keys, as far as the service knows them, and the envelopes of this device."""
+
+    key_version: KeyVersion
+    rotation_required: bool
+    confirmed: Annotated[bool, Field(description="Whether this device may act in the group.")]
+    versions: list[VersionAnswer]
+    envelopes: list[EnvelopeAnswer]
+    roster_entries: list[RosterEntryAnswer]
+
+    @classmethod
+    def of(cls, row: Any) -> "KeysAnswer":
+        """Present a row of keys."""
+        return cls.model_validate(
+            {
+                "key_version": row.key_version,
+                "rotation_required": row.rotation_required,
+                "confirmed": row.is_confirmed,
+                "versions": row.versions or [],
+                "envelopes": row.envelopes or [],
+                "roster_entries": row.roster_entries or [],
+            }
+        )
+
+
+class PendingDeviceAnswer(Answer):
+    """A device that has not got the group's present key."""
+
+    device_id: UUID
+    user_id: UUID
+    name: Annotated[str, Field(description="The person's.", examples=["Ari"])]
+    public_key: ShownBytes
+    join_proof: Annotated[ShownBytes | None, Field(description="Of who came in by a link.")] = (
+        Optional
+    )
+
+
+class PendingAnswer(Answer):
+    """The devices that wait for a member to confirm them."""
+
+    devices: list[PendingDeviceAnswer]
+
+    @classmethod
+    def of(cls, devices: list[dict[str, Any]]) -> "PendingAnswer":
+        """Present devices."""
+        return cls.model_validate({"devices": devices})
+
+
+class KeyPackageAnswer(Answer):
+    """The group's key for this device, as the first Draugar app reads it."""
+
+    package: ShownBytes
+    admin_public_key: Annotated[ShownBytes, Field(description="Of the device that wrapped it.")]
+    key_version: KeyVersion
+
+    @classmethod
+    def of(cls, row: Any) -> "KeyPackageAnswer":
+        """Present an envelope."""
+        return cls(
+            package=row.wrapped_key,
+            admin_public_key=row.wrapper_public_key,
+            key_version=row.key_version,
+        )
