@@ -1,0 +1,453 @@
+"""Each vector twice: by the client, and by libsodium's and the standard library's own functions."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+from nacl import bindings
+from nacl.exceptions import CryptoError
+
+from draugar import crypto
+from draugar.crypto import (
+    DeviceKey,
+    GroupKey,
+    InviteKeys,
+    InviteSecret,
+    NotAuthentic,
+    RosterEntry,
+    Secret,
+)
+from draugar.links import InviteLink, Unreadable, canonical
+from scripts import vectors
+
+Json = dict[str, Any]
+
+VECTORS: Json = json.loads(vectors.VECTORS.read_text())
+
+
+def each(section: str, *names: str) -> pytest.MarkDecorator:
+    """Run a test with each vector of some lists of a section, named by what it is about."""
+    found = VECTORS[section]
+    cases = [case for name in names for case in found[name]] if names else found
+    return pytest.mark.parametrize(
+        "vector", [pytest.param(case, id=case.get("why") or case.get("what")) for case in cases]
+    )
+
+
+def raw(vector: Json, name: str) -> bytes:
+    return bytes.fromhex(vector[name])
+
+
+def key_of(vector: Json) -> GroupKey:
+    return GroupKey(vector["groupKey"].encode())
+
+
+def test_the_file_is_what_the_script_makes() -> None:
+    assert vectors.VECTORS.read_text() == vectors.written()
+
+
+def test_the_examples_of_the_protocol_are_vectors() -> None:
+    page = (vectors.VECTORS.parent / "protocol.md").read_text()
+
+    examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+
+    assert examples == [
+        json.loads(VECTORS["roster"]["opens"]["json"])[:1],
+        json.loads(VECTORS["package"]["opens"]["json"]),
+        json.loads(VECTORS["location"]["opens"][0]["json"]),
+    ]
+
+
+def test_the_errors_of_the_protocol_are_the_services() -> None:
+    docs = vectors.VECTORS.parent
+    named = re.findall(
+        r"^\| (\d{3}) \| `(\w+)` \|", (docs / "protocol.md").read_text(), re.MULTILINE
+    )
+    sections = re.findall(
+        r"^## (\d{3}) (.*?)(?=^## |\Z)", (docs / "errors.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+
+    documented = {
+        (status, code)
+        for status, section in sections
+        for code in re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    }
+
+    assert len(named) > 10
+    assert set(named) - documented == set()
+
+
+# Keys
+
+
+@each("deviceKeys")
+def test_a_public_key_comes_of_its_secret_key(vector: Json) -> None:
+    assert DeviceKey(raw(vector, "secretKey")).public == raw(vector, "publicKey")
+    assert bindings.crypto_scalarmult_base(raw(vector, "secretKey")) == raw(vector, "publicKey")
+
+
+def test_a_group_key_is_24_bytes_written_as_32_characters() -> None:
+    vector = VECTORS["groupKey"]
+
+    assert key_of(vector).value == base64.urlsafe_b64encode(raw(vector, "random"))
+
+
+@each("commitment", "holds")
+def test_a_commitment_is_a_hash_of_purpose_group_version_and_key(vector: Json) -> None:
+    by_hand = hashlib.sha256(
+        b"draugar/group-key/v1"
+        + bytes.fromhex(vector["groupId"].replace("-", ""))
+        + bytes.fromhex(f"{vector['keyVersion']:08x}")
+        + vector["groupKey"].encode()
+    )
+
+    made = key_of(vector).commitment(UUID(vector["groupId"]), vector["keyVersion"])
+
+    assert made == by_hand.digest() == raw(vector, "commitment")
+
+
+@each("commitment", "differs")
+def test_a_commitment_holds_for_one_key_of_one_version_of_one_group(vector: Json) -> None:
+    made = key_of(vector).commitment(UUID(vector["groupId"]), vector["keyVersion"])
+
+    assert made != raw(vector, "commitment")
+
+
+# Envelopes
+
+
+def test_an_envelope_opens_to_the_key_that_was_wrapped() -> None:
+    vector = VECTORS["envelope"]["opens"]
+    wrapped, nonce = raw(vector, "wrappedKey"), raw(vector, "nonce")
+    to, by = raw(vector, "recipientPublicKey"), raw(vector, "wrapperSecretKey")
+    by_hand = nonce + bindings.crypto_box_easy(vector["groupKey"].encode(), nonce, to, by)
+
+    opened = crypto.unwrap(
+        wrapped, raw(vector, "wrapperPublicKey"), DeviceKey(raw(vector, "recipientSecretKey"))
+    )
+
+    assert opened == key_of(vector)
+    assert wrapped == by_hand
+    assert crypto.to_base64url(wrapped) == vector["wrappedKeyOnTheWire"]
+    assert crypto.from_base64url(vector["wrappedKeyOnTheWire"]) == wrapped
+    assert len(vector["wrappedKeyOnTheWire"]) == 96
+
+
+def test_libsodium_opens_what_the_client_wraps() -> None:
+    vector = VECTORS["envelope"]["opens"]
+
+    wrapped = crypto.wrap(
+        key_of(vector),
+        raw(vector, "recipientPublicKey"),
+        DeviceKey(raw(vector, "wrapperSecretKey")),
+    )
+
+    assert len(wrapped) == 72
+    opened = bindings.crypto_box_open_easy(
+        wrapped[24:],
+        wrapped[:24],
+        raw(vector, "wrapperPublicKey"),
+        raw(vector, "recipientSecretKey"),
+    )
+    assert opened == vector["groupKey"].encode()
+
+
+@each("envelope", "refused")
+def test_an_envelope_is_refused(vector: Json) -> None:
+    recipient = DeviceKey(raw(vector, "recipientSecretKey"))
+
+    with pytest.raises(NotAuthentic):
+        crypto.unwrap(raw(vector, "wrappedKey"), raw(vector, "wrapperPublicKey"), recipient)
+
+
+def test_a_box_of_a_low_order_key_would_open_without_libsodiums_check() -> None:
+    low_order = [case for case in VECTORS["envelope"]["refused"] if "public key is" in case["why"]]
+    # HSalsa20 of a zero key and input, as NaCl's own test of it has it.
+    shared = bytes.fromhex("351f86faa3b988468a850122b65b0acece9c4826806aeee63de9c0da2bd7f91e")
+
+    for vector in low_order:
+        wrapped = raw(vector, "wrappedKey")
+        opened = bindings.crypto_box_open_easy_afternm(wrapped[24:], wrapped[:24], shared)
+        assert opened == VECTORS["groupKey"]["groupKey"].encode()
+    assert len(low_order) == 3
+
+
+@each("envelope", "notWrapped")
+def test_nothing_is_wrapped_for_a_key_that_agrees_with_everybody(vector: Json) -> None:
+    key = GroupKey(VECTORS["groupKey"]["groupKey"].encode())
+    recipient = raw(vector, "recipientPublicKey")
+
+    with pytest.raises(NotAuthentic):
+        crypto.wrap(key, recipient, DeviceKey.make())
+    with pytest.raises(CryptoError):
+        bindings.crypto_box_beforenm(recipient, DeviceKey.make().value)
+
+
+# Codes and links
+
+
+def test_keys_are_derived_as_rfc_5869_does_it() -> None:
+    vector = VECTORS["hkdf"]
+
+    derived = crypto._hkdf(raw(vector, "secret"), raw(vector, "salt"), raw(vector, "info"))
+
+    assert derived.value == raw(vector, "first32Bytes")
+    assert derived.value == bytes.fromhex(
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
+    )
+
+
+@each("codes", "canonical")
+def test_a_code_is_read_however_it_is_typed(vector: Json) -> None:
+    assert canonical(vector["typed"]) == vector["code"]
+
+
+@each("codes", "refused")
+def test_what_is_no_code_is_refused(vector: Json) -> None:
+    with pytest.raises(Unreadable):
+        canonical(vector["typed"])
+
+
+def test_the_keys_of_an_invite_come_of_its_secret_and_its_code() -> None:
+    vector = VECTORS["inviteKeys"]
+    salt = hashlib.sha256(vector["code"].encode()).digest()
+    extracted = hmac.new(salt, raw(vector, "secret"), hashlib.sha256).digest()
+    wrap, proof = (
+        hmac.new(extracted, f"draugar/invite/{use}\x01".encode(), hashlib.sha256).digest()
+        for use in ("wrap", "proof")
+    )
+
+    keys = InviteKeys.of(InviteSecret(raw(vector, "secret")), vector["code"])
+
+    assert salt == raw(vector, "salt")
+    assert keys.wrap.value == wrap == raw(vector, "wrap")
+    assert keys.proof.value == proof == raw(vector, "proof")
+
+
+@each("links", "reads")
+def test_a_link_says_where_and_by_what_somebody_can_join(vector: Json) -> None:
+    link = InviteLink.parse(vector["link"])
+
+    assert link == InviteLink(
+        url=vector["url"],
+        code=vector["code"],
+        secret=InviteSecret(raw(vector, "secret")),
+        for_me=vector["forMe"],
+    )
+    assert link.text == vector["link"]
+
+
+@each("links", "refused")
+def test_what_is_no_link_is_refused(vector: Json) -> None:
+    with pytest.raises(Unreadable):
+        InviteLink.parse(vector["link"])
+
+
+# Rosters and packages
+
+
+@pytest.mark.parametrize("name", ["opens", "rosterEntryOpens"])
+def test_a_roster_opens_to_whom_its_author_has_confirmed(name: str) -> None:
+    vector = VECTORS["roster"][name]
+    sealed, key = raw(vector, "sealed"), key_of(vector)
+
+    opened = crypto.open_roster(sealed, key)
+
+    assert plain(sealed, key) == vector["json"].encode()
+    assert opened == entries(json.loads(vector["json"]))
+    assert plain(crypto.seal_roster(opened, key), key) == vector["json"].encode()
+
+
+@each("roster", "refused")
+def test_a_roster_is_refused(vector: Json) -> None:
+    sealed, key = raw(vector, "sealed"), key_of(vector)
+
+    with pytest.raises(NotAuthentic):
+        crypto.open_roster(sealed, key)
+    assert opens(sealed, key) == vector["why"].startswith("inside: ")
+
+
+def test_a_package_opens_to_all_that_a_joiner_needs() -> None:
+    vector = VECTORS["package"]["opens"]
+    sealed, said = raw(vector, "sealed"), json.loads(vector["json"])
+    keys = InviteKeys.of(InviteSecret(raw(vector, "secret")), vector["code"])
+
+    package = crypto.open_package(sealed, keys)
+
+    assert plain(sealed, keys.wrap) == vector["json"].encode()
+    assert package.group_key.value.decode() == said["groupKey"]
+    assert package.key_version == said["keyVersion"]
+    assert str(package.group_id) == said["groupId"]
+    assert str(package.inviter_user_id) == said["inviterUserId"]
+    assert crypto.to_base64url(package.inviter_public_key) == said["inviterPublicKey"]
+    assert crypto.to_base64url(package.commitment) == said["commitment"]
+    assert package.roster == entries(said["roster"])
+    assert plain(crypto.seal_package(package, keys), keys.wrap) == vector["json"].encode()
+
+
+@each("package", "refused")
+def test_a_package_is_refused(vector: Json) -> None:
+    sealed, wrap = raw(vector, "sealed"), Secret(raw(vector, "wrap"))
+
+    with pytest.raises(NotAuthentic):
+        crypto.open_package(sealed, InviteKeys(wrap=wrap, proof=wrap))
+    assert opens(sealed, wrap) == vector["why"].startswith("inside: ")
+
+
+# Proofs
+
+
+@each("joinProof", "holds")
+def test_a_proof_binds_key_name_and_code(vector: Json) -> None:
+    said = raw(vector, "publicKey") + hashlib.sha256(vector["name"].encode()).digest()
+    by_hand = hmac.new(raw(vector, "proofKey"), said + vector["code"].encode(), hashlib.sha256)
+
+    made = crypto.join_proof(
+        Secret(raw(vector, "proofKey")), raw(vector, "publicKey"), vector["name"], vector["code"]
+    )
+
+    assert made == by_hand.digest() == raw(vector, "proof")
+    assert holds(vector)
+
+
+@each("joinProof", "refused")
+def test_a_proof_is_refused(vector: Json) -> None:
+    assert not holds(vector)
+
+
+# Locations
+
+
+@each("location", "opens")
+def test_a_location_opens(vector: Json) -> None:
+    sealed, key = raw(vector, "sealed"), key_of(vector)
+
+    opened = crypto.open_location(sealed, key)
+
+    assert plain(sealed, key) == vector["json"].encode()
+    assert opened == json.loads(vector["json"])
+
+
+def test_a_location_is_padded_to_a_multiple_of_128_bytes() -> None:
+    padded = [case for case in VECTORS["location"]["opens"] if len(raw(case, "sealed")) % 128 == 40]
+
+    for vector in padded:
+        sealed = crypto.seal_location(json.loads(vector["json"]), key_of(vector))
+        assert plain(sealed, key_of(vector)) == vector["json"].encode()
+    assert [len(vector["json"]) for vector in padded] == [256, 128, 256]
+
+
+@each("location", "refused")
+def test_a_location_is_refused(vector: Json) -> None:
+    sealed, key = raw(vector, "sealed"), key_of(vector)
+
+    with pytest.raises(NotAuthentic):
+        crypto.open_location(sealed, key)
+    assert opens(sealed, key) == vector["why"].startswith("inside: ")
+
+
+def test_each_app_has_its_own_way_to_write_the_same_bytes() -> None:
+    wire = VECTORS["location"]["onTheWire"]
+    first_app, owntracks = wire["firstApp"]["encryptedData"], wire["owntracks"]["message"]
+
+    joined = crypto.from_base64url(first_app["n"]) + crypto.from_base64url(first_app["c"])
+
+    assert joined == raw(wire["firstApp"], "sealed")
+    assert base64.b64decode(owntracks["data"], validate=True) == raw(wire["owntracks"], "sealed")
+    assert crypto.from_base64url(wire["draugar"]["encryptedData"]) == raw(wire["draugar"], "sealed")
+    assert crypto.open_location(joined, GroupKey(vectors._KEY))["userId"] == str(vectors._ARI)
+
+
+def test_a_passphrase_of_owntracks_is_a_key_with_zeros_after_it() -> None:
+    vector = VECTORS["location"]["passphrase"]
+    data = base64.b64decode(vector["data"], validate=True)
+
+    opened = crypto._open(data, Secret(raw(vector, "key")), crypto.LOCATION_BYTES)
+
+    assert raw(vector, "key") == b"s3cr1t" + bytes(26)
+    assert opened == vector["text"].encode() == plain(data, Secret(raw(vector, "key")))
+
+
+# The safety number
+
+
+@each("safetyNumber")
+def test_a_safety_number_is_that_of_two_people_and_their_devices(vector: Json) -> None:
+    mine, theirs = (
+        (UUID(vector[who]["userId"]), [bytes.fromhex(key) for key in vector[who]["publicKeys"]])
+        for who in ("mine", "theirs")
+    )
+
+    number = crypto.safety_number(mine, theirs)
+
+    assert number == crypto.safety_number(theirs, mine) == vector["safetyNumber"]
+    assert number == number_by_hand(vector)
+    assert re.fullmatch(r"\d{5}( \d{5}){11}", number)
+
+
+def test_safety_numbers_differ_when_a_device_does() -> None:
+    numbers = [vector["safetyNumber"] for vector in VECTORS["safetyNumber"]]
+
+    assert numbers[0] == numbers[1]
+    assert numbers[2] == numbers[3]
+    assert len({*numbers}) == 3
+
+
+def plain(sealed: bytes, key: Secret) -> bytes:
+    return bindings.crypto_secretbox_open_easy(sealed[24:], sealed[:24], key.value)
+
+
+def opens(sealed: bytes, key: Secret) -> bool:
+    try:
+        plain(sealed, key)
+    except CryptoError:
+        return False
+    return True
+
+
+def entries(said: list[dict[str, str]]) -> list[RosterEntry]:
+    return [
+        RosterEntry(
+            user_id=UUID(entry["userId"]),
+            name=entry["name"],
+            device_id=UUID(entry["deviceId"]),
+            public_key=base64.urlsafe_b64decode(entry["publicKey"] + "="),
+        )
+        for entry in said
+    ]
+
+
+def holds(vector: Json) -> bool:
+    return crypto.proof_holds(
+        raw(vector, "proof"),
+        Secret(raw(vector, "proofKey")),
+        raw(vector, "publicKey"),
+        vector["name"],
+        vector["code"],
+    )
+
+
+def number_by_hand(vector: Json) -> str:
+    halves = {
+        bytes.fromhex(vector[who]["userId"].replace("-", "")): "".join(
+            sorted(vector[who]["publicKeys"])
+        )
+        for who in ("mine", "theirs")
+    }
+    said = b"draugar/safety/v1"
+    for user_id in sorted(halves):
+        said += user_id + bytes.fromhex(halves[user_id])
+    digits = ""
+    for text in (said, b"\x01" + said):
+        digest = hashlib.sha512(text).digest()
+        for _ in range(5199):
+            digest = hashlib.sha512(digest + text).digest()
+        for group in range(6):
+            five = digest[group * 5 : group * 5 + 5]
+            digits += f" {int(five.hex(), 16) % 100000:05d}"
+    return digits.strip()
