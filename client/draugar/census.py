@@ -1,0 +1,176 @@
+"""Who is in a group: what the service lists, held against what this device knows."""
+
+import time
+from collections.abc import Iterable
+from uuid import UUID
+
+from draugar.answers import ListedDevice, ListedPerson
+from draugar.circle import Circle, Ended, Trusted
+from draugar.crypto import RosterEntry, Secret, from_base64url, proof_holds
+from draugar.home import Home
+from draugar.model import Device, How, Kind, Standing
+from draugar.ring import Ring
+from draugar.teller import Teller
+
+OWN_NAME = "me"
+"""What a further device of one's own proves in the place of a name."""
+
+
+class Census:
+    """The people of one group, as they are listed now."""
+
+    def __init__(
+        self, home: Home, teller: Teller, group_id: UUID, people: Iterable[ListedPerson]
+    ) -> None:
+        self.group_id = group_id
+        self.people = tuple(people)
+        self.listed: dict[UUID, tuple[ListedPerson, ListedDevice]] = {
+            device.id: (person, device) for person in self.people for device in person.devices
+        }
+        self._home = home
+        self._teller = teller
+        self._me = home.me()
+        self._circle = Circle(home, group_id)
+        self._ring = Ring(home, group_id)
+
+    def miss(self, trusted: dict[UUID, Trusted], *, at_risk: int) -> None:
+        """End the trust in who is gone, or not who they were; they may know a key up to that."""
+        gone = []
+        for id_, device in trusted.items():
+            person, now = self.listed.get(id_, (None, None))
+            if person is None or now is None:
+                gone.append(id_)
+                self.say_ended(device, "is not in the group any more")
+            elif (person.user_id, now.public_key) != (device.user_id, device.public_key):
+                gone.append(id_)
+                self._teller.warn(
+                    Kind.KEY_CHANGED,
+                    f"The service shows another key, or another owner, for a device of"
+                    f" {device.name}. Keys never change: it is not trusted any more.",
+                    group_id=self.group_id,
+                )
+            elif person.name != device.name:
+                self._teller.say(
+                    Kind.RENAMED,
+                    f"The service calls {device.name} {person.name} now.",
+                    group_id=self.group_id,
+                    once=f"{person.user_id} {person.name}",
+                )
+        if gone:
+            self._circle.end(gone, Ended.GONE, version=self._ring.highest)
+            self._ring.burn(at_risk)
+        self._mind_vouchers()
+
+    def _mind_vouchers(self) -> None:
+        known = self._circle.known()
+        for device in self._circle.trusted().values():
+            voucher = known.get(device.vouched_by) if device.vouched_by else None
+            if voucher is not None and voucher.ended is not None:
+                self._teller.say(
+                    Kind.VOUCHED_BY_GONE,
+                    f"{device.name} is trusted by the word of {voucher.name}, who is trusted no"
+                    " more. Compare safety numbers to be sure.",
+                    group_id=self.group_id,
+                    once=f"{device.device_id} {voucher.device_id}",
+                )
+
+    def recognise(self) -> list[UUID]:
+        """Trust who proves to hold the secret of a link, and this member's own other devices."""
+        self._home.do("DELETE FROM invites WHERE expires_at < :now", now=time.time())
+        known, proven = self._circle.known(), []
+        for id_, (person, device) in self.listed.items():
+            before = known.get(id_)
+            if id_ == self._me.device_id or (before is not None and before.ended is None):
+                continue
+            entry = RosterEntry(person.user_id, person.name, id_, device.public_key)
+            is_mine = before is None and self._circle.is_mine(entry)
+            # A link made since is this member's word on somebody who had gone, too.
+            if is_mine or self._proves(entry, device.join_proof):
+                self._circle.trust(entry, How.PROOF, version=self._ring.highest)
+                proven.append(id_)
+        return proven
+
+    def _proves(self, entry: RosterEntry, proof: bytes | None) -> bool:
+        is_mine = entry.user_id == self._me.user_id
+        name = OWN_NAME if is_mine else entry.name
+        for invite in self._home.rows(
+            "SELECT * FROM invites WHERE group_id = :group AND for_me = :mine",
+            group=self.group_id,
+            mine=is_mine,
+        ):
+            kept = self._home.unseal_json(invite["proof"])
+            proof_key, code = Secret(from_base64url(kept["key"])), kept["code"]
+            if proof is None or not proof_holds(proof, proof_key, entry.public_key, name, code):
+                continue
+            if invite["device_id"] == str(entry.device_id):
+                return False  # it was believed once
+            if invite["device_id"] is not None:
+                self._teller.warn(
+                    Kind.PROOF_FAILED,
+                    f"A second device, of {entry.name}, came in by a link that was used already."
+                    " Somebody has intercepted the link. That device was not trusted.",
+                    group_id=self.group_id,
+                    once=str(entry.device_id),
+                )
+                return False
+            self._home.do(
+                "UPDATE invites SET device_id = :device WHERE id = :id",
+                device=entry.device_id,
+                id=invite["id"],
+            )
+            who = "A further device of yours" if is_mine else entry.name
+            self._teller.say(
+                Kind.JOINED, f"{who} came in by your link and proved it.", group_id=self.group_id
+            )
+            return True
+        return False
+
+    def warn_of_unconfirmed(self, waiting: Iterable[UUID], key_version: int) -> None:
+        """Tell of devices that have the key, says the service, by nobody's word that counts."""
+        trusted = self._circle.trusted()
+        fine = {*trusted, *waiting, self._me.device_id}
+        for id_, (person, device) in self.listed.items():
+            if device.can_act and id_ not in fine:
+                self._teller.warn(
+                    Kind.UNCONFIRMED_DEVICE,
+                    f"Somebody has given the key to a device of {person.name}, as the service"
+                    " calls them; nobody whom this device trusts has vouched for it.",
+                    group_id=self.group_id,
+                    once=f"{id_} {key_version}",
+                )
+
+    def say_ended(self, device: Trusted, what: str) -> None:
+        """Tell that a device is trusted no more."""
+        self._teller.say(
+            Kind.TRUST_ENDED,
+            f"A device of {device.name} {what}. It is given no key until somebody confirms it.",
+            group_id=self.group_id,
+        )
+
+    def devices(self) -> list[Device]:
+        """Every listed device, with what this one holds of it."""
+        known = self._circle.known()
+        return [
+            self._device(person, device, known.get(id_))
+            for id_, (person, device) in self.listed.items()
+        ]
+
+    def _device(self, person: ListedPerson, device: ListedDevice, known: Trusted | None) -> Device:
+        if device.id == self._me.device_id:
+            standing = Standing.THIS
+        elif known is None:
+            standing = Standing.PENDING
+        elif known.ended is None and known.public_key == device.public_key:
+            standing = Standing.TRUSTED
+        else:
+            standing = Standing.ENDED
+        confirmed = known if standing is Standing.TRUSTED else None
+        return Device(
+            id=device.id,
+            user_id=person.user_id,
+            name=confirmed.name if confirmed else person.name,
+            public_key=device.public_key,
+            standing=standing,
+            how=confirmed.how if confirmed else None,
+            can_act=device.can_act,
+        )

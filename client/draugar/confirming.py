@@ -1,0 +1,86 @@
+"""Safety numbers: what two people compare, and what is trusted on their word."""
+
+from uuid import UUID
+
+from draugar.circle import Circle, Trusted
+from draugar.crypto import RosterEntry, safety_number
+from draugar.errors import NotPossible, Unknown
+from draugar.exchange import View
+from draugar.home import Home
+from draugar.model import Comparison, Device, How, Standing
+from draugar.ring import Ring
+
+_UNSURE = {Standing.PENDING, Standing.ENDED}
+
+
+def pending(home: Home, view: View) -> list[Comparison]:
+    """Return those who wait for this member's word, or whom this device waits for."""
+    devices = view.census.devices()
+    if view.holds_key:
+        asked = [device for device in devices if device.standing in _UNSURE]
+    elif view.givers:
+        asked = [device for device in devices if device.id in view.givers]
+    else:
+        asked = [device for device in devices if device.can_act]
+    me = home.me()
+    users = dict.fromkeys(device.user_id for device in asked)
+    if not view.holds_key:
+        users.pop(me.user_id, None)  # one's own devices are not compared
+    return [compare(home, view, user_id) for user_id in users]
+
+
+def compare(home: Home, view: View, user_id: UUID) -> Comparison:
+    """Return what to compare with one person. Raises Unknown, NotPossible."""
+    me = home.me()
+    name = next((person.name for person in view.census.people if person.user_id == user_id), None)
+    if name is None:
+        raise Unknown
+    is_mine = user_id == me.user_id
+    theirs = tuple(
+        device
+        for device in view.census.devices()
+        if device.user_id == user_id and device.standing is not Standing.THIS
+    )
+    if not theirs:
+        raise NotPossible(
+            "There is no other device with a key there.", advice="They have to join with one."
+        )
+    own = Circle(home, view.group_id).trusted().values()
+    my_keys = {device.public_key for device in own if _is_confirmed_by_me(device, me.user_id)}
+    return Comparison(
+        group_id=view.group_id,
+        user_id=user_id,
+        name=next((device.name for device in theirs if device.how), name),
+        devices=theirs,
+        safety_number=None
+        if is_mine
+        else safety_number(
+            (me.user_id, my_keys | {me.device_key.public}),
+            (user_id, {device.public_key for device in theirs}),
+        ),
+        is_mine=is_mine,
+        gives_key=any(device.id in view.givers for device in theirs),
+    )
+
+
+def confirm(home: Home, comparison: Comparison) -> None:
+    """Trust what was compared. Raises NotPossible."""
+    if comparison.safety_number is None:
+        raise NotPossible(
+            "A device of one's own has no safety number.",
+            advice="Revoke it, and bring it in by a link made for it.",
+        )
+    circle = Circle(home, comparison.group_id)
+    with home.transaction():
+        for device in comparison.devices:
+            trust(circle, device, version=Ring(home, comparison.group_id).highest)
+
+
+def trust(circle: Circle, device: Device, *, version: int) -> None:
+    """Trust a device on this member's word."""
+    entry = RosterEntry(device.user_id, device.name, device.id, device.public_key)
+    circle.trust(entry, How.SAFETY, version=version)
+
+
+def _is_confirmed_by_me(device: Trusted, user_id: UUID) -> bool:
+    return device.user_id == user_id and device.how in (How.PROOF, How.SAFETY)

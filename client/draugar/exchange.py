@@ -1,0 +1,234 @@
+"""How keys get from device to device: taking those that come, and giving them on.
+
+`update` does all that needs nobody's word, and tells of it. Nothing here is done because the
+service says so: it says what there is, and `Circle` and `Ring` decide.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+from draugar.answers import Envelope, Keys
+from draugar.api import Api
+from draugar.census import Census
+from draugar.circle import Circle, Trusted
+from draugar.crypto import (
+    GroupKey,
+    NotAuthentic,
+    RosterEntry,
+    open_roster,
+    seal_roster,
+    unwrap,
+    wrap,
+)
+from draugar.errors import KeyMissing, KeyPending, NotConfirmed, Refused, VersionWentBack
+from draugar.home import Home
+from draugar.model import Kind
+from draugar.ring import Ring
+from draugar.teller import Teller
+
+_ENTRY_BYTES = 4096
+"""What the service takes beside an envelope."""
+_MOST_ENTRIES = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A group as it was at an update."""
+
+    group_id: UUID
+    key_version: int
+    must_rotate: bool
+    holds_key: bool
+    """Whether this device holds the version that the service says is the present one."""
+    givers: frozenset[UUID]
+    """Devices that are not trusted and have wrapped the present key for this one."""
+    waiting: frozenset[UUID]
+    """Other devices that wait for the present key."""
+    census: Census
+
+    def require_key(self) -> None:
+        """Raises KeyMissing, KeyPending."""
+        if self.key_version == 0:
+            raise KeyMissing
+        if not self.holds_key:
+            raise KeyPending
+
+
+class Exchange:
+    """The way between this device and the others."""
+
+    def __init__(self, home: Home, api: Api, teller: Teller) -> None:
+        self._home = home
+        self._api = api
+        self._teller = teller
+        self._me = home.me()
+
+    def update(self, group_id: UUID) -> View:
+        """Take keys, learn who is there, and give the key to those who are trusted.
+
+        Raises VersionWentBack, and ServiceFailure.
+        """
+        circle, ring = Circle(self._home, group_id), Ring(self._home, group_id)
+        # Whoever another command trusts from here on may be missing in what is listed below.
+        trusted, at_risk, is_first = circle.trusted(), ring.at_risk, ring.highest == 0
+        keys = self._api.keys(group_id)
+        if keys.key_version < ring.highest:
+            raise VersionWentBack
+        census = Census(self._home, self._teller, group_id, self._api.people(group_id))
+        with self._home.transaction():
+            taken, givers, refused = self._take(group_id, keys)
+            census.miss(trusted, at_risk=at_risk)
+            if not (keys.rotation_required or ring.is_burnt):
+                self._believe(census, keys, taken.get(keys.key_version), is_first=is_first)
+            proven = census.recognise()
+            must_rotate = keys.rotation_required or ring.is_burnt
+            holds_key = 0 < ring.highest == keys.key_version
+        for key_version in refused:
+            with suppress(Refused):
+                self._api.delete_envelope(group_id, key_version, self._me.device_id)
+        may_give = holds_key and not must_rotate
+        view = View(
+            group_id=group_id,
+            key_version=keys.key_version,
+            must_rotate=must_rotate,
+            holds_key=holds_key,
+            givers=frozenset(givers),
+            waiting=self._waiting(group_id) if may_give else frozenset(),
+            census=census,
+        )
+        if may_give:
+            self.give(view, [*view.waiting, *proven])
+            census.warn_of_unconfirmed(view.waiting, keys.key_version)
+        return view
+
+    def give(self, view: View, device_ids: Iterable[UUID]) -> None:
+        """Wrap the present key for those of the devices that are trusted, and vouch for them."""
+        circle, ring = Circle(self._home, view.group_id), Ring(self._home, view.group_id)
+        key = ring.key(view.key_version)
+        trusted = circle.trusted()
+        for device_id in dict.fromkeys(device_ids):
+            device = trusted.get(device_id)
+            if key is None or device is None or device_id not in view.census.listed:
+                continue
+            entry = _entry([device, *trusted.values()], key)
+            self._put(view.group_id, view.key_version, device, key, entry)
+            if circle.is_mine(device.entry):
+                # One's own new device may read what this one can.
+                for version in ring.versions():
+                    older = ring.key(version)
+                    if older is not None and version < view.key_version:
+                        self._put(view.group_id, version, device, older, None)
+
+    def _take(self, group_id: UUID, keys: Keys) -> tuple[dict[int, UUID], set[UUID], list[int]]:
+        """Accept what is authentic.
+
+        Return the versions taken with their wrappers, the strangers who wrapped the present one,
+        and the versions whose envelopes are refused.
+        """
+        me, ring = self._me, Ring(self._home, group_id)
+        trusted = Circle(self._home, group_id).trusted()
+        wrappers = {device.public_key: id_ for id_, device in trusted.items()}
+        wrappers[me.device_key.public] = me.device_id
+        taken: dict[int, UUID] = {}
+        strangers: set[UUID] = set()
+        refused: list[int] = []
+        for envelope in keys.envelopes:
+            version = envelope.key_version
+            if ring.key(version) is not None or version > keys.key_version:
+                continue
+            wrapper = wrappers.get(envelope.wrapper_public_key)
+            if wrapper is None:
+                if version == keys.key_version and envelope.wrapper_device_id is not None:
+                    strangers.add(envelope.wrapper_device_id)
+                continue
+            try:
+                ring.accept(version, self._open(group_id, envelope, keys))
+                taken[version] = wrapper
+            except NotAuthentic as reason:
+                refused.append(version)
+                self._teller.warn(
+                    Kind.ENVELOPE_REFUSED,
+                    f"A key for this device was refused. {reason} This device waits for another"
+                    " member to give it the key.",
+                    group_id=group_id,
+                )
+        return taken, strangers, refused
+
+    def _open(self, group_id: UUID, envelope: Envelope, keys: Keys) -> GroupKey:
+        key = unwrap(envelope.wrapped_key, envelope.wrapper_public_key, self._me.device_key)
+        version = keys.versions.get(envelope.key_version)
+        if version is None or version.commitment != key.commitment(group_id, version.key_version):
+            raise NotAuthentic("It is not the key that the group agreed on.")
+        if Ring(self._home, group_id).holds(key):
+            raise NotAuthentic("It is a key that was used before.")
+        return key
+
+    def _believe(self, census: Census, keys: Keys, author: UUID | None, *, is_first: bool) -> None:
+        """Believe rosters under the present key, which nobody who has gone knows.
+
+        `author` is who wrapped it, where this device has just taken it. Its first key of a group
+        is older than the trust by which it was taken.
+        """
+        circle = Circle(self._home, census.group_id)
+        ring = Ring(self._home, census.group_id)
+        version = keys.key_version
+        key = ring.key(version)
+        if key is None:
+            return
+        if author is not None:
+            entries = self._roster(census.group_id, keys.versions[version].roster, key)
+            if any(entry.device_id not in census.listed for entry in entries):
+                # They were given this key, and have gone: they could have sealed this roster.
+                ring.burn(version)
+                return
+            for left_out in circle.believe(
+                entries, version=version, author=author, is_whole=not is_first
+            ):
+                census.say_ended(left_out, "was left out of the group's new key")
+            circle.advance(version)
+        for entry in keys.entries:
+            wrapper = entry.wrapper_device_id
+            if entry.key_version == version and wrapper in circle.trusted():
+                entries = self._roster(census.group_id, entry.sealed, key)
+                circle.believe(entries, version=version, author=wrapper, is_whole=False)
+
+    def _roster(self, group_id: UUID, sealed: bytes | None, key: GroupKey) -> list[RosterEntry]:
+        if sealed is None:
+            return []
+        with suppress(NotAuthentic):
+            return open_roster(sealed, key)
+        self._teller.warn(
+            Kind.ENVELOPE_REFUSED,
+            "A roster does not open under the group's key; it was not believed.",
+            group_id=group_id,
+            once=sealed[:24].hex(),
+        )
+        return []
+
+    def _waiting(self, group_id: UUID) -> frozenset[UUID]:
+        with suppress(NotConfirmed):
+            return frozenset(self._api.pending(group_id)) - {self._me.device_id}
+        return frozenset()
+
+    def _put(
+        self, group_id: UUID, version: int, device: Trusted, key: GroupKey, entry: bytes | None
+    ) -> None:
+        # Somebody else was faster, the device has gone, or it has no usable key: all are fine.
+        with suppress(Refused, NotAuthentic):
+            self._api.put_envelope(
+                group_id,
+                version,
+                device.device_id,
+                wrapped_key=wrap(key, device.public_key, self._me.device_key),
+                roster_entry=entry,
+            )
+
+
+def _entry(devices: Sequence[Trusted], key: GroupKey) -> bytes:
+    """Return the first of the devices, and as many more as there is room for, sealed."""
+    entries = list({device.device_id: device.entry for device in devices}.values())[:_MOST_ENTRIES]
+    while len(sealed := seal_roster(entries, key)) > _ENTRY_BYTES:
+        entries.pop()
+    return sealed

@@ -1,0 +1,284 @@
+"""What a member's device remembers: one directory, with a database and the key to its secrets.
+
+A database, because two commands may run at once and a crash must lose nothing. Whatever is secret
+in it (the token, keys, codes, queued positions) is sealed by the vault.
+"""
+
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import platformdirs
+
+from draugar import vault
+from draugar.crypto import DeviceKey
+from draugar.errors import HomeUnusable, NotJoined
+from draugar.transport import Token
+from draugar.vault import Place, Vault
+
+_DATABASE = "home.sqlite3"
+_LAYOUT = 1
+_PATIENCE = 30.0  # seconds, for another command's transaction
+_TABLES = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE me (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    url TEXT NOT NULL, user_id TEXT NOT NULL, name TEXT NOT NULL, device_id TEXT NOT NULL,
+    token BLOB NOT NULL, device_key BLOB NOT NULL
+);
+CREATE TABLE joining (only INTEGER PRIMARY KEY CHECK (only = 1), plan BLOB NOT NULL);
+CREATE TABLE groups (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    is_member INTEGER NOT NULL DEFAULT 1,
+    is_founding INTEGER NOT NULL DEFAULT 0,
+    highest_version INTEGER NOT NULL DEFAULT 0,    -- that was ever accepted
+    attempted_version INTEGER NOT NULL DEFAULT 0,  -- that this device ever tried to make
+    burnt_version INTEGER NOT NULL DEFAULT 0,      -- somebody who has gone may know up to this one
+    counter INTEGER NOT NULL DEFAULT 0             -- of this device's own points
+) WITHOUT ROWID;
+CREATE TABLE packages (group_id TEXT PRIMARY KEY REFERENCES groups, plan BLOB NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE keys (
+    group_id TEXT NOT NULL REFERENCES groups, version INTEGER NOT NULL,
+    key BLOB NOT NULL, accepted_at REAL NOT NULL,
+    PRIMARY KEY (group_id, version)
+) WITHOUT ROWID;
+CREATE TABLE trust (
+    group_id TEXT NOT NULL REFERENCES groups, device_id TEXT NOT NULL,
+    user_id TEXT NOT NULL, name TEXT NOT NULL, public_key BLOB NOT NULL,
+    how TEXT NOT NULL, version INTEGER NOT NULL, vouched_by TEXT,
+    ended TEXT, ended_version INTEGER,
+    PRIMARY KEY (group_id, device_id)
+) WITHOUT ROWID;
+CREATE TABLE invites (
+    id TEXT PRIMARY KEY, group_id TEXT NOT NULL REFERENCES groups, proof BLOB NOT NULL,
+    for_me INTEGER NOT NULL, expires_at REAL NOT NULL, device_id TEXT
+) WITHOUT ROWID;
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY, group_id TEXT NOT NULL REFERENCES groups,
+    counter INTEGER NOT NULL, fix BLOB NOT NULL,
+    UNIQUE (group_id, counter)
+) WITHOUT ROWID;
+CREATE TABLE seen (
+    group_id TEXT NOT NULL REFERENCES groups, device_id TEXT NOT NULL,
+    key_version INTEGER NOT NULL, counter INTEGER NOT NULL, is_counted INTEGER NOT NULL,
+    point_id TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (group_id, device_id)
+) WITHOUT ROWID;
+CREATE TABLE told (
+    kind TEXT NOT NULL, about TEXT NOT NULL, PRIMARY KEY (kind, about)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Me:
+    """Whose home it is."""
+
+    url: str
+    user_id: uuid.UUID
+    name: str
+    device_id: uuid.UUID
+    token: Token
+    device_key: DeviceKey
+
+
+class Home:
+    """One device of one person at one service, or of nobody yet.
+
+    `rows`, `row` and `do` are one statement each; those inside `transaction` are one change.
+    """
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self.path = path
+        self._database = database
+        self._id, place = self._identify()
+        self.keeps_secrets_in: Place = place
+        """Where the key to its secrets is."""
+        self._vault: Vault = vault.load(place, path, self._id)
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Self:
+        """Open, or make, a home: `path`, else DRAUGAR_HOME, else the platform's own place.
+
+        Raises HomeUnusable.
+        """
+        named = path or os.environ.get("DRAUGAR_HOME") or platformdirs.user_data_path("draugar")
+        directory = Path(named).expanduser()
+        file = directory / _DATABASE
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.chmod(0o700)
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            file.chmod(0o600)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else "it cannot be made"
+            raise HomeUnusable(f"The home cannot be used: {reason}.") from None
+        database = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
+        try:
+            return cls(directory, database)
+        except BaseException:
+            database.close()
+            raise
+
+    def _identify(self) -> tuple[str, Place]:
+        self._database.row_factory = sqlite3.Row
+        self.do("PRAGMA journal_mode = WAL")
+        self.do("PRAGMA synchronous = FULL")
+        self.do("PRAGMA foreign_keys = ON")
+        self.do("PRAGMA secure_delete = ON")
+        with self.transaction():
+            (layout,) = self.row("PRAGMA user_version")
+            if layout == 0:
+                for statement in _TABLES.split(";\n"):
+                    self.do(statement)
+                home_id = str(uuid.uuid4())
+                self.remember("id", home_id)
+                self.remember("place", vault.make(self.path, home_id))
+                self.do(f"PRAGMA user_version = {_LAYOUT}")
+            elif layout != _LAYOUT:
+                raise HomeUnusable(
+                    "This home was made by a newer client.", advice="Update this client."
+                )
+        return str(self.recall("id")), Place(self.recall("place"))
+
+    # The database
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and nobody else's change in between. Inside another: part of it."""
+        if self._database.in_transaction:
+            yield
+            return
+        self.do("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.rollback()
+            raise
+        self.do("COMMIT")
+
+    def rows(self, statement: str, **values: Any) -> list[sqlite3.Row]:
+        """Run a statement and return what it finds."""
+        return self._run(statement, values).fetchall()
+
+    def row(self, statement: str, **values: Any) -> Any:
+        """Run a statement and return the first row, or None."""
+        return self._run(statement, values).fetchone()
+
+    def do(self, statement: str, **values: Any) -> int:
+        """Run a statement and return how many rows it changed."""
+        return self._run(statement, values).rowcount
+
+    def _run(self, statement: str, values: dict[str, Any]) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, _storable(values))
+        except sqlite3.Error as error:
+            raise HomeUnusable(f"The home's database fails: {error.sqlite_errorname}.") from None
+
+    # Secrets and small facts
+
+    def seal(self, plain: bytes) -> bytes:
+        """Seal what is to be stored."""
+        return self._vault.seal(plain)
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """Open what was stored."""
+        return self._vault.open(sealed)
+
+    def seal_json(self, value: Any) -> bytes:
+        """Seal a JSON value that is to be stored."""
+        return self.seal(json.dumps(value).encode())
+
+    def unseal_json(self, sealed: bytes) -> Any:
+        """Open a JSON value that was stored."""
+        return json.loads(self.unseal(sealed))
+
+    def remember(self, name: str, value: str | int) -> None:
+        """Keep a small fact."""
+        self.do(
+            "INSERT INTO facts VALUES (:name, :value) ON CONFLICT DO UPDATE SET value = :value",
+            name=name,
+            value=value,
+        )
+
+    def recall(self, name: str) -> Any:
+        """Return a small fact, or None."""
+        found = self.row("SELECT value FROM facts WHERE name = :name", name=name)
+        return found and found["value"]
+
+    def is_news(self, kind: str, about: str) -> bool:
+        """Whether this is said for the first time; from now on it is not."""
+        return bool(
+            self.do("INSERT OR IGNORE INTO told VALUES (:kind, :about)", kind=kind, about=about)
+        )
+
+    # Whose it is
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it belongs to somebody."""
+        return self.row("SELECT 1 FROM me") is not None
+
+    def me(self) -> Me:
+        """Return whose it is. Raises NotJoined."""
+        found = self.row("SELECT * FROM me")
+        if found is None:
+            raise NotJoined
+        return Me(
+            url=found["url"],
+            user_id=uuid.UUID(found["user_id"]),
+            name=found["name"],
+            device_id=uuid.UUID(found["device_id"]),
+            token=Token(self.unseal(found["token"])),
+            device_key=DeviceKey(self.unseal(found["device_key"])),
+        )
+
+    def belong_to(self, me: Me) -> None:
+        """Make it somebody's."""
+        self.do(
+            "INSERT INTO me VALUES (1, :url, :user_id, :name, :device_id, :token, :device_key)",
+            url=me.url,
+            user_id=me.user_id,
+            name=me.name,
+            device_id=me.device_id,
+            token=self.seal(me.token.value),
+            device_key=self.seal(me.device_key.value),
+        )
+
+    def forget_join(self) -> None:
+        """Forget a join that was never finished."""
+        self.do("DELETE FROM joining")
+
+    def wipe(self) -> None:
+        """Delete all of it, the key first."""
+        vault.destroy(self.keeps_secrets_in, self.path, self._id)
+        self.close()
+        for ending in ("", "-wal", "-shm"):
+            (self.path / f"{_DATABASE}{ending}").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _storable(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: str(value) if isinstance(value, uuid.UUID) else value
+        for name, value in values.items()
+    }

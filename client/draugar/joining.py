@@ -1,0 +1,265 @@
+"""Coming in: so that neither a crash nor a lost answer costs the invite.
+
+plan      what is to be sent, written before it is sent: the same again is the same join
+answer    kept as it is, the key package included, which comes once only
+settling  the package is opened, or the first key made: at the next command if not at once
+"""
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from draugar import rotation
+from draugar.api import Api
+from draugar.census import OWN_NAME
+from draugar.circle import Circle
+from draugar.crypto import (
+    DeviceKey,
+    InviteKeys,
+    InviteSecret,
+    NotAuthentic,
+    Package,
+    RosterEntry,
+    from_base64url,
+    join_proof,
+    open_package,
+    to_base64url,
+    wrap,
+)
+from draugar.errors import AlreadyJoined, JoinUnfinished, NotPossible, Refused
+from draugar.exchange import Exchange
+from draugar.home import Home, Me
+from draugar.links import InviteLink, Unreadable, canonical
+from draugar.model import How, Kind
+from draugar.ring import Ring
+from draugar.teller import Teller
+from draugar.transport import Transport, service_url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invite:
+    """What somebody was given to come in by."""
+
+    url: str
+    code: str = field(repr=False)
+    """In its canonical form."""
+    secret: InviteSecret | None = None
+    for_me: bool = False
+
+    @classmethod
+    def typed(cls, url: str, code: str) -> Self:
+        """Read a code as it was typed. Raises NotPossible."""
+        try:
+            return cls(url=url, code=canonical(code))
+        except Unreadable:
+            raise NotPossible("This is not an invite code.", advice="Check it.") from None
+
+    @classmethod
+    def link(cls, link: InviteLink) -> Self:
+        """Take a link."""
+        return cls(url=link.url, code=link.code, secret=link.secret, for_me=link.for_me)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomer:
+    """Who comes in, and what they would found."""
+
+    name: str = field(repr=False)
+    device: str = field(repr=False)
+    group: dict[str, str] | None = field(default=None, repr=False)
+
+
+def join(home: Home, invite: Invite, newcomer: Newcomer, *, patience: timedelta) -> None:
+    """Make a home somebody's. The same again finishes what was begun.
+
+    Raises AlreadyJoined, JoinUnfinished, InviteNotValid and other ServiceFailure.
+    """
+    plan = _plan(home, invite, newcomer)
+    device_key = DeviceKey(from_base64url(plan["device_key"]))
+    with Transport(plan["url"], patience=patience) as transport:
+        try:
+            joined = Api(transport).join(
+                _body(plan, device_key), idempotency_key=plan["idempotency_key"]
+            )
+        except Refused:
+            home.forget_join()
+            raise
+    with home.transaction():
+        home.forget_join()
+        home.belong_to(
+            Me(
+                url=plan["url"],
+                user_id=joined.user_id,
+                name=joined.name,
+                device_id=joined.device_id,
+                token=joined.token,
+                device_key=device_key,
+            )
+        )
+        enter(home, joined.group_id, joined.group_name, is_founding=invite.secret is None)
+        if joined.key_package is not None:
+            _keep_package(home, joined.group_id, joined.key_package, invite)
+
+
+def join_group(home: Home, api: Api, invite: Invite) -> UUID:
+    """Join a further group."""
+    me = home.me()
+    body: dict[str, Any] = {"code": invite.code}
+    if invite.secret is not None:
+        keys = InviteKeys.of(invite.secret, invite.code)
+        proof = join_proof(keys.proof, me.device_key.public, me.name, invite.code)
+        body["proof"] = to_base64url(proof)
+    group = api.join_group(body)
+    with home.transaction():
+        enter(home, group.id, group.name, is_founding=invite.secret is None)
+        if group.key_package is not None:
+            _keep_package(home, group.id, group.key_package, invite)
+    return group.id
+
+
+def enter(home: Home, group_id: UUID, name: str, *, is_founding: bool) -> None:
+    """Remember a group that this member is in."""
+    home.do(
+        "INSERT INTO groups (id, name, is_founding) VALUES (:id, :name, :is_founding)"
+        " ON CONFLICT DO UPDATE SET name = :name, is_member = 1",
+        id=group_id,
+        name=name,
+        is_founding=is_founding,
+    )
+
+
+def settle(home: Home, api: Api, exchange: Exchange, teller: Teller) -> None:
+    """Finish what a join has begun: open a package, or make a group's first key."""
+    for row in home.rows("SELECT * FROM packages"):
+        _open_package(home, api, teller, UUID(row["group_id"]), home.unseal_json(row["plan"]))
+    for row in home.rows("SELECT id FROM groups WHERE is_founding AND is_member"):
+        group_id = UUID(row["id"])
+        view = exchange.update(group_id)
+        me = home.me()
+        is_alone = all(person.user_id == me.user_id for person in view.census.people)
+        if view.key_version == 0 and is_alone:
+            rotation.rotate(home, api, exchange, teller, group_id)
+        home.do("UPDATE groups SET is_founding = 0 WHERE id = :id", id=group_id)
+
+
+def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> dict[str, Any]:
+    """Return what is to be sent: the same as before where that was not finished."""
+    wanted = {
+        "url": service_url(invite.url),
+        "code": invite.code,
+        "secret": invite.secret and invite.secret.text,
+        "for_me": invite.for_me,
+        "name": OWN_NAME if invite.for_me else newcomer.name.strip(),
+        "device": newcomer.device,
+        "group": newcomer.group,
+    }
+    with home.transaction():
+        if home.is_joined:
+            raise AlreadyJoined
+        begun = home.row("SELECT plan FROM joining")
+        if begun is not None:
+            plan: dict[str, Any] = home.unseal_json(begun["plan"])
+            if (plan["url"], plan["code"]) != (wanted["url"], wanted["code"]):
+                raise JoinUnfinished
+            return plan
+        plan = wanted | {
+            "device_key": to_base64url(DeviceKey.make().value),
+            "idempotency_key": secrets.token_urlsafe(32),
+        }
+        home.do("INSERT INTO joining VALUES (1, :plan)", plan=home.seal_json(plan))
+    return plan
+
+
+def _body(plan: dict[str, Any], device_key: DeviceKey) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "code": plan["code"],
+        "name": plan["name"],
+        "device": {"name": plan["device"], "publicKey": to_base64url(device_key.public)},
+    }
+    if plan["group"] is not None:
+        body["group"] = plan["group"]
+    if plan["secret"] is not None:
+        keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
+        proof = join_proof(keys.proof, device_key.public, plan["name"], plan["code"])
+        body["proof"] = to_base64url(proof)
+    return body
+
+
+def _keep_package(home: Home, group_id: UUID, sealed: bytes, invite: Invite) -> None:
+    if invite.secret is None:
+        return  # for a code that was typed there is none
+    home.do(
+        "INSERT OR REPLACE INTO packages VALUES (:group, :plan)",
+        group=group_id,
+        plan=home.seal_json(
+            {
+                "sealed": to_base64url(sealed),
+                "secret": invite.secret.text,
+                "code": invite.code,
+                "for_me": invite.for_me,
+            }
+        ),
+    )
+
+
+def _open_package(
+    home: Home, api: Api, teller: Teller, group_id: UUID, plan: dict[str, Any]
+) -> None:
+    me, ring, circle = home.me(), Ring(home, group_id), Circle(home, group_id)
+    try:
+        package = _authentic(home, group_id, plan)
+        inviter = _inviter(package, api, group_id)
+    except NotAuthentic as reason:
+        teller.warn(
+            Kind.ENVELOPE_REFUSED,
+            f"The key that came with the link was refused. {reason} Tell whoever invited you, by"
+            " another way; a member can still confirm this device.",
+            group_id=group_id,
+        )
+        home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)
+        return
+    # Where the key was changed meanwhile, or this was done before a crash, it is as well.
+    with suppress(Refused):
+        api.put_envelope(
+            group_id,
+            package.key_version,
+            me.device_id,
+            wrapped_key=wrap(package.group_key, me.device_key.public, me.device_key),
+        )
+    with home.transaction():
+        ring.accept(package.key_version, package.group_key)
+        circle.trust(inviter, How.PROOF, version=package.key_version)
+        circle.believe(
+            package.roster, version=package.key_version, author=inviter.device_id, is_whole=False
+        )
+        home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)
+
+
+def _authentic(home: Home, group_id: UUID, plan: dict[str, Any]) -> Package:
+    keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
+    package, ring = open_package(from_base64url(plan["sealed"]), keys), Ring(home, group_id)
+    if (
+        package.group_id != group_id
+        or package.key_version <= ring.highest
+        or ring.holds(package.group_key)
+        or (package.inviter_user_id == home.me().user_id) != plan["for_me"]
+    ):
+        raise NotAuthentic("It is of another group, another person or another time.")
+    return package
+
+
+def _inviter(package: Package, api: Api, group_id: UUID) -> RosterEntry:
+    """Return the inviter's device, whose key the package vouches for."""
+    for entry in package.roster:
+        if entry.public_key == package.inviter_public_key:
+            return entry
+    for person in api.people(group_id):
+        for device in person.devices:
+            if device.public_key == package.inviter_public_key:
+                return RosterEntry(
+                    package.inviter_user_id, person.name, device.id, device.public_key
+                )
+    raise NotAuthentic("Its inviter is not in the group any more.")

@@ -1,0 +1,61 @@
+"""Who goes: a person removed, a device revoked, a group left. Each ends in a key they do not know.
+
+Whoever is sent away on this member's word is not trusted again on anybody else's.
+"""
+
+from collections.abc import Collection
+from contextlib import suppress
+from uuid import UUID
+
+from draugar import confirming
+from draugar.api import Api
+from draugar.census import Census
+from draugar.circle import Circle, Ended
+from draugar.errors import NotAMember, Refused
+from draugar.home import Home
+from draugar.ring import Ring
+
+
+def leave(home: Home, api: Api, group_id: UUID) -> None:
+    """Leave a group, and forget it."""
+    with suppress(NotAMember):  # it was done, and the answer lost
+        api.leave(group_id)
+    with home.transaction():
+        forget(home, group_id)
+
+
+def remove(home: Home, api: Api, census: Census, user_id: UUID) -> None:
+    """Remove somebody from a group."""
+    try:
+        api.remove(census.group_id, user_id)
+    except Refused as refusal:
+        if refusal.code != "member_not_found":  # it was done, and the answer lost
+            raise
+    circle, ring = Circle(home, census.group_id), Ring(home, census.group_id)
+    with home.transaction():
+        known = circle.known()
+        for device in census.devices():
+            if device.user_id == user_id and device.id not in known:
+                # Known from now on, so that no roster brings it in.
+                confirming.trust(circle, device, version=ring.highest)
+        distrust(
+            home,
+            census.group_id,
+            [id_ for id_, device in circle.known().items() if device.user_id == user_id],
+        )
+
+
+def distrust(home: Home, group_id: UUID, device_ids: Collection[UUID]) -> None:
+    """End the trust in devices for good, and in every key that they may know."""
+    circle, ring = Circle(home, group_id), Ring(home, group_id)
+    with home.transaction():
+        circle.end(device_ids, Ended.REMOVED, version=ring.highest)
+        ring.burn(ring.at_risk)
+
+
+def forget(home: Home, group_id: UUID) -> None:
+    """Forget a group one is not in any more; not its versions, lest an old key come back."""
+    circle, ring = Circle(home, group_id), Ring(home, group_id)
+    circle.end(list(circle.trusted()), Ended.GONE, version=ring.highest)
+    home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
+    home.do("UPDATE groups SET is_member = 0 WHERE id = :id", id=group_id)

@@ -1,0 +1,472 @@
+"""What a member can do: the use cases, each one method of `Member`.
+
+    with Home.open() as home, Member(home, tell=print) as member:
+        member.share([fix])
+        for position in member.where():
+            ...
+
+Every call that talks to the service first mends what a crash left unfinished, and then does by
+itself what needs nobody's word: it takes new keys, gives the key to those who proved to hold an
+invite's secret, and rotates when the service asks for it. What the member must know of it is told
+as a `Notice`. Whoever is in one group only need not name it. Everything raises `Failure`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from draugar import confirming, inviting, joining, leaving, reading, rotation
+from draugar.api import Api
+from draugar.circle import Circle
+from draugar.errors import NotNamed, NotPossible, SignedOut, Unknown
+from draugar.exchange import Exchange, View
+from draugar.home import Home
+from draugar.joining import Invite, Newcomer
+from draugar.links import InviteLink
+from draugar.model import (
+    Comparison,
+    Fix,
+    Group,
+    Invitation,
+    Kind,
+    OpenInvite,
+    OwnDevice,
+    Person,
+    Position,
+    Rotation,
+    Shared,
+)
+from draugar.outbox import Outbox
+from draugar.teller import Tell, Teller
+from draugar.transport import Transport, service_url
+from draugar.vault import Place
+
+PATIENCE = timedelta(seconds=30)
+
+
+class Member:
+    """One person's one device at one service."""
+
+    def __init__(self, home: Home, *, tell: Tell, patience: timedelta = PATIENCE) -> None:
+        """`tell` hears every notice; `patience` is how long a busy service is waited for.
+
+        Raises NotJoined.
+        """
+        self._home = home
+        self._me = home.me()
+        self._transport = Transport(self._me.url, patience=patience)
+        self._transport.token = self._me.token
+        self._api = Api(self._transport)
+        self._teller = Teller(home, tell)
+        self._exchange = Exchange(home, self._api, self._teller)
+        self._outbox = Outbox(home, self._teller)
+        if home.keeps_secrets_in is Place.FILE:
+            self._teller.say(
+                Kind.SECRETS_IN_FILE,
+                "There is no keyring here: the key to this home is a file in it, which only your"
+                " user may read.",
+                once="home",
+            )
+
+    # Coming in
+
+    @classmethod
+    def found(  # noqa: PLR0913 -- each by its name
+        cls,
+        home: Home,
+        *,
+        url: str,
+        code: str,
+        name: str,
+        group: str,
+        encryption: str = "required",
+        device: str = "App",
+        tell: Tell,
+        patience: timedelta = PATIENCE,
+    ) -> Self:
+        """Redeem a founding invite: a new person, a new group, and its first key.
+
+        When an answer is lost, the same call finishes it; so it is for the two below.
+        """
+        newcomer = Newcomer(
+            name=name, device=device, group={"name": group, "encryption": encryption}
+        )
+        joining.join(home, Invite.typed(url, code), newcomer, patience=patience)
+        return cls._settled(home, tell, patience)
+
+    @classmethod
+    def join(  # noqa: PLR0913 -- each by its name
+        cls,
+        home: Home,
+        invite: InviteLink,
+        *,
+        name: str,
+        device: str = "App",
+        tell: Tell,
+        patience: timedelta = PATIENCE,
+    ) -> Self:
+        """Come in by a link; with its key package this device reads at once.
+
+        Of a link `for_me` the name is not used: it makes another device of the inviter.
+        """
+        joining.join(
+            home, Invite.link(invite), Newcomer(name=name, device=device), patience=patience
+        )
+        return cls._settled(home, tell, patience)
+
+    @classmethod
+    def join_by_code(  # noqa: PLR0913 -- each by its name
+        cls,
+        home: Home,
+        *,
+        url: str,
+        code: str,
+        name: str,
+        device: str = "App",
+        tell: Tell,
+        patience: timedelta = PATIENCE,
+    ) -> Self:
+        """Come in by a typed code; then a member has to confirm this device."""
+        newcomer = Newcomer(name=name, device=device)
+        joining.join(home, Invite.typed(url, code), newcomer, patience=patience)
+        return cls._settled(home, tell, patience)
+
+    @classmethod
+    def _settled(cls, home: Home, tell: Tell, patience: timedelta) -> Self:
+        member = cls(home, tell=tell, patience=patience)
+        try:
+            member._settle()
+        except BaseException:
+            member.close()
+            raise
+        return member
+
+    # Who I am: known without the service
+
+    @property
+    def user_id(self) -> UUID:
+        """The person's id."""
+        return self._me.user_id
+
+    @property
+    def device_id(self) -> UUID:
+        """This device's id."""
+        return self._me.device_id
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+        return self._me.name
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self._me.url
+
+    # Groups
+
+    def groups(self) -> list[Group]:
+        """The groups I am in."""
+        self._settle()
+        listed = self._api.groups()
+        with self._home.transaction():
+            for group in listed:
+                joining.enter(self._home, group.id, group.name, is_founding=False)
+            for row in self._home.rows("SELECT id FROM groups WHERE is_member"):
+                if UUID(row["id"]) not in {group.id for group in listed}:
+                    leaving.forget(self._home, UUID(row["id"]))
+        return [reading.group(self._home, group) for group in listed]
+
+    def group(self, name_or_id: str | UUID | None = None) -> Group:
+        """One of my groups, by name or id, or the only one. Raises NotNamed, Unknown."""
+        groups = self.groups()
+        wanted = str(name_or_id).casefold()
+        found = [
+            group
+            for group in groups
+            if name_or_id is None or wanted in (group.name.casefold(), str(group.id))
+        ]
+        if len(found) == 1:
+            return found[0]
+        raise NotNamed if found or name_or_id is None else Unknown
+
+    def found_group(self, name: str, *, encryption: str = "required") -> Group:
+        """Found a further group and make its first key."""
+        self._settle()
+        group = self._api.found_group(name, encryption)
+        joining.enter(self._home, group.id, group.name, is_founding=True)
+        return self.group(group.id)
+
+    def join_group(self, invite: InviteLink | str) -> Group:
+        """Join a further group of this service, by a link or a code."""
+        self._settle()
+        if isinstance(invite, str):
+            coming = Invite.typed(self.url, invite)
+        else:
+            coming = Invite.link(invite)
+            if service_url(invite.url) != self.url or invite.for_me:
+                raise NotPossible(
+                    "This link leads to another service, or is for a new device.",
+                    advice="Join with it from a home of its own.",
+                )
+        return self.group(joining.join_group(self._home, self._api, coming))
+
+    def leave(self, group_id: UUID | None = None) -> None:
+        """Leave a group; what I posted there is deleted."""
+        leaving.leave(self._home, self._api, self._resolve(group_id))
+
+    def people(self, group_id: UUID | None = None) -> list[Person]:
+        """Everybody in a group, with their devices and what this device holds of them."""
+        census = self._update(self._resolve(group_id)).census
+        devices = census.devices()
+        confirmed = {device.user_id: device.name for device in devices if device.how}
+        return [
+            Person(
+                user_id=person.user_id,
+                name=confirmed.get(person.user_id, person.name),
+                role=person.role,
+                joined_at=person.joined_at,
+                is_me=person.user_id == self.user_id,
+                devices=tuple(device for device in devices if device.user_id == person.user_id),
+            )
+            for person in census.people
+        ]
+
+    def remove(self, user_id: UUID, group_id: UUID | None = None) -> Rotation:
+        """Remove somebody (admins only), and change the key at once.
+
+        What they have fetched before cannot be taken back.
+        """
+        if user_id == self.user_id:
+            raise NotPossible("This is yourself.", advice="Leave instead.")
+        group_id = self._resolve(group_id)
+        leaving.remove(self._home, self._api, self._update(group_id).census, user_id)
+        return self._rotate(group_id)
+
+    def set_role(self, user_id: UUID, role: str, group_id: UUID | None = None) -> None:
+        """Make a member `admin` or `member` (admins only)."""
+        self._api.set_role(self._resolve(group_id), user_id, role)
+
+    # Invites
+
+    def invite(
+        self,
+        group_id: UUID | None = None,
+        *,
+        life: timedelta = timedelta(days=1),
+        for_me: bool = False,
+    ) -> Invitation:
+        """Make a link that carries the key; at most 7 days. `for_me`: for a device of my own."""
+        view = self._current(self._resolve(group_id))
+        return inviting.by_link(self._home, self._api, view, life=life, for_me=for_me)
+
+    def invite_by_code(
+        self, group_id: UUID | None = None, *, life: timedelta | None = timedelta(hours=1)
+    ) -> Invitation:
+        """Make a code to be typed, whose joiner waits to be confirmed. `life` None is for ever."""
+        return inviting.by_code(self._api, self._resolve(group_id), life=life)
+
+    def invites(self) -> list[OpenInvite]:
+        """The invites I made, and in groups that I run all of them."""
+        return self._api.invites()
+
+    def revoke_invite(self, invite_id: UUID) -> None:
+        """Make an invite worthless."""
+        self._api.revoke_invite(invite_id)
+        self._home.do("DELETE FROM invites WHERE id = :id", id=invite_id)
+
+    # Whom I trust
+
+    def pending(self, group_id: UUID | None = None) -> list[Comparison]:
+        """Those who wait for my word.
+
+        While this device itself has no key: those who have given it one, or else those who could.
+        """
+        return confirming.pending(self._home, self._update(self._resolve(group_id)))
+
+    def compare(self, user_id: UUID, group_id: UUID | None = None) -> Comparison:
+        """The safety number with one person. Raises Unknown, NotPossible."""
+        return confirming.compare(self._home, self._update(self._resolve(group_id)), user_id)
+
+    def confirm(self, comparison: Comparison) -> None:
+        """Trust the devices that were compared, and give them the key where this device has it.
+
+        Raises NotPossible.
+        """
+        group_id = comparison.group_id
+        view = self._update(self._resolve(group_id))
+        confirming.confirm(self._home, comparison)
+        if not view.holds_key:
+            self._update(group_id)  # which takes the key that they may have given
+        elif view.must_rotate:
+            self._rotate(group_id)
+        else:
+            self._exchange.give(view, [device.id for device in comparison.devices])
+
+    def rotate(self, group_id: UUID | None = None, *, is_restored: bool = False) -> Rotation:
+        """Make a new key for the devices that are trusted. The others wait.
+
+        `is_restored`: the member knows from whoever runs the service that it was restored from a
+        backup, which is why it shows an older version than this device has seen.
+        """
+        group_id = self._resolve(group_id)
+        if is_restored:
+            rotation.catch_up(self._home, self._api, group_id)
+        self._settle()
+        return self._rotate(group_id)
+
+    # Where
+
+    def where(self, group_id: UUID | None = None) -> list[Position]:
+        """The current position of everybody, by name. Raises KeyPending."""
+        view = self._update(self._resolve(group_id))
+        return reading.where(self._home, self._api, self._exchange, self._teller, view)
+
+    def history(
+        self,
+        group_id: UUID | None = None,
+        *,
+        user_id: UUID | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Position]:
+        """Points whose fix lies in [since, until), newest first by when they were sent."""
+        view = self._update(self._resolve(group_id))
+        wanted = reading.Wanted(user_id=user_id, since=since, until=until)
+        return reading.history(self._home, self._api, self._teller, view, wanted)
+
+    def share(self, fixes: Sequence[Fix], group_id: UUID | None = None) -> Shared:
+        """Queue fixes on disk and send what can be sent.
+
+        Raises PointNotPossible with nothing queued, and ServiceFailure with all that is not stored
+        still queued.
+        """
+        self.enqueue(fixes, group_id)
+        return self.flush()
+
+    def enqueue(self, fixes: Sequence[Fix], group_id: UUID | None = None) -> None:
+        """Queue only: needs no service."""
+        self._outbox.put(self._resolve(group_id), fixes)
+
+    def flush(self) -> Shared:
+        """Send the queue, of all groups."""
+        self._settle()
+        return self._outbox.flush(self._api, self._exchange)
+
+    def waiting(self) -> int:
+        """How many points are queued."""
+        return self._outbox.waiting()
+
+    def delete_points(
+        self,
+        group_id: UUID | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Delete my own points of a group from the service, by when they were sent."""
+        return self._api.delete_points(self._resolve(group_id), since=since, until=until)
+
+    def pause(self, group_id: UUID | None = None, *, until: datetime | None = None) -> None:
+        """Pause my sharing; others see me as offline."""
+        self._api.set_sharing(self._resolve(group_id), paused=True, until=until)
+
+    def resume(self, group_id: UUID | None = None) -> None:
+        """Share again."""
+        self._api.set_sharing(self._resolve(group_id), paused=False, until=None)
+
+    # My devices and my account
+
+    def devices(self) -> list[OwnDevice]:
+        """Every device that can act for me."""
+        return [OwnDevice(**vars(device)) for device in self._api.devices()]
+
+    def revoke_device(self, device_id: UUID) -> list[Rotation]:
+        """Make another device of mine worthless, and change the keys it may know."""
+        if device_id == self.device_id:
+            raise NotPossible("This is the device itself.", advice="Log out instead.")
+        self._settle()
+        self._api.revoke_device(device_id)
+        rotations = []
+        for group_id in self._my_groups():
+            if device_id in Circle(self._home, group_id).known():
+                leaving.distrust(self._home, group_id, [device_id])
+            view = self._exchange.update(group_id)
+            if view.must_rotate and view.holds_key:
+                rotations.append(self._rotate(group_id))
+        return rotations
+
+    def rename(self, name: str) -> None:
+        """Change my name. Others see it as confirmed by me when I next rotate."""
+        self._api.rename(name)
+        self._home.do("UPDATE me SET name = :name", name=name.strip())
+        self._me = replace(self._me, name=name.strip())
+
+    def export(self) -> dict[str, Any]:
+        """All that the service stores about me; of my points also what they say, as `opened`."""
+        self._settle()
+        return reading.export(self._home, self._api)
+
+    def logout(self) -> None:
+        """Revoke this device, and wipe its home."""
+        with suppress(SignedOut):
+            self._api.logout()
+        self.close()
+        self._home.wipe()
+
+    def delete_account(self) -> None:
+        """Delete everything of mine from the service, and wipe the home."""
+        self._api.devices()  # whoever is signed out before deletes nothing
+        with suppress(SignedOut):  # it is done, and the answer was lost
+            self._api.delete_account()
+        self.close()
+        self._home.wipe()
+
+    def close(self) -> None:
+        """Close the way to the service. The home stays open."""
+        self._api.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Within
+
+    def _settle(self) -> None:
+        joining.settle(self._home, self._api, self._exchange, self._teller)
+
+    def _update(self, group_id: UUID) -> View:
+        self._settle()
+        return self._exchange.update(group_id)
+
+    def _current(self, group_id: UUID) -> View:
+        """Return a view with a key that nobody knows who has gone. Raises KeyPending."""
+        view = self._update(group_id)
+        view.require_key()
+        if view.must_rotate:
+            self._rotate(group_id)
+            view = self._exchange.update(group_id)
+            view.require_key()
+        return view
+
+    def _rotate(self, group_id: UUID) -> Rotation:
+        return rotation.rotate(self._home, self._api, self._exchange, self._teller, group_id)
+
+    def _my_groups(self) -> list[UUID]:
+        return [UUID(row["id"]) for row in self._home.rows("SELECT id FROM groups WHERE is_member")]
+
+    def _resolve(self, group_id: UUID | None) -> UUID:
+        """Return the group that is meant, without asking the service where it is known."""
+        mine = self._my_groups()
+        if group_id is None:
+            if len(mine) != 1:
+                raise NotNamed
+            return mine[0]
+        if group_id not in mine and group_id not in {group.id for group in self.groups()}:
+            raise Unknown
+        return group_id

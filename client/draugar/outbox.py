@@ -1,0 +1,230 @@
+"""The queue of points that are to be shared: on disk, each sent until the service has it.
+
+A point gets its id and its counter when it is queued. The service keeps one point of an id, so that
+whatever crashes, and however many commands send at once, it is there once. It is sealed when it is
+sent, under the key of that moment.
+"""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from draugar import points, rotation
+from draugar.answers import Verdict
+from draugar.api import Api
+from draugar.crypto import to_base64url
+from draugar.errors import (
+    KeyMissing,
+    KeyPending,
+    NotAMember,
+    NotConfirmed,
+    PointNotPossible,
+    TrustFailure,
+)
+from draugar.exchange import Exchange, View
+from draugar.home import Home
+from draugar.model import Fix, Kind, Shared
+from draugar.ring import Ring
+from draugar.teller import Teller
+
+LARGEST_BATCH = 500
+"""Of points of the largest size that is 2.8 MB, and the service takes 3 MiB."""
+
+_ATTEMPTS = 6
+_AHEAD = 10_000  # milliseconds: a clock that was further ahead was wrong
+_NOT_A_MEMBER = "group_not_found"
+_OUTDATED = {"key_version_conflict", "rotation_required", "group_key_missing"}
+_FOR_GOOD = {
+    "sharing_paused": "sharing with the group is paused",
+    "out_of_range": "they are older than the group keeps points, or this device's clock is wrong",
+    "id_time_mismatch": "the service does not understand them",
+    "invalid_point": "the service does not understand them",
+    _NOT_A_MEMBER: "this member is not in the group any more",
+}
+
+
+class Outbox:
+    """The queue, of all groups."""
+
+    def __init__(self, home: Home, teller: Teller) -> None:
+        self._home = home
+        self._teller = teller
+        self._me = home.me()
+
+    def put(self, group_id: UUID, fixes: Sequence[Fix]) -> None:
+        """Queue fixes, all or none. Raises PointNotPossible."""
+        if not all(map(points.is_possible, fixes)):
+            raise PointNotPossible
+        with self._home.transaction():
+            for fix in fixes:
+                self._home.do(
+                    "UPDATE groups SET counter = counter + 1 WHERE id = :group", group=group_id
+                )
+                self._home.do(
+                    "INSERT INTO outbox"
+                    " SELECT :id, id, counter, :fix FROM groups WHERE id = :group",
+                    id=self._next_id(),
+                    fix=self._home.seal_json(_as_json(fix)),
+                    group=group_id,
+                )
+
+    def waiting(self) -> int:
+        """Return how many points are queued."""
+        return int(self._home.row("SELECT count(*) AS number FROM outbox")["number"])
+
+    def groups(self) -> list[UUID]:
+        """Return the groups for which points are queued."""
+        return [
+            UUID(row["group_id"])
+            for row in self._home.rows("SELECT DISTINCT group_id FROM outbox ORDER BY group_id")
+        ]
+
+    def flush(self, api: Api, exchange: Exchange) -> Shared:
+        """Send what can be sent; the rest waits.
+
+        Raises ServiceFailure and TrustFailure, with all that was not stored still queued.
+        """
+        stored = dropped = 0
+        distrust: TrustFailure | None = None
+        for group_id in self.groups():
+            sending = _Sending(self._home, self._teller, api, exchange, group_id=group_id)
+            try:
+                sending.send_all()
+            except (KeyPending, KeyMissing, NotConfirmed):
+                pass  # until somebody confirms this device
+            except TrustFailure as failure:
+                distrust = failure  # which is of this group alone
+            finally:
+                stored, dropped = stored + sending.stored, dropped + sending.report()
+        if distrust is not None:
+            raise distrust
+        return Shared(stored=stored, dropped=dropped, waiting=self.waiting())
+
+    def _next_id(self) -> UUID:
+        """Make a UUID of version 7 that is greater than all before (RFC 9562, method 1)."""
+        now = time.time_ns() // 1_000_000
+        last = int(self._home.recall("last_id") or 0)
+        milliseconds, sequence = last >> 12, last & 0xFFF
+        if not milliseconds - _AHEAD <= now <= milliseconds:
+            milliseconds, sequence = now, 0
+        elif sequence < 0xFFF:  # noqa: PLR2004 -- 12 bits
+            sequence += 1
+        else:
+            milliseconds, sequence = milliseconds + 1, 0
+        self._home.remember("last_id", milliseconds << 12 | sequence)
+        random = secrets.randbits(62)
+        return UUID(int=milliseconds << 80 | 7 << 76 | sequence << 64 | 0b10 << 62 | random)
+
+
+@dataclass
+class _Sending:
+    """The queue of one group on its way."""
+
+    home: Home
+    teller: Teller
+    api: Api
+    exchange: Exchange
+    group_id: UUID = field(kw_only=True)
+    stored: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def send_all(self) -> None:
+        """Send batch after batch. Raises KeyPending, KeyMissing, NotConfirmed."""
+        attempts = 0
+        view: View | None = None
+        while attempts < _ATTEMPTS and (batch := self._batch()):
+            try:
+                view = view or self._current()
+            except NotAMember:
+                self._refuse(_NOT_A_MEMBER, [id_ for id_, _, _ in batch])
+                continue
+            codes = self._settle(self._send(batch, view.key_version))
+            if not codes:
+                attempts = 0
+            elif codes <= _OUTDATED:
+                attempts += 1
+                view = None
+            else:
+                return
+
+    def report(self) -> int:
+        """Tell what was refused for good; return how many points that were."""
+        for code, count in self.refused.items():
+            many = "1 point was" if count == 1 else f"{count} points were"
+            self.teller.say(
+                Kind.NOT_SHARED,
+                f"{many} not shared: {_FOR_GOOD[code]}.",
+                group_id=self.group_id,
+            )
+        return sum(self.refused.values())
+
+    def _current(self) -> View:
+        """Bring the key up to date, making a new one if that is asked for."""
+        view = self.exchange.update(self.group_id)
+        view.require_key()
+        if view.must_rotate:
+            rotation.rotate(self.home, self.api, self.exchange, self.teller, self.group_id)
+            view = self.exchange.update(self.group_id)
+            view.require_key()
+        return view
+
+    def _batch(self) -> list[tuple[UUID, int, Fix]]:
+        rows = self.home.rows(
+            "SELECT * FROM outbox WHERE group_id = :group ORDER BY counter LIMIT :limit",
+            group=self.group_id,
+            limit=LARGEST_BATCH,
+        )
+        return [
+            (UUID(row["id"]), row["counter"], _from_json(self.home.unseal_json(row["fix"])))
+            for row in rows
+        ]
+
+    def _send(self, batch: list[tuple[UUID, int, Fix]], key_version: int) -> list[Verdict]:
+        key = Ring(self.home, self.group_id).key(key_version)
+        if key is None:
+            raise KeyPending
+        me = self.home.me()
+        author = points.Author(
+            group_id=self.group_id, user_id=me.user_id, device_id=me.device_id, name=me.name
+        )
+        return self.api.store(
+            {
+                "id": str(id_),
+                "groupId": str(self.group_id),
+                "encryptedData": to_base64url(points.seal(fix, author, counter, key)),
+                "keyVersion": key_version,
+            }
+            for id_, counter, fix in batch
+        )
+
+    def _settle(self, verdicts: list[Verdict]) -> set[str]:
+        """Take from the queue what is stored or refused for good; return the other codes."""
+        codes = set()
+        for verdict in verdicts:
+            if verdict.code is None:
+                # Another command may have sent the same point: then it counts there.
+                self.stored += self._take(verdict.id)
+            elif verdict.code in _FOR_GOOD:
+                self._refuse(verdict.code, [verdict.id])
+            else:
+                codes.add(verdict.code)
+        return codes
+
+    def _refuse(self, code: str, ids: list[UUID]) -> None:
+        self.refused[code] += sum(map(self._take, ids))
+
+    def _take(self, id_: UUID) -> int:
+        return self.home.do("DELETE FROM outbox WHERE id = :id", id=id_)
+
+
+def _as_json(fix: Fix) -> dict[str, Any]:
+    return {**vars(fix), "at": fix.at.astimezone(UTC).isoformat()}
+
+
+def _from_json(value: dict[str, Any]) -> Fix:
+    return Fix(**{**value, "at": datetime.fromisoformat(value["at"])})

@@ -1,0 +1,74 @@
+"""Places that a member has named: home, school, grandmother's.
+
+They lie sealed in the home of this device, and go with it. They are never sent.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from draugar.crypto import from_base64url, to_base64url
+from draugar.errors import NotPossible, Unknown
+from draugar.geo import Located, distance
+from draugar.home import Home
+
+RADIUS = 150
+"""Metres within which somebody is at a place, unless its owner says otherwise."""
+_FACT = "places"
+
+
+class NameTaken(NotPossible):
+    """Two places of one name could not be told apart."""
+
+    text = "You have a place of this name already."
+    advice = "Remove it first, or choose another name."
+
+
+@dataclass(frozen=True)
+class Place:
+    """A circle with a name; the radius in metres."""
+
+    name: str = field(repr=False)
+    latitude: float = field(repr=False)
+    longitude: float = field(repr=False)
+    radius: float = RADIUS
+
+
+def listed(home: Home) -> list[Place]:
+    """Return all places, by name."""
+    sealed = home.recall(_FACT)
+    return [Place(**place) for place in home.unseal_json(from_base64url(sealed))] if sealed else []
+
+
+def add(home: Home, place: Place) -> None:
+    """Keep a place. Raises NameTaken."""
+    with home.transaction():
+        known = listed(home)
+        if any(_is_called(other, place.name) for other in known):
+            raise NameTaken
+        _keep(home, [*known, place])
+
+
+def remove(home: Home, name: str) -> None:
+    """Forget a place. Raises Unknown."""
+    with home.transaction():
+        known = listed(home)
+        left = [place for place in known if not _is_called(place, name)]
+        if left == known:
+            raise Unknown("You have no place of this name.", advice="See draugar places list.")
+        _keep(home, left)
+
+
+def around(spot: Located, places: Iterable[Place]) -> Place | None:
+    """Return the place that somebody is at: of those whose circle holds the spot, the smallest."""
+    inside = [place for place in places if distance(spot, place) <= place.radius]
+    return min(inside, key=lambda place: place.radius, default=None)
+
+
+def _keep(home: Home, places: Iterable[Place]) -> None:
+    ordered = sorted(places, key=lambda place: place.name.casefold())
+    sealed = home.seal_json([asdict(place) for place in ordered])
+    home.remember(_FACT, to_base64url(sealed))
+
+
+def _is_called(place: Place, name: str) -> bool:
+    return place.name.casefold() == name.casefold()

@@ -1,0 +1,269 @@
+"""How what a member meets looks: to programs, as JSON of stable keys (`..._data`), and to people.
+
+What JSON has no value for is null, and never left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from draugar import gpx
+from draugar.geo import bearing, compass, distance
+from draugar.member import Member
+from draugar.model import (
+    Comparison,
+    Device,
+    Fix,
+    Group,
+    Invitation,
+    KeyState,
+    OpenInvite,
+    OwnDevice,
+    Person,
+    Position,
+    Rotation,
+)
+from draugar.places import Place, around
+from draugar.render import ago, degrees, metres, plain
+
+HERE = 20.0
+"""Metres within which two people are in the same spot, as far as phones can tell."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A position as its reader sees it: from where they are, by the names they gave."""
+
+    position: Position
+    place: Place | None
+    away: float | None
+    """Metres from the reader; None where they are not known, or look at themselves."""
+    heading: float | None
+
+    @classmethod
+    def of(cls, position: Position, mine: Position | None, named: Sequence[Place]) -> "Sight":
+        """See a position from one's own, if there is one."""
+        fix, place = position.fix, around(position.fix, named)
+        if mine is None or position.is_mine:
+            return cls(position, place, None, None)
+        return cls(position, place, distance(mine.fix, fix), bearing(mine.fix, fix))
+
+    @property
+    def fix(self) -> Fix:
+        """Where and when it was."""
+        return self.position.fix
+
+    @property
+    def name(self) -> str:
+        """Whose it is, and whether that is sure."""
+        doubt = "" if self.position.is_confirmed else " (not confirmed)"
+        return plain(self.position.name) + (" (you)" if self.position.is_mine else doubt)
+
+    @property
+    def spot(self) -> str:
+        """The name of the place, or the position."""
+        return plain(self.place.name) if self.place else degrees(self.fix)
+
+    @property
+    def way(self) -> str:
+        """How far, and which way: 2.3 km NE."""
+        if self.away is None or self.heading is None:
+            return ""
+        return "here" if self.away < HERE else f"{metres(self.away)} {compass(self.heading)}"
+
+    def row(self, now: datetime) -> tuple[str, ...]:
+        """Write it for people."""
+        missing = " (a newer one is missing)" if self.position.is_old else ""
+        seen = ago(now - self.fix.at) + missing
+        battery = "" if self.fix.battery is None else f"{self.fix.battery} %"
+        return self.name, self.spot, self.way, seen, metres(self.fix.accuracy), battery
+
+    def data(self) -> dict[str, Any]:
+        """Write it for programs: degrees, metres, km/h, percent."""
+        position, fix = self.position, self.fix
+        return {
+            "userId": str(position.user_id),
+            "deviceId": str(position.device_id),
+            "groupId": str(position.group_id),
+            "pointId": str(position.point_id),
+            "name": position.name,
+            "isMine": position.is_mine,
+            "isConfirmed": position.is_confirmed,
+            "isOld": position.is_old,
+            "latitude": fix.latitude,
+            "longitude": fix.longitude,
+            "accuracy": fix.accuracy,
+            "altitude": fix.altitude,
+            "velocity": fix.velocity,
+            "course": fix.course,
+            "battery": fix.battery,
+            "recordedAt": stamp(fix.at),
+            "receivedAt": stamp(position.received_at),
+            "place": self.place and self.place.name,
+            "distance": None if self.away is None else round(self.away, 1),
+            "bearing": None if self.heading is None else round(self.heading, 1),
+        }
+
+
+def stamp(at: datetime | None) -> str | None:
+    """Write a time for programs."""
+    return gpx.stamp(at) if at else None
+
+
+def points(number: int) -> str:
+    """Count positions."""
+    return "1 position" if number == 1 else f"{number} positions"
+
+
+def membership_data(me: Member, group: Group) -> dict[str, Any]:
+    """Who somebody is, and the group that they have just entered."""
+    return {
+        "userId": str(me.user_id),
+        "deviceId": str(me.device_id),
+        "name": me.name,
+        "url": me.url,
+        "group": group_data(group),
+    }
+
+
+def entered(group: Group) -> list[str]:
+    """Say what somebody who has just come in can do."""
+    name = plain(group.name)
+    if group.key_state is KeyState.READY:
+        return [f"You are in {name}, and can read and share. Next: draugar where"]
+    return [
+        f"You are in {name}, and wait until somebody there confirms you.",
+        "Call one of them, and compare the number that both of you see by: draugar confirm",
+    ]
+
+
+def group_data(group: Group) -> dict[str, Any]:
+    """A group, and what the member is in it."""
+    return {
+        "id": str(group.id),
+        "name": group.name,
+        "role": group.role,
+        "encryption": group.encryption,
+        "keyVersion": group.key_version,
+        "keyState": group.key_state.value,
+        "rotationRequired": group.rotation_required,
+        "retentionDays": group.retention_days,
+        "joinedAt": stamp(group.joined_at),
+        "isPaused": group.is_paused,
+        "resumesAt": stamp(group.resumes_at),
+    }
+
+
+def invitation_data(made: Invitation, url: str) -> dict[str, Any]:
+    """An invite with its code, which is shown once."""
+    return {
+        "id": str(made.id),
+        "link": made.link.text if made.link else None,
+        "code": made.code,
+        "url": url,
+        "forMe": made.for_me,
+        "expiresAt": stamp(made.expires_at),
+    }
+
+
+def invite_data(invite: OpenInvite) -> dict[str, Any]:
+    """An invite without its code."""
+    return {
+        "id": str(invite.id),
+        "groupId": str(invite.group_id),
+        "createdBy": str(invite.created_by),
+        "createdAt": stamp(invite.created_at),
+        "expiresAt": stamp(invite.expires_at),
+    }
+
+
+def who_data(one: Comparison | Person | Device) -> dict[str, Any]:
+    """Who somebody is."""
+    return {"userId": str(one.user_id), "name": one.name}
+
+
+def person_data(person: Person) -> dict[str, Any]:
+    """Somebody in a group, and what this device holds of their devices."""
+    devices = [
+        {
+            "id": str(device.id),
+            "standing": device.standing.value,
+            "how": device.how.value if device.how else None,
+            "canAct": device.can_act,
+        }
+        for device in person.devices
+    ]
+    return {
+        **who_data(person),
+        "role": person.role,
+        "joinedAt": stamp(person.joined_at),
+        "isMe": person.is_me,
+        "devices": devices,
+    }
+
+
+def standing(device: Device) -> str:
+    """Say what this device holds of another."""
+    return f"{device.standing} by {device.how}" if device.how else str(device.standing)
+
+
+def device_data(device: OwnDevice) -> dict[str, Any]:
+    """A device that can act for the member."""
+    return {
+        "id": str(device.id),
+        "name": device.name,
+        "kind": device.kind,
+        "createdAt": stamp(device.created_at),
+        "lastUsedOn": device.last_used_on.isoformat(),
+        "isThisOne": device.is_this_one,
+        "hasKey": device.has_key,
+    }
+
+
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
+    """Somebody to compare a safety number with."""
+    return {
+        **who_data(comparison),
+        "safetyNumber": comparison.safety_number,
+        "deviceIds": [str(device.id) for device in comparison.devices],
+        "isMine": comparison.is_mine,
+        "givesKey": comparison.gives_key,
+    }
+
+
+def comparison_text(comparison: Comparison) -> Text:
+    """A name, and below it the number, four groups in a line."""
+    text = Text.assemble((plain(comparison.name), "bold"))
+    if comparison.safety_number is None:
+        advice = "The service calls it a device of yours: those come in by draugar invite --for-me."
+        return text.append(f"\n  {advice}")
+    parts = comparison.safety_number.split()
+    for start in range(0, len(parts), 4):
+        text.append(f"\n  {' '.join(parts[start : start + 4])}")
+    return text
+
+
+def rotation_data(rotation: Rotation) -> dict[str, Any]:
+    """A new key, and for whom."""
+    wrapped_for, left_out = (
+        [{**who_data(device), "deviceId": str(device.id)} for device in devices]
+        for devices in (rotation.wrapped_for, rotation.left_out)
+    )
+    return {
+        "groupId": str(rotation.group_id),
+        "keyVersion": rotation.key_version,
+        "wrappedFor": wrapped_for,
+        "leftOut": left_out,
+    }
+
+
+def rotation_texts(rotation: Rotation) -> list[str]:
+    """Say what a notice of the rotation leaves out: its number, and who waits."""
+    said = [f"It is key {rotation.key_version}."]
+    if rotation.left_out:
+        names = ", ".join(dict.fromkeys(plain(device.name) for device in rotation.left_out))
+        said.append(f"Waiting for your word: {names}. Next: draugar confirm")
+    return said

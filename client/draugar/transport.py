@@ -1,0 +1,196 @@
+"""HTTP, as far as a member's device trusts it.
+
+Certificates are verified, no redirect is followed, an answer has bounds in size and time, and the
+token is in no text. Whoever is busy is asked again after a while that grows, or that they named.
+"""
+
+import random
+import re
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+
+from draugar.crypto import Secret
+from draugar.errors import (
+    AddressNotSafe,
+    AnswerNotUnderstood,
+    InviteNotValid,
+    NotAMember,
+    NotConfirmed,
+    Refused,
+    ServiceAway,
+    ServiceBusy,
+    SignedOut,
+    SurplusDevices,
+    VersionConflict,
+)
+from draugar.shapes import Answer
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+"""A page of 500 points of the largest size takes less than 4 MiB."""
+
+_SLOWEST_ANSWER = 60.0  # seconds
+_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
+_SHORTEST_PAUSE, _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.3, 8.0  # seconds
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SERVICE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BUSY = {429, 500, 502, 503, 504}
+_SUCCESS, _REDIRECT, _ERROR, _SERVER_ERROR = 200, 300, 400, 500
+
+
+def service_url(text: str) -> str:
+    """Return a service's address in one form. Raises AddressNotSafe."""
+    scheme, _, place = text.strip().rstrip("/").partition("://")
+    host, slash, prefix = place.partition("/")
+    url = f"{scheme.lower()}://{host.lower()}{slash}{prefix}"
+    try:
+        parts = urlsplit(url)
+        is_local = parts.hostname in _LOOPBACK
+        usable = parts.port != 0 and _SERVICE.fullmatch(url)
+    except ValueError:
+        usable = None
+    if not usable or not (parts.scheme == "https" or is_local):
+        raise AddressNotSafe
+    return url
+
+
+class Token(Secret):
+    """By which the service knows this device."""
+
+    __slots__ = ()
+    _form = re.compile(rb"[A-Za-z0-9._~-]{16,256}")
+
+
+class Transport:
+    """A way to one service. `patience` is how long a busy one is waited for, in all."""
+
+    def __init__(self, url: str, *, patience: timedelta) -> None:
+        """Raises AddressNotSafe."""
+        self.url = service_url(url)
+        self.token: Token | None = None
+        self._patience = patience.total_seconds()
+        self._client = httpx.Client(
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            # A proxy has no business between a device and itself.
+            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        )
+
+    def call(  # noqa: PLR0913 -- an HTTP request has that many parts
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        is_repeatable: bool = True,
+    ) -> Answer:
+        """Send a request, and once more while the service is busy, if a repeat does no harm.
+
+        Raises ServiceFailure.
+        """
+        deadline = time.monotonic() + self._patience
+        pause = _FIRST_PAUSE
+        while True:
+            status, asked_pause, content = self._send(
+                method, path, body, query=query, headers=headers
+            )
+            if status is not None and status not in _BUSY:
+                return _read(status, content)
+            # What is refused for being too much was not done, so that repeating it is safe.
+            if not is_repeatable and status not in (429, 503):
+                raise ServiceAway
+            wait = pause * random.uniform(0.5, 1)  # noqa: S311 -- so that not all come at once
+            if asked_pause is not None:
+                wait = max(asked_pause, _SHORTEST_PAUSE)
+            if time.monotonic() + wait > deadline:
+                raise ServiceAway if status is None else ServiceBusy
+            time.sleep(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[int | None, float | None, bytes]:
+        """Return status, the pause asked for and content; no status where there was no answer."""
+        sent = dict(headers or {})
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {self.token.value.decode()}"
+        try:
+            with self._client.stream(
+                method,
+                f"{self.url}/api{path}",
+                params=dict(query or {}),
+                headers=sent,
+                json=body,
+            ) as response:
+                return response.status_code, _asked_pause(response), _content(response)
+        except httpx.HTTPError:
+            # The library's own error holds the request, and with it the token.
+            return None, None, b""
+
+
+def _content(response: httpx.Response) -> bytes:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise AnswerNotUnderstood  # a bomb, perhaps: it was not asked for
+    deadline = time.monotonic() + _SLOWEST_ANSWER
+    content = bytearray()
+    for piece in response.iter_raw():
+        content += piece
+        if len(content) > LARGEST_ANSWER:
+            raise AnswerNotUnderstood
+        if time.monotonic() > deadline:
+            raise ServiceAway
+    return bytes(content)
+
+
+def _asked_pause(response: httpx.Response) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if re.fullmatch("[0-9]{1,6}", text) else None
+
+
+def _read(status: int, content: bytes) -> Answer:
+    if _SUCCESS <= status < _REDIRECT:
+        return Answer.parse(content) if content.strip() not in (b"", b"null") else Answer({})
+    if not _ERROR <= status < _SERVER_ERROR:
+        raise AnswerNotUnderstood  # a redirect, above all: nobody is led elsewhere
+    problem = Answer.parse(content)
+    code = problem.text("code")
+    if not re.fullmatch("[a-z0-9_]{1,64}", code):
+        raise AnswerNotUnderstood
+    if code == "surplus_devices":
+        detail = str(problem.json().get("detail"))
+        raise SurplusDevices({UUID(text) for text in _ID.findall(detail)})
+    kind = _KINDS.get(code, SignedOut if status == httpx.codes.UNAUTHORIZED else Refused)
+    raise kind(status=status, code=code)
+
+
+_KINDS: dict[str, type[Refused]] = {
+    "group_not_found": NotAMember,
+    "not_confirmed": NotConfirmed,
+    "invite_not_valid": InviteNotValid,
+    "key_version_conflict": VersionConflict,
+}
