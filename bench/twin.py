@@ -47,16 +47,19 @@ from chalicelib.auth.credentials import app_credential, make_token
 from chalicelib.auth.queries import IS_VALID
 from chalicelib.db.engine import migration_engine
 from chalicelib.errors import Problem, Unauthenticated
-from chalicelib.groups.service import GroupNotFound, GroupRequired
+from chalicelib.groups.service import (
+    GroupKeyMissing,
+    GroupNotFound,
+    GroupRequired,
+    KeyVersionConflict,
+    RotationRequired,
+)
 from chalicelib.locations.schemas import PlainPoint, SealedPoint, StoredAnswer
 from chalicelib.locations.service import (
     EncryptionRequired,
-    GroupKeyMissing,
     IdTimeMismatch,
-    KeyVersionConflict,
     NewPoint,
     OutOfRange,
-    RotationRequired,
     SharingPaused,
     Verdict,
 )
