@@ -1,1 +1,44 @@
-"""A member's device: it holds the keys, and the service never does."""
+"""A member's device: it holds the keys, and the service never does.
+
+    member.py      what a member can do: everything else is reached through it
+    model.py       what a member meets: positions, people, groups, notices
+    errors.py      the tree of failures, each with what to do next
+    home.py        what the device remembers: a database in one directory
+    vault.py       the key that seals the secrets in it
+
+    joining.py     coming in, whatever crashes or gets lost
+    inviting.py    links that carry the key, codes that carry nothing
+    confirming.py  safety numbers, and what is trusted on a person's word
+    leaving.py     persons removed, devices revoked, groups left
+    exchange.py    keys from device to device: taken, given on
+    rotation.py    the next key, and for whom
+    census.py      who is there: what the service lists, against what is known
+    circle.py      whom this device trusts, and why
+    ring.py        which keys it holds
+    outbox.py      the queue of points to be shared
+    points.py      sealing a point, and believing one
+    reading.py     where everybody is and was
+    teller.py      how the member is told
+
+    crypto.py      every construction of the protocol: pure functions on bytes
+    links.py       codes and links
+    transport.py   HTTP, as far as it is trusted
+    shapes.py      a strict reader of answers
+    answers.py     what the service says, as values
+    api.py         its routes
+
+    cli.py         the command line: reads arguments, calls Member, presents; with present.py,
+                   render.py and when.py
+    map.py, gpx.py, geo.py, places.py
+                   maps, tracks, distances, places of one's own
+
+Imports point one way:
+
+    cli -> member -> joining, inviting, ... reading -> exchange -> census -> circle, ring -> home
+                                                    -> api -> answers -> shapes -> crypto
+
+What the service says stands in answers.py, and is never a reason to give anybody a
+key. What this device knows is in circle.py and ring.py; only a member's word, a proof or a roster
+under the present key changes it. Nobody but cli.py prints, nobody but home.py and vault.py writes
+to the disk for the protocol's sake, and nobody but transport.py speaks to the network.
+"""

@@ -82,6 +82,10 @@ class Keys:
     envelopes: list[Envelope]
     entries: list[Entry]
 
+    def entries_of(self, key_version: int) -> list[bytes]:
+        """The entries sealed under one version."""
+        return [entry.sealed for entry in self.entries if entry.key_version == key_version]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ListedDevice:

@@ -60,6 +60,21 @@ class Census:
             self._circle.end(gone, Ended.GONE, version=self._ring.highest)
             self._ring.burn(at_risk)
         self._mind_vouchers()
+        for person in self.people:
+            if self.is_changed(person):
+                self._teller.warn(
+                    Kind.KEY_CHANGED,
+                    f"{person.name} has other devices than when you compared your safety numbers."
+                    " Compare them again.",
+                    group_id=self.group_id,
+                    once=f"{person.user_id} {sorted(device.id for device in person.devices)}",
+                )
+
+    def is_changed(self, person: ListedPerson) -> bool:
+        """Whether somebody has other keys than when their safety number was compared."""
+        return self._circle.is_changed(
+            person.user_id, [device.public_key for device in person.devices]
+        )
 
     def _mind_vouchers(self) -> None:
         known = self._circle.known()

@@ -79,15 +79,19 @@ class Circle:
 
     def is_mine(self, entry: RosterEntry) -> bool:
         """Whether a device proved, in whatever group, to be this very member's."""
-        found = self._home.row(
-            "SELECT 1 FROM trust WHERE device_id = :device AND user_id = :user"
-            " AND public_key = :key AND how = :proof AND ended IS NULL",
-            device=entry.device_id,
+        return entry.user_id == self._me.user_id and (
+            self.own().get(entry.public_key) == entry.device_id
+        )
+
+    def own(self) -> dict[bytes, UUID]:
+        """The member's other devices, in whatever group they proved it, by their public keys."""
+        rows = self._home.rows(
+            "SELECT public_key, device_id FROM trust WHERE user_id = :user"
+            " GROUP BY public_key, device_id HAVING max(how = :proof) AND count(ended) = 0",
             user=self._me.user_id,
-            key=entry.public_key,
             proof=How.PROOF,
         )
-        return entry.user_id == self._me.user_id and found is not None
+        return {row["public_key"]: UUID(row["device_id"]) for row in rows}
 
     def believe(
         self, entries: Iterable[RosterEntry], *, version: int, author: UUID, is_whole: bool
@@ -137,6 +141,41 @@ class Circle:
             )
         elif version > self._ended_version(before.device_id):
             self._keep(entry, How.ROSTER, version, vouched_by=author)
+
+    def contradicts(self, roster: Iterable[RosterEntry], *, is_first: bool) -> bool:
+        """Whether others know this device as somebody else than the service told it to be.
+
+        It would speak in their name. Whoever is new in a group (`is_first`) stands in no roster
+        yet, but for further devices of theirs.
+        """
+        me, own = self._me, self.own()
+        for entry in roster:
+            is_this = (entry.user_id, entry.device_id) == (me.user_id, me.device_id)
+            has_this_key = entry.public_key == me.device_key.public
+            if (has_this_key or entry.device_id == me.device_id) and not (is_this and has_this_key):
+                return True
+            is_further = me.is_further or entry.public_key in own
+            if is_first and entry.user_id == me.user_id and not (is_this or is_further):
+                return True
+        return False
+
+    def note_compared(self, user_id: UUID, public_keys: Iterable[bytes]) -> None:
+        """Note by which keys a person's safety number was compared."""
+        self._home.do(
+            "INSERT OR REPLACE INTO compared VALUES (:group, :user, :keys)",
+            group=self._group_id,
+            user=user_id,
+            keys=_together(public_keys),
+        )
+
+    def is_changed(self, user_id: UUID, public_keys: Iterable[bytes]) -> bool:
+        """Whether a person's number was compared when they had other keys."""
+        found = self._home.row(
+            "SELECT keys FROM compared WHERE group_id = :group AND user_id = :user",
+            group=self._group_id,
+            user=user_id,
+        )
+        return found is not None and found["keys"] != _together(public_keys)
 
     def advance(self, version: int) -> None:
         """Vouch for all that is trusted, in a version that this device has made."""
@@ -192,3 +231,7 @@ def _read(row: Any) -> Trusted:
         vouched_by=row["vouched_by"] and UUID(row["vouched_by"]),
         ended=row["ended"] and Ended(row["ended"]),
     )
+
+
+def _together(public_keys: Iterable[bytes]) -> bytes:
+    return b"".join(sorted(public_keys))

@@ -77,6 +77,13 @@ DeviceName = Annotated[
 Yes = Annotated[bool, option("--yes", "Do not ask.")]
 
 
+class NeverShown(NotPossible):
+    """A number cannot have been compared before it was shown; another one may have been."""
+
+    text = "This number was not shown here before: either it has changed, or nobody compared it."
+    advice = "Compare it now; if it is the same on both sides, say so once more."
+
+
 class _ListsByDefault(TyperGroup):
     """Commands about a list: without one of them, the list itself."""
 
@@ -630,8 +637,9 @@ def confirm(
     """
     terminal = desk.terminal
     with desk.member() as me:
-        waiting = me.pending(_group_id(me, group))
+        group_id = _group_id(me, group)
         if name is None:
+            waiting = me.pending(group_id)
             terminal.answer(
                 {"pending": [present.comparison_data(comparison) for comparison in waiting]},
                 *(map(present.comparison_text, waiting) if waiting else ["Nobody waits."]),
@@ -639,10 +647,13 @@ def confirm(
             if waiting:
                 terminal.say("Compare it by a call. The same on both sides: draugar confirm NAME")
             return
-        comparison = _found(name, waiting, "Nobody of this name waits for your word.")
-        if not yes:
+        # Of this person alone: no other's number counts as shown.
+        comparison = me.compare(_found(name, me.people(group_id)).user_id, group_id)
+        if comparison.safety_number and not (yes and comparison.was_shown):
             terminal.say(present.comparison_text(comparison))
-        terminal.consent(f"Does {plain(comparison.name)} see the very same number?", is_given=yes)
+            if yes:
+                raise NeverShown
+            terminal.consent(f"Does {plain(comparison.name)} see the very same number?")
         me.confirm(comparison)
     terminal.answer(
         {"confirmed": present.who_data(comparison)}, f"{plain(comparison.name)} is confirmed."
@@ -659,7 +670,7 @@ def people(desk: Desk, *, group: InGroup = None) -> None:
         ("Who", "Role", "Since", "Devices"),
         [
             (
-                plain(person.name) + (" (you)" if person.is_me else ""),
+                present.person_name(person),
                 person.role,
                 clock(person.joined_at),
                 "; ".join(map(present.standing, person.devices)) or "none with a key",
@@ -683,10 +694,18 @@ def safety(desk: Desk, name: Annotated[str, argument("NAME")], *, group: InGroup
 
 
 @command("rotate", TRUST)
-def rotate(desk: Desk, *, group: InGroup = None) -> None:
+def rotate(
+    desk: Desk,
+    *,
+    restored: Annotated[
+        bool,
+        option("--restored", "Whoever runs the service says that it was restored from a backup."),
+    ] = False,
+    group: InGroup = None,
+) -> None:
     """Change the group's key, for those whose devices you trust."""
     with desk.member() as me:
-        rotation = me.rotate(_group_id(me, group))
+        rotation = me.rotate(_group_id(me, group), is_restored=restored)
     desk.terminal.answer(present.rotation_data(rotation), *present.rotation_texts(rotation))
 
 

@@ -47,6 +47,7 @@ def compare(home: Home, view: View, user_id: UUID) -> Comparison:
         )
     own = Circle(home, view.group_id).trusted().values()
     my_keys = {device.public_key for device in own if _is_confirmed_by_me(device, me.user_id)}
+    keys = sorted(device.public_key for device in theirs)
     return Comparison(
         group_id=view.group_id,
         user_id=user_id,
@@ -59,6 +60,9 @@ def compare(home: Home, view: View, user_id: UUID) -> Comparison:
             (user_id, {device.public_key for device in theirs}),
         ),
         is_mine=is_mine,
+        was_shown=not home.is_news(
+            "number", f"{view.group_id} {user_id} {b''.join(sorted(my_keys) + keys).hex()}"
+        ),
         gives_key=any(device.id in view.givers for device in theirs),
     )
 
@@ -74,6 +78,8 @@ def confirm(home: Home, comparison: Comparison) -> None:
     with home.transaction():
         for device in comparison.devices:
             trust(circle, device, version=Ring(home, comparison.group_id).highest)
+        keys = [device.public_key for device in comparison.devices]
+        circle.note_compared(comparison.user_id, keys)
 
 
 def trust(circle: Circle, device: Device, *, version: int) -> None:

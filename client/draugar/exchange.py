@@ -79,6 +79,7 @@ class Exchange:
         census = Census(self._home, self._teller, group_id, self._api.people(group_id))
         with self._home.transaction():
             taken, givers, refused = self._take(group_id, keys)
+            self._compare(group_id, keys)
             census.miss(trusted, at_risk=at_risk)
             if not (keys.rotation_required or ring.is_burnt):
                 self._believe(census, keys, taken.get(keys.key_version), is_first=is_first)
@@ -128,8 +129,9 @@ class Exchange:
         and the versions whose envelopes are refused.
         """
         me, ring = self._me, Ring(self._home, group_id)
-        trusted = Circle(self._home, group_id).trusted()
-        wrappers = {device.public_key: id_ for id_, device in trusted.items()}
+        circle = Circle(self._home, group_id)
+        wrappers = {device.public_key: id_ for id_, device in circle.trusted().items()}
+        wrappers |= circle.own()
         wrappers[me.device_key.public] = me.device_id
         taken: dict[int, UUID] = {}
         strangers: set[UUID] = set()
@@ -161,9 +163,28 @@ class Exchange:
         version = keys.versions.get(envelope.key_version)
         if version is None or version.commitment != key.commitment(group_id, version.key_version):
             raise NotAuthentic("It is not the key that the group agreed on.")
-        if Ring(self._home, group_id).holds(key):
+        ring, circle = Ring(self._home, group_id), Circle(self._home, group_id)
+        if ring.holds(key):
             raise NotAuthentic("It is a key that was used before.")
+        for sealed in (version.roster, *keys.entries_of(version.key_version)):
+            roster = self._roster(group_id, sealed, key)
+            if circle.contradicts(roster, is_first=ring.highest == 0):
+                raise NotAuthentic("By it others know this device as somebody else's.")
         return key
+
+    def _compare(self, group_id: UUID, keys: Keys) -> None:
+        """See by the commitments that all hold the same keys as this device."""
+        ring = Ring(self._home, group_id)
+        for version in keys.versions.values():
+            key = ring.key(version.key_version)
+            if key and key.commitment(group_id, version.key_version) != version.commitment:
+                self._teller.warn(
+                    Kind.KEYS_DIFFER,
+                    "The service shows others another key of the group than this device holds."
+                    " Ask them whether they can read you.",
+                    group_id=group_id,
+                    once=f"{version.key_version} {version.commitment.hex()}",
+                )
 
     def _believe(self, census: Census, keys: Keys, author: UUID | None, *, is_first: bool) -> None:
         """Believe rosters under the present key, which nobody who has gone knows.

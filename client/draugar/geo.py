@@ -108,7 +108,8 @@ def bearing(here: Located, there: Located) -> float:
     across = math.radians(there.longitude - here.longitude)
     east = math.sin(across) * math.cos(end)
     north = math.cos(start) * math.sin(end) - math.sin(start) * math.cos(end) * math.cos(across)
-    return math.degrees(math.atan2(east, north)) % 360
+    # A hair west of north is 360.0 in floating point, which is north.
+    return math.degrees(math.atan2(east, north)) % 360 % 360
 
 
 def compass(degrees: float) -> str:

@@ -10,7 +10,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +30,8 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE me (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     url TEXT NOT NULL, user_id TEXT NOT NULL, name TEXT NOT NULL, device_id TEXT NOT NULL,
-    token BLOB NOT NULL, device_key BLOB NOT NULL
+    token BLOB NOT NULL, device_key BLOB NOT NULL,
+    is_further INTEGER NOT NULL  -- device of somebody who had one
 );
 CREATE TABLE joining (only INTEGER PRIMARY KEY CHECK (only = 1), plan BLOB NOT NULL);
 CREATE TABLE groups (
@@ -38,6 +39,7 @@ CREATE TABLE groups (
     name TEXT NOT NULL,
     is_member INTEGER NOT NULL DEFAULT 1,
     is_founding INTEGER NOT NULL DEFAULT 0,
+    has_key INTEGER NOT NULL DEFAULT 0,            -- by a member's word, before any was accepted
     highest_version INTEGER NOT NULL DEFAULT 0,    -- that was ever accepted
     attempted_version INTEGER NOT NULL DEFAULT 0,  -- that this device ever tried to make
     burnt_version INTEGER NOT NULL DEFAULT 0,      -- somebody who has gone may know up to this one
@@ -56,6 +58,10 @@ CREATE TABLE trust (
     how TEXT NOT NULL, version INTEGER NOT NULL, vouched_by TEXT,
     ended TEXT, ended_version INTEGER,
     PRIMARY KEY (group_id, device_id)
+) WITHOUT ROWID;
+CREATE TABLE compared (
+    group_id TEXT NOT NULL REFERENCES groups, user_id TEXT NOT NULL, keys BLOB NOT NULL,
+    PRIMARY KEY (group_id, user_id)
 ) WITHOUT ROWID;
 CREATE TABLE invites (
     id TEXT PRIMARY KEY, group_id TEXT NOT NULL REFERENCES groups, proof BLOB NOT NULL,
@@ -84,10 +90,12 @@ class Me:
 
     url: str
     user_id: uuid.UUID
-    name: str
+    name: str = field(repr=False)
     device_id: uuid.UUID
     token: Token
     device_key: DeviceKey
+    is_further: bool = False
+    """Whether it came as a further device of somebody who had one."""
 
 
 class Home:
@@ -181,7 +189,7 @@ class Home:
         try:
             return self._database.execute(statement, _storable(values))
         except sqlite3.Error as error:
-            raise HomeUnusable(f"The home's database fails: {error.sqlite_errorname}.") from None
+            raise HomeUnusable(f"The home's database fails: {_named(error)}.") from None
 
     # Secrets and small facts
 
@@ -239,19 +247,26 @@ class Home:
             device_id=uuid.UUID(found["device_id"]),
             token=Token(self.unseal(found["token"])),
             device_key=DeviceKey(self.unseal(found["device_key"])),
+            is_further=bool(found["is_further"]),
         )
 
     def belong_to(self, me: Me) -> None:
         """Make it somebody's."""
         self.do(
-            "INSERT INTO me VALUES (1, :url, :user_id, :name, :device_id, :token, :device_key)",
+            "INSERT INTO me VALUES"
+            " (1, :url, :user_id, :name, :device_id, :token, :device_key, :is_further)",
             url=me.url,
             user_id=me.user_id,
             name=me.name,
             device_id=me.device_id,
             token=self.seal(me.token.value),
             device_key=self.seal(me.device_key.value),
+            is_further=me.is_further,
         )
+
+    def rename(self, name: str) -> None:
+        """Change the name of whose it is."""
+        self.do("UPDATE me SET name = :name", name=name)
 
     def forget_join(self) -> None:
         """Forget a join that was never finished."""
@@ -282,3 +297,7 @@ def _storable(values: dict[str, Any]) -> dict[str, Any]:
         name: str(value) if isinstance(value, uuid.UUID) else value
         for name, value in values.items()
     }
+
+
+def _named(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from draugar import rotation
+from draugar import leaving, rotation
 from draugar.api import Api
 from draugar.census import OWN_NAME
 from draugar.circle import Circle
@@ -93,13 +93,15 @@ def join(home: Home, invite: Invite, newcomer: Newcomer, *, patience: timedelta)
             Me(
                 url=plan["url"],
                 user_id=joined.user_id,
-                name=joined.name,
+                # Who somebody is the service knows from them; of a further device, for now, not.
+                name=joined.name if invite.for_me else plan["name"],
                 device_id=joined.device_id,
                 token=joined.token,
                 device_key=device_key,
+                is_further=invite.for_me,
             )
         )
-        enter(home, joined.group_id, joined.group_name, is_founding=invite.secret is None)
+        _enter_by(home, invite, joined.group_id, joined.group_name)
         if joined.key_package is not None:
             _keep_package(home, joined.group_id, joined.key_package, invite)
 
@@ -114,7 +116,8 @@ def join_group(home: Home, api: Api, invite: Invite) -> UUID:
         body["proof"] = to_base64url(proof)
     group = api.join_group(body)
     with home.transaction():
-        enter(home, group.id, group.name, is_founding=invite.secret is None)
+        leaving.forget(home, group.id)  # what was known of it is from another time
+        _enter_by(home, invite, group.id, group.name)
         if group.key_package is not None:
             _keep_package(home, group.id, group.key_package, invite)
     return group.id
@@ -129,6 +132,13 @@ def enter(home: Home, group_id: UUID, name: str, *, is_founding: bool) -> None:
         name=name,
         is_founding=is_founding,
     )
+
+
+def _enter_by(home: Home, invite: Invite, group_id: UUID, name: str) -> None:
+    # A link leads to a group that has a key; a code may be a founding one.
+    enter(home, group_id, name, is_founding=invite.secret is None)
+    if invite.secret is not None:
+        home.do("UPDATE groups SET has_key = 1 WHERE id = :id", id=group_id)
 
 
 def settle(home: Home, api: Api, exchange: Exchange, teller: Teller) -> None:
@@ -232,6 +242,8 @@ def _open_package(
     with home.transaction():
         ring.accept(package.key_version, package.group_key)
         circle.trust(inviter, How.PROOF, version=package.key_version)
+        if plan["for_me"]:
+            home.rename(inviter.name)
         circle.believe(
             package.roster, version=package.key_version, author=inviter.device_id, is_whole=False
         )
@@ -241,11 +253,14 @@ def _open_package(
 def _authentic(home: Home, group_id: UUID, plan: dict[str, Any]) -> Package:
     keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
     package, ring = open_package(from_base64url(plan["sealed"]), keys), Ring(home, group_id)
+    if ring.key(package.key_version) == package.group_key:
+        return package  # another command has just taken it
     if (
         package.group_id != group_id
         or package.key_version <= ring.highest
         or ring.holds(package.group_key)
         or (package.inviter_user_id == home.me().user_id) != plan["for_me"]
+        or Circle(home, group_id).contradicts(package.roster, is_first=ring.highest == 0)
     ):
         raise NotAuthentic("It is of another group, another person or another time.")
     return package

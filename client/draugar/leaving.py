@@ -55,7 +55,8 @@ def distrust(home: Home, group_id: UUID, device_ids: Collection[UUID]) -> None:
 
 def forget(home: Home, group_id: UUID) -> None:
     """Forget a group one is not in any more; not its versions, lest an old key come back."""
-    circle, ring = Circle(home, group_id), Ring(home, group_id)
-    circle.end(list(circle.trusted()), Ended.GONE, version=ring.highest)
+    circle, ring, me = Circle(home, group_id), Ring(home, group_id), home.me()
+    others = [id_ for id_, device in circle.trusted().items() if device.user_id != me.user_id]
+    circle.end(others, Ended.GONE, version=ring.highest)
     home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
     home.do("UPDATE groups SET is_member = 0 WHERE id = :id", id=group_id)

@@ -56,6 +56,8 @@ REACHES = (12, 24, 44, 68, 96, 128, 164, 204, 248)
 """Pixels between a dot and its tag, tried in this order."""
 GRAIN = 8
 """Pixels of a track that a tag should not cover without need."""
+COLLISION = 1000
+"""What a tag upon another costs, in pixels that it would rather stand off."""
 DIRECTIONS = ((1, 0), (-1, 0), (1, -1), (1, 1), (-1, -1), (-1, 1), (0, -1), (0, 1))
 """East and south of the dot."""
 STEPS = (10, 20, 30, 60, 90)
@@ -348,8 +350,8 @@ class _Sheet:
                 reach
                 + GRAIN
                 * sum(box.left < x < box.right and box.top < y < box.bottom for x, y in walked)
-                + 10 * sum(box.overlap(other) for other in taken)
-                + 1000 * (area - box.overlap(sheet))
+                + sum(COLLISION + covered for covered in map(box.overlap, taken) if covered)
+                + COLLISION * (area - box.overlap(sheet))
             )
 
         tags = []

@@ -173,11 +173,10 @@ class Member:
         self._settle()
         listed = self._api.groups()
         with self._home.transaction():
+            # What is not listed for once is not lost: the service may only say so.
+            self._home.do("UPDATE groups SET is_member = 0")
             for group in listed:
                 joining.enter(self._home, group.id, group.name, is_founding=False)
-            for row in self._home.rows("SELECT id FROM groups WHERE is_member"):
-                if UUID(row["id"]) not in {group.id for group in listed}:
-                    leaving.forget(self._home, UUID(row["id"]))
         return [reading.group(self._home, group) for group in listed]
 
     def group(self, name_or_id: str | UUID | None = None) -> Group:
@@ -230,6 +229,7 @@ class Member:
                 role=person.role,
                 joined_at=person.joined_at,
                 is_me=person.user_id == self.user_id,
+                is_changed=census.is_changed(person),
                 devices=tuple(device for device in devices if device.user_id == person.user_id),
             )
             for person in census.people
@@ -402,7 +402,7 @@ class Member:
     def rename(self, name: str) -> None:
         """Change my name. Others see it as confirmed by me when I next rotate."""
         self._api.rename(name)
-        self._home.do("UPDATE me SET name = :name", name=name.strip())
+        self._home.rename(name.strip())
         self._me = replace(self._me, name=name.strip())
 
     def export(self) -> dict[str, Any]:

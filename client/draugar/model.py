@@ -121,6 +121,8 @@ class Person:
     role: str
     joined_at: datetime
     is_me: bool
+    is_changed: bool
+    """Whether their keys are others than when their safety number was compared: compare again."""
     devices: tuple[Device, ...]
 
 
@@ -154,6 +156,8 @@ class Comparison:
     safety_number: str | None = field(repr=False)
     """12 groups of 5 digits. None for one's own devices: those come in by a link made for them."""
     is_mine: bool
+    was_shown: bool
+    """Whether just this number was shown before: a word on a number of earlier is on this one."""
     gives_key: bool
     """Whether one of them has given this device the key, which it takes on its member's word."""
 
@@ -221,11 +225,13 @@ class Kind(StrEnum):
     UNCONFIRMED_DEVICE = "unconfirmed_device"
     """A device may act, says the service, and nobody trusted has confirmed it."""
     KEY_CHANGED = "key_changed"
-    """A device's public key, or its owner, is not what it was: a new key is a new device."""
+    """A device is not what it was, or somebody has others than when numbers were compared."""
     TRUST_ENDED = "trust_ended"
     """A device that was trusted is gone, or left out of a newer key."""
     VOUCHED_BY_GONE = "vouched_by_gone"
     """A device that is trusted because of somebody who has gone since."""
+    KEYS_DIFFER = "keys_differ"
+    """The service shows another commitment of a key than that of the key this device holds."""
     RENAMED = "renamed"
     """The service gives a person another name than the one that was confirmed."""
     ENVELOPE_REFUSED = "envelope_refused"

@@ -7,7 +7,7 @@ under a key that was replaced by then, and whatever is unsealed in a group that 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -36,7 +36,7 @@ class Author:
     group_id: UUID
     user_id: UUID
     device_id: UUID
-    name: str
+    name: str = field(repr=False)
 
 
 class _Unbelievable(Exception):
@@ -154,7 +154,7 @@ class Reader:
         return self._judge(point, fix, counter)
 
     def _read_plain(self, point: StoredPoint) -> Position:
-        if self._ring.highest > 0 or point.place is None:
+        if self._ring.is_keyed or point.place is None:
             raise _Unbelievable(Kind.PLAINTEXT_REFUSED)
         latitude, longitude, accuracy = point.place
         fix = Fix(latitude=latitude, longitude=longitude, accuracy=accuracy, at=point.recorded_at)
@@ -179,7 +179,11 @@ class Reader:
         return _fix(content)
 
     def _check_time(self, point: StoredPoint, fix: Fix) -> None:
-        """Refuse what is newer than the key it is sealed under: somebody who left may know that."""
+        """Refuse what is not yet, or newer than its key: somebody who left may know that."""
+        # By whichever clock is ahead: this device's own may be wrong.
+        now = max(datetime.now(UTC), point.received_at)
+        if fix.at > now + CLOCKS_DIFFER:
+            raise _Unbelievable
         superseded_at = self._ring.superseded_at(point.key_version)
         newest = max(fix.at, point.recorded_at, point.received_at).timestamp()
         slack = CLOCKS_DIFFER.total_seconds()
@@ -279,12 +283,14 @@ def _first_app_fix(content: dict[str, Any]) -> Fix:
     try:
         if isinstance(said, str):
             at = datetime.fromisoformat(said)
-            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
         else:
             number = _number(content, "timestamp", 1, _LAST_SECOND * 1000)
             at = datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
     except (ValueError, OverflowError):
         raise _Unbelievable from None
+    if at.timestamp() <= 0:
+        raise _Unbelievable
     return Fix(
         latitude=_number(content, "latitude", -90, 90),
         longitude=_number(content, "longitude", -180, 180),

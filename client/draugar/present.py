@@ -201,8 +201,15 @@ def person_data(person: Person) -> dict[str, Any]:
         "role": person.role,
         "joinedAt": stamp(person.joined_at),
         "isMe": person.is_me,
+        "isChanged": person.is_changed,
         "devices": devices,
     }
+
+
+def person_name(person: Person) -> str:
+    """Name somebody, and what there is to heed."""
+    heed = " (you)" if person.is_me else " (keys changed: compare again)" * person.is_changed
+    return plain(person.name) + heed
 
 
 def standing(device: Device) -> str:
@@ -230,6 +237,7 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "safetyNumber": comparison.safety_number,
         "deviceIds": [str(device.id) for device in comparison.devices],
         "isMine": comparison.is_mine,
+        "wasShown": comparison.was_shown,
         "givesKey": comparison.gives_key,
     }
 

@@ -51,7 +51,9 @@ def where(home: Home, api: Api, exchange: Exchange, teller: Teller, view: View) 
     reader = Reader(home, teller, view.census)
     latest: dict[UUID, Position] = {}
     for position in reader.believe(stored):
-        latest.setdefault(position.user_id, position)
+        known = latest.get(position.user_id)
+        if known is None or _supersedes(position, known):
+            latest[position.user_id] = position
     reader.report()
     _tell_of_less(home, teller, view, stored, latest)
     return sorted(latest.values(), key=lambda position: (position.name, position.user_id))
@@ -111,6 +113,14 @@ def export(home: Home, api: Api) -> dict[str, Any]:
     return {**everything, "locations": locations, "nextCursor": None}
 
 
+def _supersedes(position: Position, known: Position) -> bool:
+    """Whether a position is the present one, though the service shows another one too."""
+    if position.is_old != known.is_old:
+        return known.is_old
+    # Of one device the later read is the newer, or it would be old.
+    return position.device_id == known.device_id or position.fix.at > known.fix.at
+
+
 def _opened(home: Home, point: StoredPoint) -> dict[str, Any]:
     key = Ring(home, point.group_id).key(point.key_version)
     if key is not None and point.sealed is not None:
@@ -121,7 +131,7 @@ def _opened(home: Home, point: StoredPoint) -> dict[str, Any]:
 
 def _require_readable(home: Home, view: View) -> None:
     # A group that never had a key, as far as this device knows, is read as it is.
-    if view.key_version > 0 or Ring(home, view.group_id).highest > 0:
+    if view.key_version > 0 or Ring(home, view.group_id).is_keyed:
         view.require_key()
 
 

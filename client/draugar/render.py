@@ -116,7 +116,7 @@ class Terminal:
         if advice:
             self.say(advice)
 
-    def consent(self, question: str, *, is_given: bool) -> None:
+    def consent(self, question: str, *, is_given: bool = False) -> None:
         """Ask before something that cannot be undone. Raises NotDone, NobodyToAsk."""
         if is_given:
             return

@@ -28,6 +28,11 @@ class Ring:
         """Whether somebody who has gone may know the highest version."""
         return 0 < self.highest <= self._number("burnt_version")
 
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the group has a key, whatever the service says."""
+        return self.highest > 0 or self._number("has_key") > 0
+
     def key(self, version: int) -> GroupKey | None:
         """Return the key of a version, if it is held."""
         found = self._home.row(

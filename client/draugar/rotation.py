@@ -76,8 +76,8 @@ def catch_up(home: Home, api: Api, group_id: UUID) -> None:
 
     The keys made on the way are held by nobody and seal nothing. Raises NotConfirmed.
     """
-    ring = Ring(home, group_id)
-    while (version := api.keys(group_id).key_version) < ring.highest:
+    present = api.keys(group_id).key_version
+    for version in range(present, Ring(home, group_id).highest):
         _send(api, group_id, _propose(version + 1, home.me(), []))
 
 

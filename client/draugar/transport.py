@@ -6,9 +6,11 @@ token is in no text. Whoever is busy is asked again after a while that grows, or
 
 import random
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -76,6 +78,7 @@ class Transport:
         self.token: Token | None = None
         self._patience = patience.total_seconds()
         self._client = httpx.Client(
+            verify=_certificates(urlsplit(self.url).scheme),
             timeout=_TIMEOUT,
             follow_redirects=False,
             # A proxy has no business between a device and itself.
@@ -151,6 +154,14 @@ class Transport:
         except httpx.HTTPError:
             # The library's own error holds the request, and with it the token.
             return None, None, b""
+
+
+@cache
+def _certificates(scheme: str) -> ssl.SSLContext:
+    """Return whom a connection trusts; to read all of them takes a while."""
+    if scheme == "https":
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody
 
 
 def _content(response: httpx.Response) -> bytes:

@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from draugar.geo import EARTH_RADIUS, Coordinates, NotAPosition, bearing, compass, distance
 from hypothesis import given
 from hypothesis import strategies as st
+
+from draugar.geo import EARTH_RADIUS, Coordinates, NotAPosition, bearing, compass, distance
 
 QUARTER = math.pi / 2 * EARTH_RADIUS
 NORTH_POLE, SOUTH_POLE = Coordinates(90, 0), Coordinates(-90, 0)

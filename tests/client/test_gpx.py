@@ -9,11 +9,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from draugar import gpx
 from draugar.geo import Trail
 from draugar.model import Fix
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)
 IN_GPX = {"gpx": "http://www.topografix.com/GPX/1/1"}

@@ -1,0 +1,126 @@
+"""The command line as somebody uses it: a process of its own for each command."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DRAUGAR = Path(sys.executable).with_name("draugar")
+PATIENCE = 60.0
+"""Seconds; a command takes one, and a machine may be busy."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> str:
+        """What stderr says, in one line and without the notice of where secrets are kept."""
+        lines = [line for line in self.err.splitlines() if "no keyring" not in line]
+        return " ".join(" ".join(lines).split())
+
+
+@dataclass
+class Person:
+    """Somebody with a home, at a terminal or behind a pipe."""
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self, *arguments: object, stdin: str = "", wait: float | None = None, **environment: str
+    ) -> Result:
+        """Run a command with its output piped."""
+        patience = () if wait is None else ("--wait", str(wait))
+        done = subprocess.run(
+            [DRAUGAR, *map(str, arguments), *patience],
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            env=self._environment(environment),
+            cwd=self._directory(),
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def does(self, *arguments: object, stdin: str = "") -> str:
+        """Run a command that has to succeed, and return its answer."""
+        result = self(*arguments, stdin=stdin)
+        assert result.code == 0, result.err
+        return result.out
+
+    def reads(self, *arguments: object, stdin: str = "") -> Any:
+        """Run a command that has to succeed, and return its answer in JSON."""
+        return json.loads(self.does(*arguments, "--json", stdin=stdin))
+
+    def fails(self, *arguments: object, code: int = 1, stdin: str = "", **more: Any) -> str:
+        """Run a command that has to fail, and return what is told: one or two lines."""
+        result = self(*arguments, stdin=stdin, **more)
+        assert result.code == code, result
+        assert result.out == ""
+        return result.told
+
+    def at_terminal(
+        self,
+        *arguments: object,
+        columns: int = 80,
+        types: str = "",
+        interrupted_after: float | None = None,
+        **environment: str,
+    ) -> Result:
+        """Run a command on a terminal, of whose two streams the screen makes one."""
+        screen, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        process = subprocess.Popen(
+            [DRAUGAR, *map(str, arguments)],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=self._environment({"TERM": "xterm-256color"} | environment),
+            cwd=self._directory(),
+            start_new_session=True,
+        )
+        os.close(terminal)
+        if types:
+            os.write(screen, types.encode())
+        if interrupted_after is not None:
+            time.sleep(interrupted_after)
+            process.send_signal(signal.SIGINT)
+        shown = b""
+        with suppress(OSError):  # which is how a terminal ends
+            while piece := os.read(screen, 65536):
+                shown += piece
+        os.close(screen)
+        return Result(process.wait(PATIENCE), shown.decode().replace("\r\n", "\n"), "")
+
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        return (
+            kept
+            | {"HOME": str(self._directory()), "TZ": "UTC", "DRAUGAR_KEYRING": "file"}
+            | {"DRAUGAR_HOME": str(self.home)}
+            | self.environment
+            | more
+        )
+
+    def _directory(self) -> Path:
+        """Where commands run, and write what they write."""
+        self.home.parent.mkdir(parents=True, exist_ok=True)
+        return self.home.parent

@@ -1,0 +1,239 @@
+"""The command line without a service: help, mistakes, and what is kept on this device alone."""
+
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from draugar.cli import main
+from tests.client.commands import Person
+
+COMMANDS = (
+    *("found", "invite", "join", "invites"),
+    *("where", "map", "share", "history", "pause", "resume", "places"),
+    *("confirm", "people", "safety", "rotate", "remove"),
+    *("groups", "devices", "leave", "export", "logout", "delete-account"),
+)
+TRACK = '<gpx><trk><trkseg><trkpt lat="64" lon="-21"/></trkseg></trk></gpx>'
+
+
+@pytest.fixture
+def una(tmp_path: Path) -> Person:
+    return Person(tmp_path / "una")
+
+
+Here = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Here:
+    """Run a command in this very process, which is quicker; return its status and streams."""
+    monkeypatch.setenv("DRAUGAR_HOME", str(tmp_path / "una"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr("sys.argv", ["draugar", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_lists_every_command(una: Person) -> None:
+    listed = una.does("--help")
+
+    assert all(re.search(rf"^│ {command} +\S", listed, re.MULTILINE) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(here: Here, command: str) -> None:
+    code, explained, _ = here(command, "--help")
+
+    assert code == 0
+    assert f"Usage: draugar {command}" in explained
+    assert "--home" in explained or "Commands" in explained
+
+
+def test_the_version_is_that_of_the_package(una: Person) -> None:
+    assert re.fullmatch(r"draugar \d+\.\d+\.\d+\n", una.does("--version"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["wher"], "where"),
+        (["found"], "Missing argument 'URL'"),
+        (["found", "https://draugar.example", "CODE"], "Missing option '--name'"),
+        (["where", "--nonsense"], "--nonsense"),
+        (["share", "64.1466"], "a latitude and a longitude"),
+        (["share", "64.1466", "-21.9426", "--gpx", "track.gpx"], "not both"),
+        (["share", "--gpx", "nowhere.gpx"], "does not exist"),
+        (["invite", "--typed", "--for-me"], "leave out --typed"),
+        (["invite", "--hours", "169"], "less than or equal to 168"),
+        (["join", "7KQM-X2HD"], "--name"),
+        (["join", "7KQM-X2HD", "--name", "Una"], "--url"),
+        (["invites", "revoke", "one"], "Invalid value for 'ID'"),
+        (["share", "91", "0"], "A latitude is a number from -90 to 90"),
+        (["share", "0", "-180.5"], "A longitude is a number from -180 to 180"),
+        (["share", "64,1", "-21,9"], "decimal degrees, like 64.1466 -21.9426"),
+        (["places", "add", "Home", "here", "there"], "A latitude is a number"),
+        (["history", "--from", "yesterday"], "This is not a time. Write 2h, 3d, 18:30"),
+        (["pause", "--until", "25:00"], "This is not a time"),
+    ],
+)
+def test_what_is_mistyped_is_explained_with_status_2(
+    una: Person, tmp_path: Path, arguments: list[str], hint: str
+) -> None:
+    (tmp_path / "track.gpx").write_text(TRACK)
+
+    assert hint in una.fails(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["where"],
+        ["map"],
+        ["share", "64.1466", "-21.9426"],
+        ["history"],
+        ["pause"],
+        ["resume"],
+        ["invite"],
+        ["invites"],
+        ["confirm"],
+        ["people"],
+        ["safety", "Ari"],
+        ["rotate"],
+        ["remove", "Ari"],
+        ["groups"],
+        ["devices"],
+        ["leave"],
+        ["export"],
+        ["logout"],
+        ["delete-account", "--yes"],
+    ],
+)
+def test_a_home_that_nobody_has_joined_from_says_how_to_join(
+    here: Here, arguments: list[str]
+) -> None:
+    code, answered, told = here(*arguments)
+
+    assert (code, answered) == (1, "")
+    assert told.splitlines() == [
+        "This device has not joined any group yet.",
+        "Join with an invite link, or with the service's address and a code.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "draugar://draugar.example/join",
+        "https://draugar.example/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0ODw",
+        "draugar://draugar.example/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0OD",
+        "draugar://draugar.example/join#short.AAECAwQFBgcICQoLDA0ODw",
+    ],
+)
+def test_a_damaged_link_is_refused_and_not_repeated(una: Person, link: str) -> None:
+    told = una.fails("join", "-", "--name", "Ari", stdin=link)
+
+    assert told.endswith("Copy it again, whole, or ask for a new one.")
+    assert "RT5WLJ8B" not in told
+    assert "AAECAw" not in told
+
+
+def test_a_service_that_is_not_there_is_told_in_two_lines(una: Person) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unheard:
+        port = unheard.getsockname()[1]
+
+    told = una.fails(
+        "found", f"http://127.0.0.1:{port}", "-", "--name", "Una", stdin="7KQM-X2HD", wait=0
+    )
+
+    assert told == "The service does not answer. Nothing is lost: try again later."
+
+
+def test_a_service_in_the_open_is_refused(una: Person) -> None:
+    told = una.fails("found", "http://draugar.example", "7KQM-X2HD", "--name", "Una")
+
+    assert "not an https address" in told
+    assert "Use https://" in told
+
+
+def test_places_are_named_listed_and_forgotten(una: Person) -> None:
+    assert "draugar places add" in una.does("places")
+
+    una.does("places", "add", "Grandmother's", "64.1466,", "-21.9426")
+    una.does("places", "add", "学校", "-33.9", "18.4", "--radius", "75")
+
+    assert una.reads("places") == {
+        "places": [
+            {
+                "name": "Grandmother's",
+                "latitude": 64.1466,
+                "longitude": -21.9426,
+                "radius": 150.0,
+            },
+            {"name": "学校", "latitude": -33.9, "longitude": 18.4, "radius": 75.0},
+        ]
+    }
+    assert una.fails("places", "add", "GRANDMOTHER'S", 0, 0).startswith("You have a place of this")
+    assert una.reads("places", "remove", "学校") == {"removed": "学校"}
+    assert una.fails("places", "remove", "学校").startswith("You have no place of this name")
+    assert "Grandmother's" in una.does("places", "list")
+
+
+def test_columns_line_up_whatever_the_script(una: Person) -> None:
+    una.does("places", "add", "Home", 1, 2)
+    una.does("places", "add", "学校", 1, 2)
+
+    heading, home, school = una.does("places").splitlines()
+
+    assert heading.index("Where") == home.index("1.00000")
+    assert school.startswith("学校    1.00000")  # each of the two is two columns wide
+
+
+def test_a_home_is_named_before_or_after_the_command(una: Person, tmp_path: Path) -> None:
+    una.does("places", "add", "Cabin", 1, 2, "--home", tmp_path / "other")
+
+    assert "Cabin" in una.does("--home", tmp_path / "other", "places")
+    assert "Cabin" not in una.does("places")
+
+
+def test_a_home_that_is_a_file_cannot_be_used(una: Person, tmp_path: Path) -> None:
+    (tmp_path / "una").write_text("")
+
+    assert una.fails("places").startswith("The home cannot be used")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("<html><body>", "The file is not XML, as GPX is: line 1 is broken."),
+        ("<gpx/>", "The file holds no track points."),
+        (TRACK.replace("64", "164"), "Track point 1 has no position on the earth."),
+        ('<!DOCTYPE gpx [<!ENTITY a "b">]><gpx>&a;</gpx>', "The file has a document type"),
+        (TRACK, "Say --end-now to share it as though it had just ended."),
+    ],
+)
+def test_a_track_that_cannot_be_shared_says_why(
+    una: Person, tmp_path: Path, content: str, reason: str
+) -> None:
+    (tmp_path / "track.gpx").write_text(content)
+
+    assert reason in una.fails("share", "--gpx", "track.gpx")
+
+
+def test_an_interrupted_command_is_quiet(una: Person) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+        result = una.at_terminal("found", url, "7KQM-X2HD", "--name", "Una", interrupted_after=4)
+
+    assert result.code == 130
+    assert result.out.strip() == ""

@@ -1,0 +1,432 @@
+"""A family's life by the command line, against a really running service."""
+
+import json
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.client.commands import Person
+from tests.client.family import Service
+
+REYKJAVIK, VIDEY, AKUREYRI = (64.1466, -21.9426), (64.1625, -21.8560), (65.6826, -18.0907)
+LINK = re.compile(r"draugar://127\.0\.0\.1:[0-9]+/join(\?me)?#[A-Z2-9]{16}\.[\w-]{22}\n")
+NUMBER = re.compile(r"\d{5}( \d{5}){11}")
+
+
+class Household:
+    """Who lives here, each with a home of their own on this one machine."""
+
+    def __init__(self, service: Service, directory: Path) -> None:
+        self.service = service
+        self._directory = directory
+
+    def person(self, name: str) -> Person:
+        return Person(self._directory / name)
+
+    def founder(self, name: str = "Una") -> Person:
+        una = self.person(name)
+        una.does(
+            *("found", self.service.url, "-", "--name", name, "--group", "Hearth"),
+            stdin=self.service.founding_code(),
+        )
+        return una
+
+    def by_link(self, inviter: Person, name: str) -> Person:
+        joiner = self.person(name)
+        joiner.does("join", "-", "--name", name, stdin=inviter.does("invite"))
+        return joiner
+
+    def by_code(self, inviter: Person, name: str) -> Person:
+        joiner = self.person(name)
+        code = inviter.does("invite", "--typed").strip()
+        joiner.does("join", code, "--url", self.service.url, "--name", name)
+        return joiner
+
+
+@pytest.fixture
+def household(service: Service, tmp_path: Path) -> Household:
+    return Household(service, tmp_path)
+
+
+def names(positions: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    return {one["name"]: (one["latitude"], one["longitude"]) for one in positions["positions"]}
+
+
+def test_a_family_comes_together_shares_and_parts(  # noqa: PLR0915 -- a life in one piece
+    household: Household, tmp_path: Path
+) -> None:
+    # Una founds, and invites Ari by a link: both read at once.
+    una = household.person("Una")
+    founded = una.reads(
+        *("found", household.service.url, "-", "--name", "Una", "--group", "Hearth"),
+        stdin=household.service.founding_code(),
+    )
+    assert founded["name"] == "Una"
+    assert founded["group"]["name"] == "Hearth"
+    assert founded["group"]["keyState"] == "ready"
+    assert una.does("where") == "Nobody has shared where they are.\n"
+    ari = household.person("Ari")
+    sent = una("invite")
+    assert LINK.fullmatch(sent.out)
+    assert "Send it by a private channel" in sent.told
+    joined = ari.does("join", "-", "--name", "Ari Þórsson", stdin=sent.out)
+    assert joined == "You are in Hearth, and can read and share. Next: draugar where\n"
+
+    # They share, and see each other from where they are.
+    una.does("share", *REYKJAVIK)
+    assert ari.does("share", f"{VIDEY[0]},", VIDEY[1], "--accuracy", 30) == "Shared 1 position.\n"
+    una.does("places", "add", "Home", *REYKJAVIK)
+    heading, first, second = una.does("where").splitlines()
+    assert heading.split() == ["Who", "Where", "From", "you", "Seen", "Within"]
+    assert re.fullmatch(r"Ari Þórsson +64\.16250, -21\.85600 +4\.6 km ENE +just now +30 m *", first)
+    assert re.fullmatch(r"Una \(you\) +Home +just now +10 m *", second)
+    ari_seen, una_seen = una.reads("where")["positions"]
+    assert ari_seen["distance"] == pytest.approx(4560, rel=0.02)
+    assert ari_seen["bearing"] == pytest.approx(67, abs=2)
+    assert (ari_seen["accuracy"], ari_seen["isConfirmed"], ari_seen["isMine"]) == (30, True, False)
+    assert (una_seen["place"], una_seen["distance"], una_seen["isMine"]) == ("Home", None, True)
+
+    # Sif comes by a code that was read out, and waits for a word.
+    sif = household.by_code(una, "Sif")
+    assert sif.fails("where").startswith("This device has no key of the group yet.")
+    told = sif("share", *AKUREYRI)
+    assert told.code == 1
+    assert "Nothing is lost: 1 position waiting here." in told.told
+    (asked,) = una.reads("confirm")["pending"]
+    assert asked["name"] == "Sif"
+    assert NUMBER.fullmatch(asked["safetyNumber"])
+    candidates = {one["name"]: one["safetyNumber"] for one in sif.reads("confirm")["pending"]}
+    assert candidates["Una"] == asked["safetyNumber"]
+    assert una.fails("confirm", "Sif").endswith("Say --yes if you are sure.")
+    assert una.reads("confirm", "sif", "--yes")["confirmed"]["name"] == "Sif"
+    sif.does("confirm", "Una", "--yes")
+    assert una.does("confirm") == "Nobody waits.\n"
+    assert una.reads("safety", "Sif")["safetyNumber"] == asked["safetyNumber"]
+    assert sif.does("share") == "Shared 1 position.\n"
+    assert names(una.reads("where")) == {
+        "Una": REYKJAVIK,
+        "Ari Þórsson": VIDEY,
+        "Sif": AKUREYRI,
+    }
+    standings = {
+        person["name"]: [(one["standing"], one["how"]) for one in person["devices"]]
+        for person in una.reads("people")["people"]
+    }
+    assert standings == {
+        "Una": [("this device", None)],
+        "Ari Þórsson": [("trusted", "invite proof")],
+        "Sif": [("trusted", "safety number")],
+    }
+
+    # A map and a history, in files that only their owner may read.
+    drawn = una.reads("map", "family.html")["file"]
+    assert drawn == str(tmp_path / "family.html")
+    page = Path(drawn).read_text()
+    assert all(name in page for name in ("Hearth", "Una", "Ari Þórsson", "Sif", "Home"))
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+    written = una.reads("history", "--gpx", "walks.gpx", "--geojson", "walks.json")
+    assert written["points"] == 3
+    for file in (drawn, *written["files"]):
+        assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
+
+    # Ari pauses, and is seen by nobody until he resumes.
+    paused = ari.reads("pause", "--until", "2h")
+    resumes_in = datetime.fromisoformat(paused["resumesAt"]) - datetime.now().astimezone()
+    assert timedelta(minutes=118) < resumes_in < timedelta(minutes=121)
+    refused = ari("share", *AKUREYRI)
+    assert refused.code == 1
+    assert "sharing with the group is paused" in refused.told
+    assert ari.reads("groups")["groups"][0]["isPaused"] is True
+    ari.does("resume")
+    ari.does("share", *AKUREYRI)
+    assert names(una.reads("where"))["Ari Þórsson"] == AKUREYRI
+
+    # The key changes; Sif is removed and reads no more.
+    assert {one["name"] for one in una.reads("rotate")["wrappedFor"]} >= {"Ari Þórsson", "Sif"}
+    assert una.fails("remove", "Sif").endswith("Say --yes if you are sure.")
+    removed = una.reads("remove", "Sif", "--yes")
+    assert removed["removed"]["name"] == "Sif"
+    assert removed["rotation"]["keyVersion"] == 3
+    assert "Sif" not in {one["name"] for one in removed["rotation"]["wrappedFor"]}
+    assert sif("where").code == 1
+    ari.does("share", *VIDEY)
+    assert set(names(una.reads("where"))) == {"Una", "Ari Þórsson"}
+
+    # Ari leaves, and Una goes altogether, with what is hers on this machine.
+    assert ari.reads("leave", "--yes")["left"]["name"] == "Hearth"
+    exported = json.loads(una.does("export", "-"))
+    assert exported["user"]["name"] == "Una"
+    opened = [one["opened"] for one in exported["locations"]]
+    assert (opened[0]["lat"], opened[0]["lon"]) == REYKJAVIK
+    assert una.fails("delete-account").endswith("Say --yes if you are sure.")
+    assert una.reads("delete-account", "--yes") == {"deleted": True}
+    assert not una.home.exists()
+    assert una.fails("where").startswith("This device has not joined any group yet.")
+
+
+def test_a_track_is_shared_whole_and_read_back(household: Household, tmp_path: Path) -> None:
+    una = household.founder()
+    walked = [(64.1 + step / 10_000, -21.9 - step / 10_000) for step in range(620)]
+    points = "".join(f'<trkpt lat="{lat:.6f}" lon="{lon:.6f}"/>' for lat, lon in walked)
+    (tmp_path / "walk.gpx").write_text(f"<gpx><trk><trkseg>{points}</trkseg></trk></gpx>")
+
+    shared = una.reads("share", "--gpx", "walk.gpx", "--end-now")
+    written = una.does("history", "--from", "1d", "--gpx", "-")
+    lines = json.loads(una.does("history", "--who", "una", "--geojson", "-"))
+
+    assert shared == {"stored": 620, "dropped": 0, "waiting": 0}
+    namespace = {"gpx": "http://www.topografix.com/GPX/1/1"}
+    read = [
+        (float(point.attrib["lat"]), float(point.attrib["lon"]))
+        for point in ET.fromstring(written).iterfind(".//gpx:trkpt", namespace)  # noqa: S314
+    ]
+    assert read == [pytest.approx(position) for position in walked]
+    (line,) = lines["features"]
+    assert len(line["geometry"]["coordinates"]) == 620
+    assert una.reads("history", "--from", "3d", "--to", "2d") == {"points": []}
+
+
+def test_a_screen_shows_how_far_a_track_is(household: Household, tmp_path: Path) -> None:
+    una = household.founder()
+    points = '<trkpt lat="64" lon="-21"/>' * 700
+    (tmp_path / "walk.gpx").write_text(f"<gpx><trk><trkseg>{points}</trkseg></trk></gpx>")
+
+    shown = una.at_terminal("share", "--gpx", "walk.gpx", "--end-now").out
+
+    assert "Sharing" in shown
+    assert "/700" in shown
+    assert "Shared 700 positions." in shown
+
+
+def test_a_link_on_a_screen_comes_with_a_code_that_cameras_read(household: Household) -> None:
+    una, ari = household.founder(), household.person("Ari")
+
+    shown = una.at_terminal("invite").out
+
+    link = LINK.search(shown)
+    assert link
+    assert modules(shown) == expected(link[0].strip())
+    ari.does("join", link[0].strip(), "--name", "Ari")
+
+
+def modules(shown: str) -> list[list[bool]]:
+    """Read a QR code off a screen as a camera does: dark is where the background shows."""
+    lines = [
+        re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.splitlines() if "\x1b[97;40m" in line
+    ]
+    rows = []
+    for line in lines:
+        rows.append([character in " ▄" for character in line])
+        rows.append([character in " ▀" for character in line])
+    return rows
+
+
+def expected(content: str) -> list[list[bool]]:
+    import segno  # noqa: PLC0415 -- what is compared with
+
+    code = segno.make(content, micro=False)
+    rows = [[bool(module) for module in row] for row in code.matrix_iter(border=4)]
+    return rows + [[False] * len(rows[0])] * (len(rows) % 2)
+
+
+def test_what_cannot_be_undone_is_asked_on_a_screen(household: Household) -> None:
+    una = household.founder()
+
+    kept = una.at_terminal("leave", types="n\n")
+    still = una.reads("groups")["groups"]
+    left = una.at_terminal("leave", types="y\n")
+
+    assert kept.code == 1
+    assert "Leave Hearth? What you posted there is deleted. [y/N]" in kept.out
+    assert "Nothing was done." in kept.out
+    assert len(still) == 1
+    assert left.code == 0
+    assert una.reads("groups") == {"groups": []}
+
+
+def test_another_device_of_mine_comes_by_a_link_and_can_be_revoked(household: Household) -> None:
+    una, phone = household.founder(), household.person("phone")
+    una.does("share", *REYKJAVIK)
+
+    link = una.does("invite", "--for-me")
+    phone.does("join", "-", "--device", "Phone", stdin=link)
+    assert "?me#" in link
+    assert names(phone.reads("where")) == {"Una": REYKJAVIK}
+    listed = {one["name"]: one["isThisOne"] for one in una.reads("devices")["devices"]}
+    revoked = una.reads("devices", "revoke", "phone", "--yes")
+
+    assert listed == {"Computer": True, "Phone": False}
+    assert [one["keyVersion"] for one in revoked["rotations"]] == [2]
+    assert phone.fails("where").startswith("The service does not know this device any more.")
+
+
+def test_a_number_that_was_never_shown_cannot_have_been_compared(household: Household) -> None:
+    una = household.founder()
+    for name in ("Ari", "Sif"):
+        household.by_code(una, name)
+
+    una.fails("confirm", "Sif", "--yes")
+    told = una.fails("confirm", "Ari", "--yes")
+    confirmed = una.reads("confirm", "Ari", "--yes")
+
+    assert "This number was not shown here before" in told
+    assert NUMBER.search(told)
+    assert confirmed["confirmed"]["name"] == "Ari"
+
+
+def test_an_invite_is_listed_and_taken_back(household: Household) -> None:
+    una, ari = household.founder(), household.person("Ari")
+    made = una.reads("invite", "--typed", "--hours", 2)
+
+    (listed,) = una.reads("invites")["invites"]
+    una.does("invites", "revoke", listed["id"])
+
+    assert listed["id"] == made["id"]
+    assert una.does("invites") == "No invite is open.\n"
+    told = ari.fails("join", made["code"], "--url", household.service.url, "--name", "Ari")
+    assert told == ("There is no valid invite with this code. Check it, or ask for a new one.")
+
+
+def test_wrong_spent_and_expired_invites_are_told_alike(household: Household) -> None:
+    una = household.founder()
+    spent = una.does("invite")
+    household.person("Ari").does("join", "-", "--name", "Ari", stdin=spent)
+    expired = una.does("invite")
+    household.service.query(
+        "UPDATE invite_codes SET created_at = now() - interval '2 hours',"
+        " expires_at = now() - interval '1 hour' WHERE used_at IS NULL"
+    )
+    wrong = spent.replace(re.findall("#([A-Z0-9]+)", spent)[0], "ABCDEFGHJKLMNPQR")
+
+    told = {
+        household.person(f"nobody {number}").fails("join", "-", "--name", "Sif", stdin=link)
+        for number, link in enumerate((spent, expired, wrong))
+    }
+
+    assert told == {"There is no valid invite with this code. Check it, or ask for a new one."}
+
+
+def test_a_home_that_has_joined_joins_no_second_time(household: Household) -> None:
+    una = household.founder()
+
+    told = una.fails(
+        *("found", household.service.url, "-", "--name", "Una"),
+        stdin=household.service.founding_code(),
+    )
+
+    assert told.startswith("This home already belongs to somebody.")
+
+
+def test_two_homes_on_one_machine_are_two_people(household: Household) -> None:
+    una, baldur = household.founder("Una"), household.founder("Baldur")
+
+    una.does("share", *REYKJAVIK)
+
+    assert baldur.does("where") == "Nobody has shared where they are.\n"
+    assert names(una.reads("where", "--home", una.home)) == {"Una": REYKJAVIK}
+
+
+def test_somebody_in_two_groups_names_the_one_that_is_meant(household: Household) -> None:
+    una, baldur = household.founder("Una"), household.person("Baldur")
+    baldur.does(
+        *("found", household.service.url, "-", "--name", "Baldur", "--group", "Club"),
+        stdin=household.service.founding_code(),
+    )
+    entered = una.reads("join", "-", stdin=baldur.does("invite"))
+
+    assert entered["group"]["name"] == "Club"
+    assert una.fails("share", *REYKJAVIK).startswith("You are in several groups")
+    una.does("share", *REYKJAVIK, "--group", "club")
+    assert names(baldur.reads("where")) == {"Una": REYKJAVIK}
+    assert una.reads("where", "--group", "Hearth") == {"positions": []}
+    assert una.fails("where", "--group", "Nowhere").startswith("There is nothing of that name")
+
+
+class Door:
+    """A way to the service that can be shut."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = urlsplit(service.url)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self._listener.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}"
+        self.open()
+
+    def open(self) -> None:
+        if self._listener.fileno() == -1:
+            self._listener = socket.create_server(self.address)
+        Thread(target=self._admit, args=(self._listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes whoever waits to accept
+        self._listener.close()
+
+    def _admit(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                guest, _ = listener.accept()
+                inside = socket.create_connection((self._service.hostname, self._service.port))
+                for pair in ((guest, inside), (inside, guest)):
+                    Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError), source, target:
+            while piece := source.recv(65536):
+                target.sendall(piece)
+
+
+@pytest.fixture
+def door(service: Service) -> Iterator[Door]:
+    made = Door(service)
+    yield made
+    made.shut()
+
+
+def test_without_the_service_positions_wait_and_are_shared_once(
+    household: Household, door: Door
+) -> None:
+    una = household.person("Una")
+    una.does("found", door.url, "-", "--name", "Una", stdin=household.service.founding_code())
+
+    door.shut()
+    waiting = una("share", *REYKJAVIK, "--json", wait=0)
+    unseen = una.fails("where", wait=0)
+    door.open()
+    sent = una.reads("share")
+
+    assert waiting.code == 1
+    assert json.loads(waiting.out) == {"stored": 0, "dropped": 0, "waiting": 1}
+    assert waiting.told == (
+        "The service does not answer. Nothing is lost: 1 position waiting here."
+        " They go with the next: draugar share"
+    )
+    assert unseen == "The service does not answer. Nothing is lost: try again later."
+    assert sent == {"stored": 1, "dropped": 0, "waiting": 0}
+    assert len(una.reads("history")["points"]) == 1
+
+
+def test_a_join_whose_answer_never_came_is_finished_or_started_over(
+    household: Household, door: Door
+) -> None:
+    una, ari = household.person("Una"), household.person("Ari")
+    una.does("found", door.url, "-", "--name", "Una", stdin=household.service.founding_code())
+    first, second = una.does("invite"), una.does("invite")
+
+    door.shut()
+    ari.fails("join", "-", "--name", "Ari", stdin=first, wait=0)
+    door.open()
+    unfinished = ari.fails("join", "-", "--name", "Ari", stdin=second)
+    joined = ari.reads("join", "-", "--name", "Ari", "--start-over", stdin=second)
+
+    assert unfinished.startswith("An earlier join from this home has not been finished.")
+    assert joined["group"]["keyState"] == "ready"
