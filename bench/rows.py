@@ -37,6 +37,15 @@ _FAMILIES = [
     JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM users) person
         ON person.n / CAST(:members AS integer) = family.n
     """,
+    """
+    INSERT INTO group_keys (group_id, key_version, commitment)
+    SELECT id, 1, sha256(uuid_send(id)) FROM groups
+    """,
+    """
+    INSERT INTO key_envelopes (group_id, key_version, user_id, device_id)
+    SELECT group_members.group_id, 1, user_id, devices.id
+    FROM group_members JOIN devices USING (user_id)
+    """,
 ]
 # In the order of time, as they come: the points of a family lie among those of all others.
 _POINTS = """
@@ -74,7 +83,7 @@ def make_families(connection: Connection, *, families: int) -> None:
     """Make families whose members have a device each, in an empty database."""
     for statement in _FAMILIES:
         connection.run(statement, families=families, people=families * MEMBERS, members=MEMBERS)
-    connection.run("VACUUM ANALYZE users, devices, groups, group_members")
+    connection.run("VACUUM ANALYZE users, devices, groups, group_members, key_envelopes")
 
 
 def make_points(connection: Connection, *, each: int, since: datetime, until: datetime) -> None:

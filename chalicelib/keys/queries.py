@@ -346,7 +346,7 @@ def find_wrapping(
 
     `version_exists`; of the wrapper `holds_key` in that version and `public_key`; of the recipient
     `user_id` (null where it may not be given the key), `is_admitted` (it has come by key package,
-    or has an envelope) and `wrapped_key`.
+    or has an envelope), `wrapped_key`, and whether it wrapped that for itself, `is_own`.
     """
     wrapper, envelope = aliased(Device), aliased(KeyEnvelope)
     version = exists().where(GroupKey.group_id == group_id, GroupKey.key_version == key_version)
@@ -369,6 +369,7 @@ def find_wrapping(
             eligible.c.user_id,
             envelope.id.is_not(None).label("is_admitted"),
             envelope.wrapped_key,
+            (envelope.wrapper_device_id == envelope.device_id).label("is_own"),
         )
         .select_from(wrapper)
         .outerjoin(eligible, literal_column("true"))
@@ -386,7 +387,7 @@ def find_wrapping(
 
 
 def put_envelope(session: Session, **columns: Any) -> None:
-    """Keep an envelope, in the place of one that has no wrapped key yet."""
+    """Keep an envelope, in the place of one without a wrapped key or with the device's own."""
     statement = insert(KeyEnvelope).values(**columns)
     session.execute(
         statement.on_conflict_do_update(

@@ -173,7 +173,8 @@ def put_envelope(
 ) -> None:
     """Give a device a key that the calling device holds; the same again does no harm.
 
-    A device that came by key package gives it to itself, once.
+    A device that came by key package gives it to itself, once; another member may do it again,
+    with a roster entry.
 
     Raises EnvelopeExists, GroupNotFound, KeyVersionNotFound, NotConfirmed, RecipientNotFound,
     Unauthenticated.
@@ -192,10 +193,15 @@ def put_envelope(
         raise NotConfirmed
     if found.user_id is None or found.public_key is None:
         raise RecipientNotFound
-    if found.wrapped_key is not None:
-        if found.wrapped_key != envelope.wrapped_key:
-            raise EnvelopeExists
+    if found.wrapped_key == envelope.wrapped_key:
         return
+    # What a device has wrapped for itself gives way to a member who vouches for it: its roster
+    # entry is how the others learn whom the inviter has recognised.
+    is_vouched_for = found.is_own and envelope.roster_entry is not None
+    if found.wrapped_key is not None and (
+        not is_vouched_for or envelope.device_id == caller.device_id
+    ):
+        raise EnvelopeExists
     queries.put_envelope(
         session,
         group_id=group_id,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from draugar.crypto import ENVELOPE_BYTES, LOCATION_BYTES, PACKAGE_BYTES, ROSTER_BYTES, NotAuthentic
 from draugar.errors import AnswerNotUnderstood
-from draugar.model import OpenInvite
+from draugar.model import OpenInvite, Phone
 from draugar.shapes import Answer
 from draugar.transport import Token
 
@@ -95,8 +95,6 @@ class ListedDevice:
     public_key: bytes
     can_act: bool
     join_proof: bytes | None = field(repr=False)
-    tid: str | None = None
-    """What an OwnTracks phone calls itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +106,7 @@ class ListedPerson:
     role: str
     joined_at: datetime
     devices: list[ListedDevice]
+    phones: list[Phone] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +120,19 @@ class ListedOwnDevice:
     last_used_on: date
     is_this_one: bool
     has_key: bool
+    group_id: UUID | None
+    tid: str | None
+    needs_setup: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPhone:
+    """A phone with OwnTracks, and how it signs in."""
+
+    id: UUID
+    name: str = field(repr=False)
+    password: Token
+    tid: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +243,7 @@ def listed_person(answer: Answer, group_id: UUID) -> ListedPerson | None:
                 role=group.choice("role", "admin", "member"),
                 joined_at=group.moment("joinedAt"),
                 devices=group.children("devices", listed_device),
+                phones=group.children("phones", phone) if "phones" in group else [],
             )
     return None
 
@@ -242,8 +255,26 @@ def listed_device(answer: Answer) -> ListedDevice:
         public_key=answer.opaque("publicKey", least=_KEY),
         can_act=answer.truth("confirmed"),
         join_proof=answer.maybe(answer.opaque, "joinProof", least=_HASH),
-        tid=answer.maybe(answer.text, "tid"),
     )
+
+
+def phone(answer: Answer) -> Phone:
+    """Read a phone with OwnTracks."""
+    return Phone(
+        id=answer.uuid("id"), tid=answer.text("tid"), needs_setup=answer.truth("needsSetup")
+    )
+
+
+def new_phone(answer: Answer) -> NewPhone:
+    """Read a phone just set up, with its password, which is shown once."""
+    id_ = answer.uuid("id")
+    try:
+        password = Token(answer.text("password").encode())
+    except NotAuthentic:
+        raise AnswerNotUnderstood from None
+    if answer.uuid("username") != id_:
+        raise AnswerNotUnderstood
+    return NewPhone(id=id_, name=answer.name("name"), password=password, tid=answer.text("tid"))
 
 
 def own_device(answer: Answer) -> ListedOwnDevice:
@@ -256,6 +287,9 @@ def own_device(answer: Answer) -> ListedOwnDevice:
         last_used_on=answer.day("lastUsedOn"),
         is_this_one=answer.truth("isThisOne"),
         has_key="publicKey" in answer,
+        group_id=answer.maybe(answer.uuid, "groupId"),
+        tid=answer.maybe(answer.text, "tid"),
+        needs_setup=answer.maybe(answer.truth, "needsSetup") or False,
     )
 
 

@@ -169,7 +169,7 @@ class Api:
         answer = self._call("GET", "/users")
         listed = answer.children("users", lambda user: answers.listed_person(user, group_id))
         people = [person for person in listed if person is not None]
-        devices = [device.id for person in people for device in person.devices]
+        devices = [one.id for person in people for one in (*person.devices, *person.phones)]
         users = {person.user_id for person in people}
         if len(users) != len(people) or len(set(devices)) != len(devices):
             raise AnswerNotUnderstood  # whose device it is would be anybody's guess
@@ -182,6 +182,17 @@ class Api:
     def revoke_device(self, device_id: UUID) -> None:
         """Make a device of the caller's worthless."""
         self._call("DELETE", f"/devices/{device_id}")
+
+    def add_phone(self, name: str, *, group_id: UUID, tid: str | None) -> answers.NewPhone:
+        """Add a phone with OwnTracks to the caller."""
+        body = {"name": name, "kind": "owntracks", "groupId": str(group_id)}
+        if tid is not None:
+            body["tid"] = tid
+        return answers.new_phone(self._call("POST", "/devices", body, is_repeatable=False))
+
+    def renew_phone(self, device_id: UUID) -> answers.NewPhone:
+        """Give a phone of the caller's a new password, and the group's present key version."""
+        return answers.new_phone(self._call("POST", f"/devices/{device_id}/renew"))
 
     # Points
 

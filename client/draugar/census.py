@@ -27,11 +27,19 @@ class Census:
         self.listed: dict[UUID, tuple[ListedPerson, ListedDevice]] = {
             device.id: (person, device) for person in self.people for device in person.devices
         }
+        self.phones = {
+            phone.id: (person, phone) for person in self.people for phone in person.phones
+        }
         self._home = home
         self._teller = teller
         self._me = home.me()
         self._circle = Circle(home, group_id)
         self._ring = Ring(home, group_id)
+
+    def owner(self, device_id: UUID) -> ListedPerson | None:
+        """Return whose device or phone it is, says the service."""
+        person, _ = self.listed.get(device_id) or self.phones.get(device_id) or (None, None)
+        return person
 
     def miss(self, trusted: dict[UUID, Trusted], *, at_risk: int) -> None:
         """End the trust in who is gone, or not who they were; they may know a key up to that."""

@@ -17,7 +17,8 @@
     │       ├── NotConfirmed    the service does not let this device act yet
     │       ├── InviteNotValid  unknown, used, expired or revoked
     │       ├── VersionConflict somebody else has just made a new key
-    │       └── SurplusDevices  some devices may not be given the key
+    │       ├── SurplusDevices  some devices may not be given the key
+    │       └── TidTaken        another phone with OwnTracks is called that already
     ├── TrustFailure            an answer contradicts what this device knows
     │   └── VersionWentBack     a key version lower than one already seen
     └── NotPossible             what was asked for cannot be done
@@ -160,6 +161,13 @@ class SurplusDevices(Refused):
     def __init__(self, device_ids: set[UUID]) -> None:
         super().__init__(status=422, code="surplus_devices")
         self.device_ids = device_ids
+
+
+class TidTaken(Refused):
+    """Another phone with OwnTracks is called that already, or was."""
+
+    text = "Another phone in this group has this tid, or had it."
+    advice = "Choose two other letters or digits, or leave the choice to the service."
 
 
 class TrustFailure(Failure):

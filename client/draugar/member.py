@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from draugar import confirming, inviting, joining, leaving, reading, rotation
+from draugar import confirming, inviting, joining, leaving, phones, reading, rotation
 from draugar.api import Api
 from draugar.circle import Circle
 from draugar.errors import NotNamed, NotPossible, SignedOut, Unknown
@@ -40,6 +40,8 @@ from draugar.model import (
     Shared,
 )
 from draugar.outbox import Outbox
+from draugar.phones import PhoneSetup
+from draugar.ring import Ring
 from draugar.teller import Tell, Teller
 from draugar.transport import Transport, service_url
 from draugar.vault import Place
@@ -231,6 +233,7 @@ class Member:
                 is_me=person.user_id == self.user_id,
                 is_changed=census.is_changed(person),
                 devices=tuple(device for device in devices if device.user_id == person.user_id),
+                phones=tuple(person.phones),
             )
             for person in census.people
         ]
@@ -384,15 +387,31 @@ class Member:
         """Every device that can act for me."""
         return [OwnDevice(**vars(device)) for device in self._api.devices()]
 
+    def add_phone(
+        self, name: str, group_id: UUID | None = None, tid: str | None = None
+    ) -> PhoneSetup:
+        """Make a phone of mine that shares with OwnTracks; what sets it up holds the group's key.
+
+        `tid` is two letters or digits, chosen from my name where it is left out. Raises TidTaken.
+        """
+        group_id = self._resolve(group_id)
+        return phones.add(self._home, self._api, self._usable, group_id, name=name, tid=tid)
+
+    def renew_phone(self, device_id: UUID) -> PhoneSetup:
+        """Set a phone of mine up again: what it has is void, and it gets the present key."""
+        self._settle()
+        return phones.renew(self._home, self._api, self._usable, device_id)
+
     def revoke_device(self, device_id: UUID) -> list[Rotation]:
         """Make another device of mine worthless, and change the keys it may know."""
         if device_id == self.device_id:
             raise NotPossible("This is the device itself.", advice="Log out instead.")
         self._settle()
+        phone_group = {device.id: device.group_id for device in self._api.devices()}.get(device_id)
         self._api.revoke_device(device_id)
         rotations = []
         for group_id in self._my_groups():
-            if device_id in Circle(self._home, group_id).known():
+            if group_id == phone_group or device_id in Circle(self._home, group_id).known():
                 leaving.distrust(self._home, group_id, [device_id])
             view = self._exchange.update(group_id)
             if view.must_rotate and view.holds_key:
@@ -452,6 +471,14 @@ class Member:
             self._rotate(group_id)
             view = self._exchange.update(group_id)
             view.require_key()
+        return view
+
+    def _usable(self, group_id: UUID) -> View:
+        """Return a view with a key as `_current` does, or of a group that goes without one."""
+        view = self._update(group_id)
+        is_keyed = view.key_version > 0 or Ring(self._home, group_id).is_keyed
+        if is_keyed or self.group(group_id).encryption == "required":
+            return self._current(group_id)
         return view
 
     def _rotate(self, group_id: UUID) -> Rotation:

@@ -113,6 +113,17 @@ class Device:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Phone:
+    """A phone with OwnTracks, in a group."""
+
+    id: UUID
+    tid: str
+    """By what the apps tell friends apart."""
+    needs_setup: bool
+    """Whether the group's key has changed since the phone was set up."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Person:
     """Somebody in a group. `name` is as confirmed, or, where nobody has, as the service says."""
 
@@ -124,6 +135,7 @@ class Person:
     is_changed: bool
     """Whether their keys are others than when their safety number was compared: compare again."""
     devices: tuple[Device, ...]
+    phones: tuple[Phone, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +149,11 @@ class OwnDevice:
     last_used_on: date
     is_this_one: bool
     has_key: bool
+    group_id: UUID | None = None
+    """The one group of a phone with OwnTracks."""
+    tid: str | None = None
+    needs_setup: bool = False
+    """Of such a phone: whether the group's key has changed since it was set up."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ under a key that was replaced by then, and whatever is unsealed in a group that 
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ CLOCKS_DIFFER = timedelta(minutes=10)
 
 _LAST_SECOND = 2**33
 _LARGEST = 1e7  # metres, km/h: what is beyond is no position of a person
+_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_TOPIC = re.compile(f"owntracks/({_UUID})/([^/]+)(?:/.*)?")
 _MILLISECONDS = 1e11  # a number above this is no time in seconds
 
 
@@ -37,6 +40,10 @@ class Author:
     user_id: UUID
     device_id: UUID
     name: str = field(repr=False)
+
+
+class _NotAPosition(Exception):
+    """What a phone with OwnTracks has posted, and is of another kind: nobody needs to be told."""
 
 
 class _Unbelievable(Exception):
@@ -119,12 +126,16 @@ class Reader:
         self._names = {person.user_id: person.name for person in census.people}
         self._dropped: Counter[tuple[Kind, UUID]] = Counter()
         self._met: dict[tuple[UUID, int, int], UUID] = {}
+        self.passed_over: set[UUID] = set()
+        """Whose phones have posted what is no position."""
 
     def believe(self, points: Iterable[StoredPoint]) -> Iterator[Position]:
         """Yield those that can be believed; remember the newest of each device."""
         for point in points:
             try:
                 yield self._read(point)
+            except _NotAPosition:
+                self.passed_over.add(point.user_id)
             except _Unbelievable as reason:
                 self._dropped[reason.kind, point.user_id] += 1
 
@@ -151,7 +162,10 @@ class Reader:
         counter = _counter(content, point)
         fix = _fix(content) if counter is not None else self._foreign_fix(content, point)
         self._check_time(point, fix)
-        return self._judge(point, fix, counter)
+        position = self._judge(point, fix, counter)
+        if counter is None and _named_in(content) == (point.device_id, point.user_id):
+            return replace(position, is_confirmed=True)
+        return position
 
     def _read_plain(self, point: StoredPoint) -> Position:
         if self._ring.is_keyed or point.place is None:
@@ -172,11 +186,30 @@ class Reader:
             if content["userId"] != str(point.user_id):
                 raise _Unbelievable
             return _first_app_fix(content)
-        listed = self._census.listed.get(point.device_id)
-        tid = listed[1].tid if listed else None
-        if tid is None or content.get("tid") != tid:
-            raise _Unbelievable
+        self._check_phone(content, point)
         return _fix(content)
+
+    def _check_phone(self, content: dict[str, Any], point: StoredPoint) -> None:
+        """See that a point is of the phone that the service says it is of.
+
+        The `tid` is inside the seal, so that the service cannot choose it: it only says which
+        phone has which tid, and whose that phone is. It is taken at its word where a phone that
+        was set up by hand names itself otherwise. One that has what `phones` makes names itself
+        and its person in the topic, inside the seal too: then the service's word is not needed,
+        and must not contradict it.
+        """
+        person, phone = self._census.phones.get(point.device_id, (None, None))
+        if person is None or phone is None or person.user_id != point.user_id:
+            raise _Unbelievable
+        phone_id, user_id = _named_in(content)
+        if phone_id not in (None, point.device_id):
+            raise _Unbelievable
+        if user_id != point.user_id and user_id in self._names:
+            raise _Unbelievable
+        if isinstance(content.get("_type"), str) and content["_type"] != "location":
+            raise _NotAPosition
+        if content.get("tid") != phone.tid:
+            raise _Unbelievable
 
     def _check_time(self, point: StoredPoint, fix: Fix) -> None:
         """Refuse what is not yet, or newer than its key: somebody who left may know that."""
@@ -258,6 +291,15 @@ def _counter(content: dict[str, Any], point: StoredPoint) -> int | None:
     if type(counter) is not int or not 0 < counter < 2**53:
         raise _Unbelievable
     return counter
+
+
+def _named_in(content: dict[str, Any]) -> tuple[UUID | None, UUID | None]:
+    """Return the phone and the person that an OwnTracks message says it is of, where it does."""
+    topic = content.get("topic")
+    said = _TOPIC.fullmatch(topic) if isinstance(topic, str) else None
+    if said is None:
+        return None, None
+    return UUID(said[1]), UUID(said[2]) if re.fullmatch(_UUID, said[2]) else None
 
 
 def _fix(content: dict[str, Any]) -> Fix:

@@ -26,6 +26,7 @@ from draugar.model import (
     Position,
     Rotation,
 )
+from draugar.phones import PhoneSetup
 from draugar.places import Place, around
 from draugar.render import ago, degrees, metres, plain
 
@@ -203,6 +204,10 @@ def person_data(person: Person) -> dict[str, Any]:
         "isMe": person.is_me,
         "isChanged": person.is_changed,
         "devices": devices,
+        "phones": [
+            {"id": str(phone.id), "tid": phone.tid, "needsSetup": phone.needs_setup}
+            for phone in person.phones
+        ],
     }
 
 
@@ -227,7 +232,27 @@ def device_data(device: OwnDevice) -> dict[str, Any]:
         "lastUsedOn": device.last_used_on.isoformat(),
         "isThisOne": device.is_this_one,
         "hasKey": device.has_key,
+        "groupId": str(device.group_id) if device.group_id else None,
+        "tid": device.tid,
+        "needsSetup": device.needs_setup,
     }
+
+
+def setup_data(setup: PhoneSetup, file: str) -> dict[str, Any]:
+    """A phone that was set up, and where what it imports is: only the file holds that."""
+    return {
+        "id": str(setup.device_id),
+        "groupId": str(setup.group_id),
+        "name": setup.name,
+        "tid": setup.tid,
+        "username": str(setup.device_id),
+        "file": file,
+    }
+
+
+def phone_name(tid: str, *, needs_setup: bool) -> str:
+    """Name a phone by its tid, and say what there is to do."""
+    return plain(tid) + (" (needs setting up again)" if needs_setup else "")
 
 
 def comparison_data(comparison: Comparison) -> dict[str, Any]:

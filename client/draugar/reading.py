@@ -19,6 +19,7 @@ from draugar.ring import Ring
 from draugar.teller import Teller
 
 _MOST_PAGES = 20_000
+_PAGES_BACK = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,15 @@ def where(home: Home, api: Api, exchange: Exchange, teller: Teller, view: View) 
         known = latest.get(position.user_id)
         if known is None or _supersedes(position, known):
             latest[position.user_id] = position
+    is_late = {
+        user_id
+        for user_id, position in latest.items()
+        if position.is_old and position.device_id in view.census.phones
+    }
+    for user_id in reader.passed_over | is_late:
+        before = _look_back(api, reader, view, user_id)
+        if before is not None:
+            latest[user_id] = before
     reader.report()
     _tell_of_less(home, teller, view, stored, latest)
     return sorted(latest.values(), key=lambda position: (position.name, position.user_id))
@@ -121,6 +131,25 @@ def _supersedes(position: Position, known: Position) -> bool:
     return position.device_id == known.device_id or position.fix.at > known.fix.at
 
 
+def _look_back(api: Api, reader: Reader, view: View, user_id: UUID) -> Position | None:
+    """Return the newest position of somebody whose newest point is none, or an older one.
+
+    Of what a phone with OwnTracks seals the service knows neither kind nor time: only when it came.
+    """
+    found: Position | None = None
+    query = {"groupId": str(view.group_id), "userId": str(user_id)}
+    for _ in range(_PAGES_BACK):
+        page, cursor = api.history(query)
+        for position in reader.believe(page):
+            is_theirs = position.user_id == user_id
+            if is_theirs and (found is None or _supersedes(position, found)):
+                found = position
+        if found is not None or cursor is None:
+            break
+        query["cursor"] = cursor
+    return found
+
+
 def _opened(home: Home, point: StoredPoint) -> dict[str, Any]:
     key = Ring(home, point.group_id).key(point.key_version)
     if key is not None and point.sealed is not None:
@@ -151,9 +180,9 @@ def _tell_of_less(
         group=view.group_id,
         since=yesterday,  # no group keeps its points for less
     ):
-        listed = view.census.listed.get(UUID(row["device_id"]))
-        if listed is not None and listed[0].user_id not in shown:
-            less[listed[0].user_id] = listed[0].name
+        owner = view.census.owner(UUID(row["device_id"]))
+        if owner is not None and owner.user_id not in shown:
+            less[owner.user_id] = owner.name
     for user_id, name in less.items():
         teller.warn(
             Kind.OLDER_THAN_SEEN,

@@ -118,10 +118,12 @@ def _tell(teller: Teller, view: View, proposal: _Proposal) -> Rotation:
     left_out = tuple(device for device in devices if device.id not in proposal.envelopes)
     names = ", ".join(dict.fromkeys(device.name for device in wrapped_for))
     waiting = ", ".join(dict.fromkeys(device.name for device in left_out))
+    has_phones = view.key_version > 0 and bool(view.census.phones)
     teller.say(
         Kind.ROTATED,
         f"The group has a new key, given to {names}."
-        + (f" Not to {waiting}, whom nobody has confirmed." if waiting else ""),
+        + (f" Not to {waiting}, whom nobody has confirmed." if waiting else "")
+        + (" Phones with OwnTracks have to be set up again." if has_phones else ""),
         group_id=view.group_id,
     )
     return Rotation(

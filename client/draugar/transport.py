@@ -29,6 +29,7 @@ from draugar.errors import (
     ServiceBusy,
     SignedOut,
     SurplusDevices,
+    TidTaken,
     VersionConflict,
 )
 from draugar.shapes import Answer
@@ -204,4 +205,5 @@ _KINDS: dict[str, type[Refused]] = {
     "not_confirmed": NotConfirmed,
     "invite_not_valid": InviteNotValid,
     "key_version_conflict": VersionConflict,
+    "tid_taken": TidTaken,
 }

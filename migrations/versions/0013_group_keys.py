@@ -62,11 +62,13 @@ INDEXES = [
     "CREATE INDEX ix_key_envelopes_group_id_user_id ON key_envelopes (group_id, user_id)",
 ]
 
-# A version stands as it was made; an envelope is sealed once.
+# A version stands as it was made; an envelope is sealed once, but for one that a device made for
+# itself.
 ONE_WAY = {
     ("group_keys", "a_version_stays"): "true",
     ("key_envelopes", "an_envelope_stays"): (
-        "old.wrapped_key IS NOT NULL OR (new.group_id, new.key_version, new.user_id, new.device_id)"
+        "old.wrapper_device_id <> old.device_id"
+        " OR (new.group_id, new.key_version, new.user_id, new.device_id)"
         " IS DISTINCT FROM (old.group_id, old.key_version, old.user_id, old.device_id)"
     ),
 }

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from tests.client.family import Family, Service
+from tests.client.malice import Relay
 from tests.database import PEPPER, Server
 from tests.faults.processes import own_database
 from tests.laptop.runs import Run
@@ -50,3 +52,17 @@ def family(service: Service, tmp_path: Path) -> Iterator[Family]:
     """A family without anybody in it yet."""
     with ExitStack() as stack:
         yield Family(service, tmp_path, stack)
+
+
+@pytest.fixture
+def relay(service: Service) -> Iterator[Relay]:
+    """What stands between a family and the service, and can lie or lose what it passes on."""
+    with Relay(service.url) as relay:
+        yield relay
+
+
+@pytest.fixture
+def relayed(service: Service, relay: Relay, tmp_path: Path) -> Iterator[Family]:
+    """A family that meets the service through the relay only."""
+    with ExitStack() as stack:
+        yield Family(replace(service, url=relay.url), tmp_path, stack)

@@ -7,6 +7,7 @@ import pytest
 from pg8000.native import DatabaseError
 
 from chalicelib.db.failure import sqlstate
+from tests import factories
 from tests.database import Server, connect
 from tests.faults.processes import Call, Processes, invoke, own_database, perform
 
@@ -41,6 +42,31 @@ FUNCTIONS = {
     PURGE: set[str](),
     MAINTENANCE: {"drop_location_partitions", "make_location_partitions"},
 }
+
+
+# A group with a key, and one device that holds it.
+HEARTH = [
+    "INSERT INTO users (name) VALUES ('Una')",
+    """
+    INSERT INTO devices (user_id, name, kind, token_hash, public_key)
+    SELECT id, 'Phone', 'app', sha256('token'), sha256('key') FROM users
+    """,
+    "INSERT INTO groups (name, key_version) VALUES ('Hearth', 1)",
+    """
+    INSERT INTO group_members (group_id, user_id, role)
+    SELECT groups.id, users.id, 'admin' FROM groups, users
+    """,
+    """
+    INSERT INTO group_keys (group_id, key_version, commitment)
+    SELECT id, 1, sha256('key') FROM groups
+    """,
+    """
+    INSERT INTO key_envelopes (group_id, key_version, user_id, device_id,
+        wrapped_key, wrapper_public_key, wrapper_device_id)
+    SELECT group_id, 1, user_id, devices.id, decode(repeat('00', 72), 'hex'), public_key, devices.id
+    FROM group_members JOIN devices USING (user_id)
+    """,
+]
 
 
 @pytest.fixture
@@ -100,13 +126,32 @@ def test_the_apis_role_serves_a_familys_day(url: str) -> None:
             return reply.json if reply.text else {}
 
         code = processes.each(found, [None])[0]["code"]
-        una = send(Call("POST", "/api/auth/join", {"code": code, "name": "Una"}))
-        token = str(una["token"])
+        device = {"publicKey": factories.opaque(32)}
+        una = send(Call("POST", "/api/auth/join", {"code": code, "name": "Una", "device": device}))
+        token, phone = str(una["token"]), una["device"]["id"]  # type: ignore[index]
         group = una["group"]["id"]  # type: ignore[index]
         path = f"/api/groups/{group}"
         invite = send(Call("POST", "/api/invites", {}, token=token))
         send(Call("POST", "/api/invites/validate", {"code": invite["code"]}))
-        ari = send(Call("POST", "/api/auth/join", {"code": invite["code"], "name": "Ari"}))
+        ari = send(
+            Call("POST", "/api/auth/join", {"code": invite["code"], "name": "A", "device": device})
+        )
+        wrapped = {"wrappedKey": factories.opaque()}
+        key = factories.new_key(0) | {"envelopes": [wrapped | {"deviceId": phone}]}
+        send(Call("POST", f"{path}/keys", key, token=token))
+        send(Call("GET", f"{path}/keys", token=token))
+        send(Call("GET", f"{path}/keys/pending", token=token))
+        envelope = f"{path}/keys/1/envelopes/{ari['device']['id']}"  # type: ignore[index]
+        send(Call("PUT", envelope, wrapped, token=token))
+        send(Call("POST", "/api/crypto/register-key", device, token=str(ari["token"])))
+        send(Call("GET", "/api/crypto/group-key", token=str(ari["token"])))
+        package = {"code": "RT5WLJ8BK2MNP4QX", "keyPackage": factories.opaque(), "keyVersion": 1}
+        send(Call("POST", "/api/invites", package, token=token))
+        bera = {"code": package["code"], "name": "Bera", "device": device}
+        bera_joined = send(Call("POST", "/api/auth/join", bera))
+        own = f"{path}/keys/1/envelopes/{bera_joined['device']['id']}"  # type: ignore[index]
+        send(Call("PUT", own, wrapped, token=str(bera_joined["token"])))
+        send(Call("DELETE", own, token=str(bera_joined["token"])))
         send(Call("POST", "/api/groups", {"name": "Attic", "encryption": "optional"}, token=token))
         attic = send(Call("GET", "/api/groups", token=token))["groups"][-1]["id"]  # type: ignore[index]
         point = {"groupId": attic, "latitude": 64.1, "longitude": -21.9, "accuracy": 9}
@@ -125,6 +170,29 @@ def test_the_apis_role_serves_a_familys_day(url: str) -> None:
         send(Call("POST", "/api/devices", {"name": "Tablet"}, token=token))
         send(Call("DELETE", path, token=token))
         send(Call("DELETE", "/api/users/me", token=token))
+
+
+def test_not_even_the_apis_role_changes_a_key_that_stands(url: str) -> None:
+    with connect(url) as operator:
+        for row in HEARTH:
+            operator.run(row)
+    refused = []
+
+    with connect(as_role(url, API)) as connection:
+        for attempt in (
+            "UPDATE group_keys SET commitment = sha256('another')",
+            "DELETE FROM group_keys",
+            "UPDATE key_envelopes SET wrapped_key = decode(repeat('01', 72), 'hex')",
+            "UPDATE key_envelopes SET wrapper_public_key = sha256('another')",
+            "UPDATE devices SET public_key = sha256('another')",
+            "UPDATE groups SET encryption = 'optional'",
+            "UPDATE groups SET key_version = 0",
+        ):
+            with pytest.raises(DatabaseError) as caught:
+                connection.run(attempt)
+            refused.append(sqlstate(caught.value))
+
+    assert refused == ["42501"] * 2 + ["23514"] * 5
 
 
 def found(_: None) -> dict[str, str]:

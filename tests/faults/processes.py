@@ -102,16 +102,20 @@ class Processes:
     def each(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
         """Call the function with each of the items, all at once, and return what it returned."""
         self.begin(function, items)
-        results: dict[int, _Result] = {}
-        for pipe in self._pipes:
-            results |= pipe.recv()
-        return [results[number] for number in range(len(items))]
+        return self.results()
 
     def begin(self, function: Callable[[_Item], Any], items: Sequence[_Item]) -> None:
         """Begin the calls and wait for nothing."""
         for first, pipe in enumerate(self._pipes):
             numbers = range(first, len(items), len(self._pipes))
             pipe.send((function, {number: items[number] for number in numbers}))
+
+    def results(self) -> list[Any]:
+        """Wait for the calls that were begun, and return what they returned."""
+        results: dict[int, Any] = {}
+        for pipe in self._pipes:
+            results |= pipe.recv()
+        return [results[number] for number in range(len(results))]
 
     def kill(self) -> None:
         """End the processes as a crash would."""

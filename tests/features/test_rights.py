@@ -43,15 +43,20 @@ class Rule:
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
-    def ask(self, api: Api, names: Mapping[str, str]) -> Reply:
-        """Call the route with these names put in."""
+    def request(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """Return the path, the query and the body, with these names put in."""
         parts = {"path": self.path, "query": self.query}
         if self.body is not UNSET:
             parts["body"] = self.body
         text = json.dumps(parts)
         for name, value in names.items():
             text = text.replace("{" + name + "}", value)
-        return api.call(self.method, **json.loads(text))
+        request: dict[str, Any] = json.loads(text)
+        return request
+
+    def ask(self, api: Api, names: Mapping[str, str]) -> Reply:
+        """Call the route with these names put in."""
+        return api.call(self.method, **self.request(names))
 
 
 def public(method: str, path: str, status: int, **request: Any) -> Rule:

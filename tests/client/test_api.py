@@ -1,0 +1,639 @@
+"""HTTP with a service that is away, busy, broken or ill-disposed."""
+
+import gzip
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from draugar import transport
+from draugar.api import Api
+from draugar.errors import (
+    AddressNotSafe,
+    AnswerNotUnderstood,
+    Failure,
+    InviteNotValid,
+    NotAMember,
+    NotConfirmed,
+    Refused,
+    ServiceAway,
+    ServiceBusy,
+    SignedOut,
+    SurplusDevices,
+    VersionConflict,
+)
+from draugar.transport import Token, Transport, service_url
+from tests.certificates import make_certificates
+from tests.servers import free_port
+
+GROUP, USER, DEVICE, POINT = (UUID(int=number) for number in range(1, 5))
+MOMENT = "2026-01-02T03:04:05.678901+00:00"
+TOKEN = "draugar_0123456789abcdef"
+KEYS = {
+    "keyVersion": 1,
+    "rotationRequired": False,
+    "confirmed": True,
+    "versions": [{"keyVersion": 1, "commitment": "A" * 43}],
+    "envelopes": [
+        {
+            "keyVersion": 1,
+            "wrappedKey": "A" * 96,
+            "wrapperPublicKey": "A" * 43,
+            "wrapperDeviceId": str(DEVICE),
+        }
+    ],
+    "rosterEntries": [],
+}
+SEALED_POINT = {
+    "id": str(POINT),
+    "groupId": str(GROUP),
+    "userId": str(USER),
+    "deviceId": str(DEVICE),
+    "recordedAt": MOMENT,
+    "receivedAt": MOMENT,
+    "encryptedData": "A" * 100,
+    "keyVersion": 1,
+}
+
+
+@dataclass
+class Script:
+    """A service that answers what it is told to, and keeps what it was asked."""
+
+    answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
+    asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    url: str = ""
+
+    def says(self, body: Any, status: int = 200, **headers: str) -> None:
+        """Answer JSON, or bytes as they are."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+
+        def answer(request: BaseHTTPRequestHandler) -> None:
+            request.send_response(status)
+            for name, value in ({"Content-Length": str(len(content))} | named).items():
+                request.send_header(name, value)
+            request.end_headers()
+            request.wfile.write(content)
+
+        self.answers.append(answer)
+
+    def refuses(self, status: int, code: str, detail: str = "No.", **headers: str) -> None:
+        """Answer a problem document."""
+        self.says({"code": code, "status": status, "detail": detail}, status, **headers)
+
+    def hangs_up(self) -> None:
+        """Close the connection without an answer."""
+
+        def answer(request: BaseHTTPRequestHandler) -> None:
+            request.close_connection = True
+            request.connection.shutdown(socket.SHUT_RDWR)
+
+        self.answers.append(answer)
+
+    def drips(self, piece: bytes, pause: float) -> None:
+        """Answer without end."""
+
+        def answer(request: BaseHTTPRequestHandler) -> None:
+            request.send_response(200)
+            request.end_headers()
+            request.close_connection = True
+            while True:
+                request.wfile.write(piece)
+                time.sleep(pause)
+
+        self.answers.append(answer)
+
+
+@contextmanager
+def listening(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Script]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except OSError:
+                self.close_connection = True
+
+        def _answer(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            script.asked.append((self.command, self.path, dict(self.headers), content))
+            script.answers.pop(0)(self)
+
+        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    script.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield script
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with listening(Script()) as script:
+        yield script
+
+
+@pytest.fixture
+def api(script: Script) -> Iterator[Api]:
+    with Transport(script.url, patience=timedelta(seconds=5)) as way:
+        way.token = Token(TOKEN.encode())
+        yield Api(way)
+
+
+@pytest.fixture
+def impatient(script: Script) -> Iterator[Api]:
+    with Transport(script.url, patience=timedelta()) as way:
+        way.token = Token(TOKEN.encode())
+        yield Api(way)
+
+
+# Where it goes
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://Draugar.Example/", "https://draugar.example"),
+        ("https://draugar.example:8443/Family", "https://draugar.example:8443/Family"),
+        (" http://127.0.0.1:8000 ", "http://127.0.0.1:8000"),
+        ("http://localhost", "http://localhost"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("HTTPS://[2001:db8::1]", "https://[2001:db8::1]"),
+    ],
+)
+def test_an_address_has_one_form(text: str, url: str) -> None:
+    assert service_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://draugar.example",
+        "http://127.0.0.1.draugar.example",
+        "http://una@127.0.0.1",
+        "http://draugar.example@127.0.0.1",
+        "http://127.0.0.1@draugar.example",
+        "ftp://127.0.0.1",
+        "draugar.example",
+        "https://",
+        "https://draugar.example?x=1",
+        "https://draugar.example/#x",
+        "https://draugar.example:0",
+        "https://draugar.example:99999",
+        "https://draugar example",
+        "https://[::1",
+        "",
+    ],
+)
+def test_an_address_that_is_not_safe_is_refused(text: str) -> None:
+    with pytest.raises(AddressNotSafe):
+        service_url(text)
+
+
+def test_a_certificate_that_nobody_has_signed_is_refused(tmp_path: Path) -> None:
+    certificates = make_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+
+    with listening(Script(), context) as script:
+        url = script.url.replace("http://127.0.0.1", "https://localhost")
+        with Transport(url, patience=timedelta()) as way, pytest.raises(ServiceAway):
+            way.call("GET", "/groups")
+
+    assert script.asked == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(script: Script, api: Api, status: int) -> None:
+    script.says({}, status, Location=f"{script.url}/elsewhere")
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.groups()
+
+    assert len(script.asked) == 1
+
+
+def test_the_token_goes_in_its_header_and_nowhere_else(script: Script, api: Api) -> None:
+    script.says({"groups": []})
+
+    api.groups()
+
+    ((method, path, headers, content),) = script.asked
+    assert (method, path) == ("GET", "/api/groups")
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in f"{path}{content!r}"
+
+
+# Busy and away
+
+
+def test_who_does_not_listen_is_away() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+
+    with Transport(url, patience=timedelta()) as way, pytest.raises(ServiceAway):
+        way.call("GET", "/groups")
+
+
+def test_a_connection_that_breaks_is_tried_again(script: Script, api: Api) -> None:
+    script.hangs_up()
+    script.hangs_up()
+    script.says({"groups": []})
+
+    assert api.groups() == []
+    assert len(script.asked) == 3
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_who_is_busy_is_asked_again(script: Script, api: Api, status: int) -> None:
+    script.refuses(status, "temporarily_unavailable")
+    script.says({"groups": []})
+
+    assert api.groups() == []
+
+
+def test_the_pause_that_is_asked_for_is_kept(script: Script, api: Api) -> None:
+    script.refuses(503, "temporarily_unavailable", Retry_After="1")
+    script.says({"groups": []})
+
+    started = time.monotonic()
+    api.groups()
+
+    assert 1 <= time.monotonic() - started < 2
+
+
+def test_a_pause_longer_than_ones_patience_is_told_at_once(script: Script, api: Api) -> None:
+    script.refuses(429, "too_many_requests", Retry_After="999999")
+
+    started = time.monotonic()
+    with pytest.raises(ServiceBusy):
+        api.groups()
+
+    assert time.monotonic() - started < 1
+
+
+def test_the_pause_grows_and_ends(
+    script: Script, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("draugar.transport.time.sleep", pauses.append)
+    for _ in range(20):
+        script.refuses(503, "temporarily_unavailable")
+    now = 0.0
+    monkeypatch.setattr("draugar.transport.time.monotonic", lambda: now + sum(pauses))
+
+    with pytest.raises(ServiceBusy):
+        api.groups()
+
+    assert sum(pauses) <= 5
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 3 * pauses[0]
+
+
+def test_what_would_be_done_twice_is_not_sent_again(script: Script, api: Api) -> None:
+    script.hangs_up()
+
+    with pytest.raises(ServiceAway):
+        api.found_group("Hearth", "required")
+
+    assert len(script.asked) == 1
+
+
+def test_what_was_refused_for_haste_is_sent_again_even_so(script: Script, api: Api) -> None:
+    script.refuses(429, "too_many_requests", Retry_After="0")
+    script.says({}, 500)
+
+    with pytest.raises(ServiceAway):
+        api.found_group("Hearth", "required")
+
+    assert len(script.asked) == 2
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "failure"),
+    [
+        (401, "unauthenticated", SignedOut),
+        (401, "something_new", SignedOut),
+        (403, "not_confirmed", NotConfirmed),
+        (403, "not_an_admin", Refused),
+        (404, "group_not_found", NotAMember),
+        (404, "invite_not_valid", InviteNotValid),
+        (409, "key_version_conflict", VersionConflict),
+        (422, "something_new", Refused),
+    ],
+)
+def test_a_problem_is_a_failure_with_its_code(
+    script: Script, api: Api, status: int, code: str, failure: type[Refused]
+) -> None:
+    script.refuses(status, code, detail="Una is at 64.1466")
+
+    with pytest.raises(failure) as refused:
+        api.groups()
+
+    assert (refused.value.status, refused.value.code) == (status, code)
+    assert type(refused.value) is failure
+    assert "Una" not in f"{refused.value} {refused.value!r}"
+    assert refused.value.next_step in str(refused.value)
+
+
+def test_surplus_devices_are_named(script: Script, api: Api) -> None:
+    script.refuses(422, "surplus_devices", detail=f"envelopes: not for: {DEVICE}, {USER}")
+
+    with pytest.raises(SurplusDevices) as refused:
+        api.groups()
+
+    assert refused.value.device_ids == {DEVICE, USER}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff",
+        b"\xef\xbb\xbf{}",
+        b'{"groups": []',
+        b'{"groups": [], "groups": []}',
+        b'{"groups": NaN}',
+        b'{"groups": ' + b"[" * 200_000,
+        b'{"groups": [[]]}',
+        b'{"groups": [' + b"9" * 10_000 + b"]}",
+        b'{"groups": {}}',
+        b"<html>",
+        json.dumps({"groups": [{}] * 20_001}).encode(),
+    ],
+)
+def test_what_is_no_answer_is_one_failure(script: Script, api: Api, body: bytes) -> None:
+    script.says(body)
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.groups()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"x",
+        b'{"code": 1}',
+        b'{"code": "a\\u001b[2J"}',
+        b'{"code": "' + b"x" * 99,
+    ],
+)
+def test_a_problem_that_is_none_is_one_failure(script: Script, api: Api, body: bytes) -> None:
+    script.says(body, 400)
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.groups()
+
+
+@pytest.mark.parametrize("status", [304, 306, 600])
+def test_an_unheard_of_status_is_not_understood(
+    script: Script, impatient: Api, status: int
+) -> None:
+    script.says(b"", status)
+
+    with pytest.raises((AnswerNotUnderstood, ServiceAway)):
+        impatient.groups()
+
+
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(script: Script, api: Api) -> None:
+    script.drips(b" " * 1024 * 1024, 0)
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.groups()
+
+
+def test_an_answer_that_does_not_end_is_not_waited_for(
+    script: Script, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
+    script.drips(b" ", 0.05)
+
+    started = time.monotonic()
+    with pytest.raises(ServiceAway):
+        api.groups()
+
+    assert time.monotonic() - started < 3
+
+
+def test_an_answer_that_was_packed_unasked_is_not_unpacked(script: Script, api: Api) -> None:
+    script.says(gzip.compress(b'{"groups": []}'), Content_Encoding="gzip")
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.groups()
+
+
+def test_keys_are_read(script: Script, api: Api) -> None:
+    script.says(KEYS)
+
+    keys = api.keys(GROUP)
+
+    assert keys.key_version == 1
+    assert keys.versions[1].commitment == bytes(32)
+    assert keys.envelopes[0].wrapped_key == bytes(72)
+
+
+def test_bytes_are_read_in_standard_base64_too(script: Script, api: Api) -> None:
+    versions = [{"keyVersion": 1, "commitment": "+/" * 21 + "8="}]
+    script.says(KEYS | {"versions": versions})
+
+    assert api.keys(GROUP).versions[1].commitment[:3] == b"\xfb\xff\xbf"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keyVersion": -1},
+        {"keyVersion": True},
+        {"keyVersion": 1.0},
+        {"keyVersion": "1"},
+        {"keyVersion": 2**31 - 1},
+        {"rotationRequired": 0},
+        {"rotationRequired": None},
+        {"versions": None},
+        {"versions": [{"keyVersion": 0, "commitment": "A" * 43}]},
+        {"versions": [{"keyVersion": 1, "commitment": "A" * 42}]},
+        {"versions": [{"keyVersion": 1, "commitment": "A" * 42 + "B"}]},
+        {"versions": [{"keyVersion": 1, "commitment": "A" * 42 + "é"}]},
+        {"versions": [{"keyVersion": 1, "commitment": 43}]},
+        {"envelopes": [{**KEYS["envelopes"][0], "wrappedKey": "A" * 100}]},  # type: ignore[index]
+        {"envelopes": [{**KEYS["envelopes"][0], "wrapperDeviceId": "x"}]},  # type: ignore[index]
+        {"envelopes": [[]]},
+        {"rosterEntries": [{"keyVersion": 1, "rosterEntry": "A" * 40_000}]},
+    ],
+)
+def test_keys_of_a_wrong_shape_are_one_failure(
+    script: Script, api: Api, change: dict[str, Any]
+) -> None:
+    script.says(KEYS | change)
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.keys(GROUP)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "not-a-uuid"},
+        {"groupId": None},
+        {"recordedAt": "yesterday"},
+        {"recordedAt": "2026-13-01T00:00:00Z"},
+        {"recordedAt": "2026-01-02T03:04:05"},
+        {"recordedAt": "0001-01-01T00:00:00+23:59"},
+        {"recordedAt": 1},
+        {"encryptedData": "A"},
+        {"encryptedData": "A" * 6000},
+        {"encryptedData": None},
+        {"encryptedData": None, "latitude": 91, "longitude": 0, "accuracy": 1},
+        {"encryptedData": None, "latitude": True, "longitude": 0, "accuracy": 1},
+        {"encryptedData": None, "latitude": "1", "longitude": 0, "accuracy": 1},
+        {"keyVersion": 0},
+    ],
+)
+def test_a_point_of_a_wrong_shape_is_one_failure(
+    script: Script, api: Api, change: dict[str, Any]
+) -> None:
+    script.says({"locations": [SEALED_POINT | change]})
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.latest(GROUP)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [],
+        [{"id": str(uuid4()), "status": "stored"}],
+        [{"id": str(POINT), "status": "lost"}],
+        [{"id": str(POINT), "status": "rejected"}],
+        [{"id": str(POINT), "status": "stored"}] * 2,
+    ],
+)
+def test_verdicts_are_on_what_was_sent(script: Script, api: Api, results: list[Any]) -> None:
+    script.says({"results": results})
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.store([{"id": str(POINT)}])
+
+
+def test_a_device_that_two_people_have_is_nobodys(script: Script, api: Api) -> None:
+    device = {"id": str(DEVICE), "publicKey": "A" * 43, "confirmed": True}
+    group = {
+        "groupId": str(GROUP),
+        "role": "member",
+        "joinedAt": MOMENT,
+        "devices": [device],
+    }
+    users = [{"id": str(id_), "name": "Una", "groups": [group]} for id_ in (USER, POINT)]
+    script.says({"users": users})
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.people(GROUP)
+
+
+def test_a_name_moves_no_cursor_and_shuts_nobody_out(script: Script, api: Api) -> None:
+    group = {"groupId": str(GROUP), "role": "member", "joinedAt": MOMENT, "devices": []}
+    name = "\x1b[2JUna\u202e\ud800 👩‍👧"
+    script.says({"users": [{"id": str(USER), "name": name, "groups": [group]}]})
+
+    (person,) = api.people(GROUP)
+
+    assert person.name == "\ufffd[2JUna\ufffd\ufffd 👩‍👧"
+
+
+@pytest.mark.parametrize("token", ["short", "draugar_\r\nX-Evil: 1234567890", 7, None])
+def test_a_token_that_is_none_is_not_taken(script: Script, api: Api, token: object) -> None:
+    joined = {
+        "token": token,
+        "user": {"id": str(USER), "name": "Una"},
+        "device": {"id": str(DEVICE)},
+        "group": {"id": str(GROUP), "name": "Hearth"},
+    }
+    script.says(joined, 201)
+
+    with pytest.raises(AnswerNotUnderstood) as failure:
+        api.join({}, idempotency_key="k" * 32)
+
+    assert "Evil" not in f"{failure.value!r} {failure.value.__cause__!r}"
+
+
+def test_no_failure_holds_the_token_or_what_was_sent(script: Script, impatient: Api) -> None:
+    ways: list[Callable[[], None]] = [
+        script.hangs_up,
+        lambda: script.says(b"x"),
+        lambda: script.refuses(400, "malformed_body", detail=TOKEN),
+        lambda: script.refuses(503, "temporarily_unavailable"),
+    ]
+    for way in ways:
+        way()
+        with pytest.raises(Failure) as failure:
+            impatient.rename("SECRET-NAME") if way is ways[0] else impatient.groups()
+        error: BaseException | None = failure.value
+        while error is not None:
+            shown = f"{error} {error!r} {vars(error)}"
+            assert TOKEN not in shown
+            assert "SECRET-NAME" not in shown
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def test_every_failure_says_what_to_do_next() -> None:
+    def tree(kind: type[Failure]) -> Iterator[type[Failure]]:
+        yield kind
+        for child in kind.__subclasses__():
+            yield from tree(child)
+
+    kinds = [kind for kind in tree(Failure) if not issubclass(kind, Refused)]
+
+    assert len(kinds) > 15
+    for kind in kinds:
+        assert kind().reason.endswith(".")
+        assert kind().next_step.endswith(".")
+
+
+def test_the_drawn_tree_of_failures_is_the_real_one() -> None:
+    from draugar import errors  # noqa: PLC0415
+
+    drawn = [
+        line.split("──")[1].split()[0]
+        for line in (errors.__doc__ or "").splitlines()
+        if "── " in line
+    ]
+    real = [
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, Failure) and kind is not Failure
+    ]
+
+    assert sorted(drawn) == sorted(real)

@@ -1,0 +1,339 @@
+"""The home: what it keeps, who may read it, and what becomes of it."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import keyring
+import keyring.backend
+import keyring.errors
+import pytest
+
+from draugar.crypto import DeviceKey, GroupKey, to_base64url
+from draugar.errors import HomeUnusable, NotJoined
+from draugar.home import Home, Me
+from draugar.joining import enter
+from draugar.ring import Ring
+from draugar.transport import Token
+from draugar.vault import Place
+from tests.client.family import Family, fix
+
+
+class Chest(keyring.backend.KeyringBackend):
+    """A keyring as a platform's would be, of this process."""
+
+    priority = 5
+    is_locked = False
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.is_locked:
+            raise keyring.errors.KeyringLocked
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if self.is_locked:
+            raise keyring.errors.KeyringLocked
+        self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[service, username]
+
+
+@pytest.fixture
+def chest(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chest]:
+    monkeypatch.delenv("DRAUGAR_KEYRING")
+    before, chest = keyring.get_keyring(), Chest()
+    keyring.set_keyring(chest)
+    yield chest
+    keyring.set_keyring(before)
+
+
+def me() -> Me:
+    return Me(
+        url="https://draugar.example",
+        user_id=uuid4(),
+        name="Una",
+        device_id=uuid4(),
+        token=Token(b"draugar_" + 32 * b"t"),
+        device_key=DeviceKey.make(),
+    )
+
+
+def modes(directory: Path) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+
+
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    directory = tmp_path / "home"
+
+    with Home.open(directory) as home:
+        home.belong_to(me())
+
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+        assert modes(directory) == {0o600}
+    with Home.open(directory):
+        assert modes(directory) == {0o600}
+
+
+def test_a_directory_that_others_may_enter_is_closed_to_them(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    Home.open(tmp_path).close()
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_its_place_is_that_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAUGAR_HOME", str(tmp_path / "elsewhere"))
+
+    with Home.open() as home:
+        assert home.path == tmp_path / "elsewhere"
+
+
+def test_it_remembers_whose_it_is(tmp_path: Path) -> None:
+    una = me()
+    with Home.open(tmp_path) as home:
+        home.belong_to(una)
+
+    with Home.open(tmp_path) as home:
+        assert home.is_joined
+        assert home.me() == una
+
+
+def test_it_is_nobodys_before_somebody_joins(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        assert not home.is_joined
+        with pytest.raises(NotJoined):
+            home.me()
+
+
+def test_the_key_goes_to_the_keyring_where_there_is_one(tmp_path: Path, chest: Chest) -> None:
+    una = me()
+    with Home.open(tmp_path) as home:
+        home.belong_to(una)
+        place = home.keeps_secrets_in
+
+    with Home.open(tmp_path) as home:
+        assert home.me() == una
+    assert place is Place.KEYRING
+    assert len(chest.kept) == 1
+    assert not list(tmp_path.glob("*.key"))
+
+
+def test_without_a_keyring_that_works_the_key_is_a_file(tmp_path: Path, chest: Chest) -> None:
+    chest.is_locked = True
+
+    with Home.open(tmp_path) as home:
+        assert home.keeps_secrets_in is Place.FILE
+
+
+def test_the_environment_can_ask_for_a_file(
+    tmp_path: Path, chest: Chest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAUGAR_KEYRING", "file")
+
+    with Home.open(tmp_path) as home:
+        assert home.keeps_secrets_in is Place.FILE
+    assert chest.kept == {}
+
+
+def test_a_locked_keyring_says_what_to_do(tmp_path: Path, chest: Chest) -> None:
+    Home.open(tmp_path).close()
+    chest.is_locked = True
+
+    with pytest.raises(HomeUnusable, match="Unlock the keyring"):
+        Home.open(tmp_path)
+
+
+def test_without_its_key_it_cannot_be_read(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        home.belong_to(me())
+    (tmp_path / "home.key").unlink()
+
+    with pytest.raises(HomeUnusable, match="bring the file back"):
+        Home.open(tmp_path)
+
+
+def test_with_another_key_it_cannot_be_read(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        home.belong_to(me())
+    (tmp_path / "home.key").write_text(to_base64url(bytes(32)))
+
+    with Home.open(tmp_path) as home, pytest.raises(HomeUnusable):
+        home.me()
+
+
+def test_no_secret_is_in_its_database(family: Family) -> None:
+    una = family.found()
+    invitation = una.invite()
+    group_id = una.group().id
+    una.enqueue([fix(64.146612)])
+    home = una._home
+    key = Ring(home, group_id).key(1)
+    assert key is not None
+    assert invitation.link is not None
+    secrets = [
+        home.me().token.value,
+        home.me().device_key.value,
+        key.value,
+        invitation.code.encode(),
+        invitation.link.secret.value,
+        invitation.link.secret.text.encode(),
+        b"64.1466",
+    ]
+
+    home.do("PRAGMA wal_checkpoint")
+    stored = b"".join(path.read_bytes() for path in home.path.glob("home.sqlite3*"))
+
+    assert len(stored) > 10_000
+    assert str(una.device_id).encode() in stored
+    assert not [secret for secret in secrets if secret in stored]
+
+
+def test_no_secret_shows_in_what_is_printed() -> None:
+    una = me()
+
+    shown = repr(una)
+
+    assert "t" * 32 not in shown
+    assert to_base64url(una.device_key.value) not in shown
+    assert repr(una.device_key.value) not in shown
+
+
+def test_what_is_wiped_is_gone(tmp_path: Path, chest: Chest) -> None:
+    directory = tmp_path / "home"
+    home = Home.open(directory)
+    home.belong_to(me())
+
+    home.wipe()
+
+    assert not directory.exists()
+    assert chest.kept == {}
+
+
+def test_a_key_in_a_file_is_wiped_too(tmp_path: Path) -> None:
+    directory = tmp_path / "home"
+
+    Home.open(directory).wipe()
+
+    assert not directory.exists()
+
+
+def test_wiping_leaves_what_is_not_of_the_home(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("Dear Ari")
+
+    Home.open(tmp_path).wipe()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+
+
+def test_commands_that_make_one_home_at_once_share_it(tmp_path: Path) -> None:
+    def make(_: int) -> bytes:
+        with Home.open(tmp_path) as home:
+            return home.seal(b"x")
+
+    for _ in range(10):
+        with ThreadPoolExecutor(4) as pool:
+            sealed = list(pool.map(make, range(4)))
+        with Home.open(tmp_path) as home:
+            assert {home.unseal(one) for one in sealed} == {b"x"}
+            home.wipe()
+        tmp_path.mkdir(exist_ok=True)
+
+
+def test_a_home_by_a_newer_client_is_left_alone(tmp_path: Path) -> None:
+    Home.open(tmp_path).close()
+    with sqlite3.connect(tmp_path / "home.sqlite3") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+    with pytest.raises(HomeUnusable, match="Update this client"):
+        Home.open(tmp_path)
+
+
+def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home.sqlite3").write_bytes(b"Dear Ari, " * 500)
+
+    with pytest.raises(HomeUnusable, match="SQLITE_NOTADB"):
+        Home.open(tmp_path)
+
+
+def test_a_place_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(HomeUnusable, match="cannot be used"):
+        Home.open(tmp_path / "file")
+
+
+def test_a_change_that_fails_half_way_is_none(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+
+        def change() -> None:
+            with home.transaction():
+                home.remember("colour", "red")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            change()
+
+        assert home.recall("colour") is None
+
+
+def test_something_is_news_once(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home:
+        said = [home.is_news("renamed", about) for about in ("a", "a", "b")]
+
+    assert said == [True, False, True]
+
+
+def test_a_key_is_held_of_its_version_and_known_in_all(tmp_path: Path) -> None:
+    group, other = uuid4(), uuid4()
+    with Home.open(tmp_path) as home:
+        enter(home, group, "Hearth", is_founding=False)
+        enter(home, other, "Office", is_founding=False)
+        ring, key = Ring(home, group), GroupKey.make()
+
+        ring.accept(3, key)
+        ring.accept(2, older := GroupKey.make())
+
+        assert ring.highest == 3
+        assert ring.versions() == [2, 3]
+        assert (ring.key(3), ring.key(2), ring.key(1)) == (key, older, None)
+        assert Ring(home, other).holds(key)
+        assert not Ring(home, other).holds(GroupKey.make())
+
+
+def test_what_somebody_gone_may_know_is_burnt_up_to_what_was_attempted(tmp_path: Path) -> None:
+    group = uuid4()
+    with Home.open(tmp_path) as home:
+        enter(home, group, "Hearth", is_founding=False)
+        ring = Ring(home, group)
+        ring.accept(1, GroupKey.make())
+        ring.attempt(2)
+
+        ring.burn(ring.at_risk)
+        ring.accept(2, GroupKey.make())
+        burnt = ring.is_burnt
+        ring.accept(3, GroupKey.make())
+
+        assert burnt
+        assert not ring.is_burnt
+
+
+def test_a_lax_umask_opens_it_to_nobody(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        Home.open(tmp_path / "home").close()
+    finally:
+        os.umask(previous)
+
+    assert modes(tmp_path / "home") == {0o600}

@@ -1,0 +1,611 @@
+"""Whom a member's device trusts: by proof, number and roster, never by the service's word."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from draugar import inviting
+from draugar.circle import Circle, Ended
+from draugar.crypto import (
+    DeviceKey,
+    InviteKeys,
+    NotAuthentic,
+    RosterEntry,
+    join_proof,
+    to_base64url,
+    unwrap,
+)
+from draugar.errors import KeyMissing, KeyPending, NotPossible, Unknown, VersionWentBack
+from draugar.home import Home
+from draugar.joining import enter
+from draugar.member import Member
+from draugar.model import How, KeyState, Kind, Standing
+from draugar.ring import Ring
+from tests.client import malice
+from tests.client.family import Family, fix
+from tests.client.malice import PENDING, USERS, Forward, Ghost, Lie, Relay, Reply, Request
+from tests.database import connect
+
+# The circle by itself
+
+
+@pytest.fixture
+def circle(family: Family) -> Circle:
+    """The circle of a home in a group that nobody else is in."""
+    una = family.found()
+    return Circle(una._home, una.group().id)
+
+
+def entry(name: str = "Ari", **more: Any) -> RosterEntry:
+    said: dict[str, Any] = {
+        "user_id": uuid4(),
+        "name": name,
+        "device_id": uuid4(),
+        "public_key": DeviceKey.make().public,
+    }
+    return RosterEntry(**said | more)
+
+
+def test_a_roster_brings_in_whom_it_names(circle: Circle) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(ari, How.PROOF, version=1)
+
+    circle.believe([ari, sif], version=2, author=ari.device_id, is_whole=True)
+
+    trusted = circle.trusted()
+    assert trusted.keys() == {ari.device_id, sif.device_id}
+    assert trusted[sif.device_id].how is How.ROSTER
+    assert trusted[sif.device_id].vouched_by == ari.device_id
+    assert trusted[ari.device_id].how is How.PROOF
+
+
+def test_a_new_version_ends_the_trust_in_whom_its_roster_leaves_out(circle: Circle) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(ari, How.PROOF, version=1)
+    circle.trust(sif, How.SAFETY, version=1)
+
+    left_out = circle.believe([ari], version=2, author=ari.device_id, is_whole=True)
+
+    assert [device.device_id for device in left_out] == [sif.device_id]
+    assert circle.known()[sif.device_id].ended is Ended.LEFT_OUT
+
+
+def test_whoever_was_confirmed_since_is_not_ended_by_an_older_roster(circle: Circle) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(sif, How.SAFETY, version=2)
+
+    circle.believe([ari], version=2, author=ari.device_id, is_whole=True)
+
+    assert sif.device_id in circle.trusted()
+
+
+def test_an_entry_beside_an_envelope_leaves_nobody_out(circle: Circle) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(sif, How.SAFETY, version=1)
+
+    circle.believe([ari], version=2, author=sif.device_id, is_whole=False)
+
+    assert circle.trusted().keys() == {ari.device_id, sif.device_id}
+
+
+def test_whoever_was_removed_by_ones_own_word_comes_back_by_no_roster(circle: Circle) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(sif, How.PROOF, version=1)
+    circle.end([sif.device_id], Ended.REMOVED, version=1)
+
+    circle.believe([ari, sif], version=5, author=ari.device_id, is_whole=True)
+
+    assert sif.device_id not in circle.trusted()
+
+
+@pytest.mark.parametrize(("version", "standing"), [(3, Ended.GONE), (4, None)])
+def test_whoever_is_gone_comes_back_by_a_newer_roster_only(
+    circle: Circle, version: int, standing: Ended | None
+) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(sif, How.PROOF, version=1)
+    circle.end([sif.device_id], Ended.GONE, version=3)
+
+    circle.believe([sif], version=version, author=ari.device_id, is_whole=False)
+
+    assert circle.known()[sif.device_id].ended is standing
+
+
+def test_a_roster_that_gives_a_device_another_key_is_not_believed(circle: Circle) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(sif, How.PROOF, version=1)
+    false = entry("Sif", user_id=sif.user_id, device_id=sif.device_id)
+
+    circle.believe([false], version=1, author=ari.device_id, is_whole=False)
+
+    assert circle.trusted()[sif.device_id].public_key == sif.public_key
+
+
+def test_a_roster_that_gives_a_key_to_another_device_is_not_believed(circle: Circle) -> None:
+    ari, sif = entry("Ari"), entry("Sif")
+    circle.trust(sif, How.PROOF, version=1)
+    false = entry("Bo", public_key=sif.public_key)
+
+    circle.believe([false], version=1, author=ari.device_id, is_whole=False)
+
+    assert false.device_id not in circle.known()
+
+
+def test_a_roster_that_knows_this_device_as_another_contradicts(circle: Circle) -> None:
+    me = circle._me
+    own = {"user_id": me.user_id, "device_id": me.device_id, "public_key": me.device_key.public}
+    false: list[dict[str, Any]] = [
+        {"user_id": uuid4()},
+        {"device_id": uuid4()},
+        {"public_key": DeviceKey.make().public},
+        {"public_key": DeviceKey.make().public, "user_id": uuid4()},
+    ]
+
+    assert not circle.contradicts([entry("Una", **own), entry("Ari")], is_first=True)
+    for change in false:
+        assert circle.contradicts([entry("Ari"), entry("Una", **own | change)], is_first=False)
+
+
+def test_whoever_is_new_stands_in_no_roster_with_another_device(circle: Circle) -> None:
+    another = entry("Una", user_id=circle._me.user_id)
+
+    as_new = circle.contradicts([another], is_first=True)
+    circle.trust(another, How.PROOF, version=1)
+    as_own = circle.contradicts([another], is_first=True)
+
+    assert (as_new, as_own) == (True, False)
+
+
+def test_a_name_changes_by_roster(circle: Circle) -> None:
+    ari = entry("Ari")
+    circle.trust(ari, How.PROOF, version=1)
+    renamed = replace(ari, name="Arinbjörn")
+
+    circle.believe([renamed], version=2, author=ari.device_id, is_whole=True)
+
+    assert circle.trusted()[ari.device_id].name == "Arinbjörn"
+
+
+def test_trust_in_one_group_is_none_in_another(circle: Circle) -> None:
+    other = uuid4()
+    enter(circle._home, other, "Office", is_founding=False)
+    circle.trust(entry(), How.SAFETY, version=1)
+
+    assert Circle(circle._home, other).trusted() == {}
+
+
+# Numbers
+
+
+def test_two_people_see_one_number(family: Family) -> None:
+    una = family.found()
+    ari = family.join_by_code(una.invite_by_code().code)
+
+    theirs, mine = una.compare(ari.user_id), ari.compare(una.user_id)
+
+    assert theirs.safety_number == mine.safety_number
+    assert theirs.name == "Ari"
+    assert (theirs.is_mine, theirs.gives_key) == (False, False)
+
+
+def test_a_stranger_among_ones_devices_changes_the_number(relayed: Family, relay: Relay) -> None:
+    una = relayed.found()
+    ari = relayed.join_by_code(una.invite_by_code().code)
+    ghost = Ghost()
+
+    with relay.telling(malice.ghost_device(ghost, of=una.user_id), to=ari.device_id):
+        seen_by_ari = ari.compare(una.user_id)
+
+    assert seen_by_ari.safety_number != una.compare(ari.user_id).safety_number
+
+
+def test_what_is_confirmed_is_what_was_compared(relayed: Family, relay: Relay) -> None:
+    una = relayed.found()
+    ari = relayed.join_by_code(una.invite_by_code().code)
+    compared = una.compare(ari.user_id)
+    ghost = Ghost()
+
+    with relay.telling(malice.ghost_device(ghost, of=ari.user_id), to=una.device_id):
+        una.confirm(compared)
+        una.where()
+
+    trusted = Circle(una._home, una.group().id).trusted()
+    assert trusted.keys() == {ari.device_id}
+    assert not any(
+        ghost.opens(wrapped, [una._me.device_key.public]) for wrapped in relay.wrapped_keys()
+    )
+
+
+def test_other_devices_than_were_compared_are_warned_of_until_compared_again(
+    family: Family,
+) -> None:
+    una = family.found()
+    ari = family.confirmed(una, "Ari")
+    before = una.people()[1].is_changed
+    family.join(ari.invite(for_me=True).link, home="laptop")
+    ari.where()
+
+    with_laptop = una.people()[1].is_changed
+    una.confirm(una.compare(ari.user_id))
+    after = una.people()[1].is_changed
+
+    assert [before, with_laptop, after] == [False, True, False]
+    assert family.hears("Una").kinds().count(Kind.KEY_CHANGED) == 1
+
+
+def test_it_is_known_which_numbers_were_shown_before(relayed: Family, relay: Relay) -> None:
+    una = relayed.found()
+    ari = relayed.join_by_code(una.invite_by_code().code)
+    lie = malice.another_public_key(ari.device_id, Ghost().key.public)
+
+    first, second = una.compare(ari.user_id), una.compare(ari.user_id)
+    with relay.telling(lie):
+        false = una.compare(ari.user_id)
+
+    assert [first.was_shown, second.was_shown, false.was_shown] == [False, True, False]
+
+
+def test_a_stranger_has_no_number(family: Family) -> None:
+    una = family.found()
+
+    with pytest.raises(Unknown):
+        una.compare(uuid4())
+    with pytest.raises(NotPossible):
+        una.compare(una.user_id)
+
+
+def test_ones_own_device_is_confirmed_by_a_link_only(family: Family) -> None:
+    una = family.found()
+    answer = una._api.invite({"groupId": str(una.group().id), "forMe": True})
+    family.join_by_code(answer[1], "me")
+
+    (waiting,) = una.pending()
+
+    assert waiting.is_mine
+    assert waiting.safety_number is None
+    with pytest.raises(NotPossible, match="link"):
+        una.confirm(waiting)
+
+
+def test_a_key_by_a_stranger_is_not_taken_before_they_are_confirmed(family: Family) -> None:
+    una = family.found()
+    ari = family.join_by_code(una.invite_by_code().code)
+    before = ari.pending()
+    una.confirm(una.compare(ari.user_id))
+
+    with pytest.raises(KeyPending):
+        ari.where()
+    (after,) = ari.pending()
+
+    assert [comparison.gives_key for comparison in before] == [False]
+    assert after.gives_key
+    assert after.user_id == una.user_id
+    ari.confirm(after)
+    assert ari.group().key_state is KeyState.READY
+
+
+def test_without_a_key_nothing_is_sealed_and_nothing_is_sent_in_the_clear(
+    relayed: Family, relay: Relay
+) -> None:
+    una = relayed.found()
+    group = una._api.found_group("Office", "optional")
+
+    with pytest.raises(KeyMissing):
+        una.invite(group.id)
+    shared = una.share([fix(1.0)], group.id)
+
+    assert (shared.stored, shared.waiting) == (0, 1)
+    assert not [asked for asked in relay.received if asked.route == malice.SHARE]
+    assert una.group(group.id).key_state is KeyState.MISSING
+    una.rotate(group.id)
+    assert una.flush().stored == 1
+
+
+# Proofs
+
+
+def test_a_device_that_proved_a_link_is_trusted_unasked(family: Family) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+
+    (_, person) = una.people()
+
+    assert person.devices[0].id == ari.device_id
+    assert (person.devices[0].standing, person.devices[0].how) == (Standing.TRUSTED, How.PROOF)
+    assert family.hears("Una").kinds().count(Kind.JOINED) == 1
+    una.people()
+    assert family.hears("Una").kinds().count(Kind.JOINED) == 1
+
+
+def test_a_second_device_that_proves_one_link_is_told_and_not_trusted(
+    relayed: Family, relay: Relay
+) -> None:
+    una = relayed.found()
+    link = una.invite().link
+    assert link is not None
+    ari = relayed.join(link)
+    una.where()
+    ghost = Ghost(name="Ari")
+    proof_key = InviteKeys.of(link.secret, link.code).proof
+    proof = join_proof(proof_key, ghost.key.public, ghost.name, link.code)
+
+    def proving(request: Request, forward: Forward) -> Reply:
+        reply = malice.ghost_person(ghost)(request, forward)
+        if request.route == USERS:
+            body = reply.json
+            for user in body["users"]:
+                for group in user["groups"]:
+                    for device in group["devices"]:
+                        if device["id"] == str(ghost.device_id):
+                            device["joinProof"] = to_base64url(proof)
+            return reply.saying(body)
+        return reply
+
+    with relay.telling(proving):
+        una.where()
+
+    assert Circle(una._home, una.group().id).trusted().keys() == {ari.device_id}
+    warnings = [notice.kind for notice in relayed.hears("Una") if notice.is_warning]
+    assert Kind.PROOF_FAILED in warnings
+
+
+def test_a_proof_of_a_link_that_has_expired_is_not_believed(family: Family) -> None:
+    una = family.found()
+    link = una.invite(life=timedelta(hours=1)).link
+    family.join(link)
+    una._home.do("UPDATE invites SET expires_at = expires_at - 3601")
+
+    una.where()
+
+    assert [device.standing for device in una.people()[1].devices] == [Standing.PENDING]
+    assert Kind.UNCONFIRMED_DEVICE in family.hears("Una").kinds()
+
+
+def test_ones_own_device_is_trusted_in_all_of_ones_groups(family: Family) -> None:
+    una = family.found()
+    hearth = una.group().id
+    office = una.found_group("Office").id
+    una.share([fix(1.0)], office)
+
+    phone = family.join(una.invite(hearth, for_me=True).link, "ignored", home="phone")
+    una.where(hearth)
+    una.where(office)
+
+    assert [position.fix.latitude for position in phone.where(office)] == [1.0]
+
+
+# Leaving out
+
+
+def test_a_removal_that_the_service_hides_is_heard_of_by_the_roster(
+    relayed: Family, relay: Relay
+) -> None:
+    una = relayed.found()
+    ari = relayed.join(una.invite().link)
+    una.where()
+    sif = relayed.join(ari.invite().link, "Sif")
+    ari.where()
+    una.confirm(una.compare(sif.user_id))
+    still_there = _as_before(relay, ari, sif)
+
+    una.remove(sif.user_id)
+    with relay.telling(still_there, to=ari.device_id):
+        ari.where()
+        rotation = ari.rotate()
+        ari.where()
+
+    assert [device.id for device in rotation.left_out] == [sif.device_id]
+    assert Kind.TRUST_ENDED in relayed.hears("Ari").kinds()
+    wrappers = [una._me.device_key.public, ari._me.device_key.public]
+    held = {Ring(sif._home, una.group().id).key(1)}
+    for wrapped in relay.wrapped_keys():
+        for wrapper in wrappers:
+            try:
+                assert unwrap(wrapped, wrapper, sif._me.device_key) in held
+            except NotAuthentic:
+                continue
+
+
+def _as_before(relay: Relay, asker: Member, gone: Member) -> Lie:
+    """Show a person who has gone as one who waits for the key."""
+    kept: list[Any] = []
+
+    def watch(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        if request.route == USERS and not kept:
+            kept.extend(user for user in reply.json["users"] if user["id"] == str(gone.user_id))
+        return reply
+
+    with relay.telling(watch, to=asker.device_id):
+        asker.people()
+
+    def show(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        if request.route == USERS:
+            return reply.saying({"users": [*reply.json["users"], *kept]})
+        if request.route == PENDING:
+            device = {
+                "deviceId": str(gone.device_id),
+                "userId": str(gone.user_id),
+                "name": gone.name,
+                "publicKey": to_base64url(gone._me.device_key.public),
+            }
+            return reply.saying({"devices": [*reply.json["devices"], device]})
+        return reply
+
+    return show
+
+
+def test_a_key_is_replaced_once_somebody_who_knew_it_is_gone_whatever_the_service_says(
+    relayed: Family, relay: Relay
+) -> None:
+    una = relayed.found()
+    ari = relayed.join(una.invite().link)
+    una.where()
+    ari.leave()
+
+    with relay.telling(malice.rotation_is(due=False)):
+        una.share([fix(1.0)])
+
+    assert una.where()[0].key_version == 2
+
+
+def test_a_key_is_replaced_once_and_not_by_everybody(family: Family) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    una.where()
+    sif = family.join(una.invite().link, "Sif")
+    una.where()
+    una.rotate()
+    bo = family.join(una.invite().link, "Bo")
+    for member in (ari, sif, una):
+        member.where()
+
+    una.remove(bo.user_id)
+    for member in (ari, sif, una):
+        member.share([fix(1.0)])
+
+    assert una.group().key_version == 3
+
+
+def test_whoever_a_removed_person_vouched_for_is_told_of(family: Family) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    una.where()
+    sif = family.join(ari.invite().link, "Sif")
+    ari.where()
+    ari.rotate()
+    una.where()
+
+    una.remove(ari.user_id)
+    una.where()
+
+    assert family.hears("Una").kinds().count(Kind.VOUCHED_BY_GONE) == 1
+    assert sif.group().key_version == 3
+
+
+def test_a_device_with_another_key_than_it_had_is_not_trusted_any_more(
+    relayed: Family, relay: Relay
+) -> None:
+    una = relayed.found()
+    ari = relayed.join(una.invite().link)
+    una.where()
+
+    with relay.telling(malice.another_public_key(ari.device_id, Ghost().key.public)):
+        una.where()
+
+    assert Kind.KEY_CHANGED in relayed.hears("Una").kinds()
+    assert Circle(una._home, una.group().id).trusted() == {}
+
+
+def test_a_new_name_is_told_and_taken_when_its_owner_says_it_under_the_key(
+    family: Family,
+) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    una.where()
+
+    ari.rename("Arinbjörn")
+    before = {person.name for person in una.people()}
+    ari.rotate()
+    after = {person.name for person in una.people()}
+
+    assert before == {"Una", "Ari"}
+    assert after == {"Una", "Arinbjörn"}
+    assert family.hears("Una").kinds().count(Kind.RENAMED) == 1
+
+
+def test_a_public_key_for_which_nothing_can_be_wrapped_stops_nobody(family: Family) -> None:
+    una = family.found()
+    group_id = una.group().id
+    ari = family.join(una.invite().link)
+    una.where()
+    zero = entry("Zero", public_key=bytes(32), device_id=ari.device_id, user_id=ari.user_id)
+    with connect(family.service.database_url) as operator:
+        operator.run("SET session_replication_role = replica")
+        operator.run(
+            "UPDATE devices SET public_key = :key WHERE id = :id", key=bytes(32), id=ari.device_id
+        )
+    Circle(una._home, group_id).trust(zero, How.SAFETY, version=1)
+
+    rotation = una.rotate()
+
+    assert [device.id for device in rotation.left_out] == [ari.device_id]
+    assert una.share([fix(1.0)]).stored == 1
+
+
+def test_a_circle_that_no_roster_holds_says_so(family: Family) -> None:
+    una = family.found()
+    view = una._current(una.group().id)
+    circle = Circle(una._home, view.group_id)
+    for number in range(200):
+        circle.trust(entry(f"Friend {number}"), How.SAFETY, version=1)
+
+    with pytest.raises(NotPossible, match="roster"):
+        inviting.by_link(una._home, una._api, view, life=timedelta(hours=1), for_me=False)
+
+
+# Versions
+
+
+def test_a_version_lower_than_seen_is_refused_and_nothing_is_sent(
+    relayed: Family, relay: Relay
+) -> None:
+    una = relayed.found()
+    una.rotate()
+    sent = len(relay.received)
+
+    with relay.telling(malice.key_version(1)):
+        for ask in (una.where, una.rotate, una.flush, una.invite):
+            if ask == una.flush:
+                una.enqueue([fix(1.0)])
+            with pytest.raises(VersionWentBack):
+                ask()
+
+    routes = {asked.route for asked in relay.received[sent:]}
+    assert routes == {malice.KEYS}
+    assert una.flush().stored == 1
+
+
+def test_after_a_restore_a_member_leads_the_group_on(family: Family) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    una.where()
+    una.rotate()
+    una.rotate()
+    ari.share([fix(1.0)])
+    group_id = una.group().id
+    with connect(family.service.database_url) as operator:
+        operator.run("SET session_replication_role = replica")
+        for table in ("key_envelopes", "group_keys"):
+            operator.run(
+                f"DELETE FROM {table} WHERE group_id = :id AND key_version > 1",  # noqa: S608
+                id=group_id,
+            )
+        operator.run(
+            "UPDATE groups SET key_version = 1, rotation_required = true WHERE id = :id",
+            id=group_id,
+        )
+
+    with pytest.raises(VersionWentBack):
+        ari.where()
+    with pytest.raises(VersionWentBack):
+        una.rotate()
+    rotation = una.rotate(is_restored=True)
+
+    assert rotation.key_version == 4
+    assert una.share([fix(2.0)]).stored == 1
+    assert {position.fix.latitude for position in ari.where()} == {1.0, 2.0}
+    assert ari.share([fix(3.0)]).stored == 1
+
+
+def test_a_home_knows_no_group_that_it_is_not_in(family: Family) -> None:
+    una = family.found()
+
+    with Home.open(family.path("Una")) as home:
+        assert Ring(home, UUID(int=7)).highest == 0
+    with pytest.raises(Unknown):
+        una.where(UUID(int=7))

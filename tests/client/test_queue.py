@@ -1,0 +1,385 @@
+"""The queue: nothing is lost, and nothing is sent twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from draugar.crypto import open_location
+from draugar.errors import PointNotPossible, ServiceAway, Unknown
+from draugar.home import Home
+from draugar.member import Member
+from draugar.model import Fix, Kind
+from draugar.outbox import Outbox
+from draugar.ring import Ring
+from draugar.teller import Teller
+from tests.client.family import Family, fix
+from tests.client.malice import SHARE, Forward, Relay, Reply, Request, refused, twice
+
+SENDER = """
+import sys
+from pathlib import Path
+from draugar.home import Home
+from draugar.member import Member
+
+with Home.open(Path(sys.argv[1])) as home, Member(home, tell=print) as member:
+    print("ready", flush=True)
+    member.flush()
+"""
+SHARER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from draugar.home import Home
+from draugar.member import Member
+from draugar.model import Fix
+
+with Home.open(Path(sys.argv[1])) as home, Member(home, tell=print) as member:
+    print("ready", flush=True)
+    while True:
+        now = datetime.now(UTC)
+        member.enqueue([Fix(latitude=1.0, longitude=2.0, accuracy=3.0, at=now) for _ in range(5)])
+        print("queued", flush=True)
+"""
+
+
+def numbers(member: Member, group_id: UUID) -> list[int]:
+    """Return the counters of what the service has of a member, oldest first."""
+    ring = Ring(member._home, group_id)
+    found = []
+    query = {"groupId": str(group_id), "userId": str(member.user_id)}
+    cursor: str | None = ""
+    while cursor is not None:
+        page, cursor = member._api.history(query | ({"cursor": cursor} if cursor else {}))
+        for point in page:
+            key = ring.key(point.key_version)
+            assert key is not None
+            assert point.sealed is not None
+            found.append(open_location(point.sealed, key)["draugar"]["n"])
+    return found[::-1]
+
+
+def many(count: int) -> list[Fix]:
+    return [fix(number / 1000) for number in range(count)]
+
+
+def test_what_cannot_be_sent_waits_on_disk(family: Family) -> None:
+    una = family.found()
+    una._transport.url = "http://127.0.0.1:9"
+    una._transport._patience = 0
+
+    with pytest.raises(ServiceAway):
+        una.share([fix(1.0), fix(2.0)])
+    una.close()
+    again = family.again("Una")
+    waiting = again.waiting()
+    sent = again.flush()
+
+    assert waiting == 2
+    assert (sent.stored, sent.dropped, sent.waiting) == (2, 0, 0)
+    assert [position.fix.latitude for position in again.history()] == [2.0, 1.0]
+
+
+def test_queueing_needs_no_service(family: Family) -> None:
+    una = family.found()
+    una.close()
+
+    una.enqueue(many(3))
+
+    assert una.waiting() == 3
+
+
+def test_a_long_queue_goes_in_batches_of_five_hundred(relayed: Family, relay: Relay) -> None:
+    una = relayed.found()
+
+    sent = una.share(many(1201))
+
+    sizes = [len(asked.json["locations"]) for asked in relay.received if asked.route == SHARE]
+    assert sizes == [500, 500, 201]
+    assert (sent.stored, sent.waiting) == (1201, 0)
+    assert numbers(una, una.group().id) == list(range(1, 1202))
+
+
+def test_the_largest_batch_is_taken(family: Family) -> None:
+    una = family.found("Ú" * 64)
+    full = {"altitude": 2096.0, "velocity": 120.0, "course": 359.0, "battery": 100}
+
+    sent = una.share([fix(ago=timedelta(seconds=number), **full) for number in range(500)])
+
+    assert sent.stored == 500
+
+
+def test_whatever_is_delivered_twice_is_stored_once(relayed: Family, relay: Relay) -> None:
+    una = relayed.found()
+
+    with relay.telling(twice):
+        sent = una.share(many(3))
+
+    assert sent.stored == 3
+    assert numbers(una, una.group().id) == [1, 2, 3]
+
+
+def test_a_lost_answer_costs_nothing(relayed: Family, relay: Relay) -> None:
+    def lose(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        return refused(503, "temporarily_unavailable") if request.route == SHARE else reply
+
+    una = relayed.found()
+    una._transport._patience = 0
+
+    with relay.telling(lose), pytest.raises(ServiceAway):
+        una.share(many(3))
+    sent = una.flush()
+
+    assert (sent.stored, sent.waiting) == (3, 0)
+    assert numbers(una, una.group().id) == [1, 2, 3]
+
+
+def test_a_point_is_sealed_under_the_key_of_the_moment_and_keeps_its_number(
+    family: Family,
+) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    una.where()
+    una.enqueue([fix(1.0)])
+    before = una._home.row("SELECT id, counter FROM outbox")
+    ari.rotate()
+
+    una.flush()
+
+    (position,) = ari.where()
+    assert position.key_version == 2
+    assert str(position.point_id) == before["id"]
+    assert numbers(una, una.group().id) == [before["counter"]]
+
+
+def test_a_key_that_changes_while_points_are_sent_is_fetched_and_they_are_sent_again(
+    relayed: Family, relay: Relay
+) -> None:
+    una = relayed.found()
+    ari = relayed.join(una.invite().link)
+    una.where()
+    changed: list[int] = []
+
+    def change(request: Request, forward: Forward) -> Reply:
+        if request.route == SHARE and not changed:
+            changed.append(1)
+            with Home.open(relayed.path("Ari")) as home, Member(home, tell=print) as member:
+                member.rotate()
+        return forward(request)
+
+    with relay.telling(change, to=una.device_id):
+        sent = una.share([fix(1.0)])
+
+    assert sent.stored == 1
+    assert ari.where()[0].key_version == 2
+
+
+def test_a_key_that_somebody_has_taken_away_is_replaced_unasked(family: Family) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    una.where()
+    ari.leave()
+
+    sent = una.share([fix(1.0)])
+
+    assert sent.stored == 1
+    assert una.where()[0].key_version == 2
+    assert Kind.ROTATED in family.hears("Una").kinds()
+
+
+def test_points_while_sharing_is_paused_are_dropped_and_told(family: Family) -> None:
+    una = family.found()
+    una.pause()
+
+    paused = una.share(many(2))
+    una.resume()
+    resumed = una.share([fix(5.0)])
+
+    assert (paused.stored, paused.dropped, paused.waiting) == (0, 2, 0)
+    assert family.hears("Una").kinds().count(Kind.NOT_SHARED) == 1
+    assert (resumed.stored, resumed.dropped) == (1, 0)
+
+
+def test_a_point_that_waited_too_long_is_dropped_and_the_others_are_sent(family: Family) -> None:
+    una = family.found()
+    una.enqueue([fix(1.0)])
+    old = UUID(int=int((datetime.now(UTC) - timedelta(days=40)).timestamp() * 1000) << 80 | 7 << 76
+               | 0b10 << 62)  # fmt: skip
+    una._home.do("UPDATE outbox SET id = :id", id=old)
+
+    sent = una.share([fix(2.0)])
+
+    assert (sent.stored, sent.dropped, sent.waiting) == (1, 1, 0)
+    assert [position.fix.latitude for position in una.where()] == [2.0]
+
+
+def test_an_unknown_refusal_keeps_the_point(relayed: Family, relay: Relay) -> None:
+    def refuse(request: Request, forward: Forward) -> Reply:
+        if request.route != SHARE:
+            return forward(request)
+        results = [
+            {"id": point["id"], "status": "rejected", "code": "something_new"}
+            for point in request.json["locations"]
+        ]
+        return Reply(200, b"").saying({"results": results})
+
+    una = relayed.found()
+
+    with relay.telling(refuse):
+        first = una.share([fix(1.0)])
+    second = una.flush()
+
+    assert (first.stored, first.waiting) == (0, 1)
+    assert (second.stored, second.waiting) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"latitude": 91.0},
+        {"latitude": float("nan")},
+        {"longitude": -180.1},
+        {"accuracy": -1.0},
+        {"accuracy": float("inf")},
+        {"altitude": float("nan")},
+        {"at": datetime.now(UTC) + timedelta(hours=1)},
+        {"at": datetime(2026, 1, 1)},  # noqa: DTZ001
+    ],
+)
+def test_what_is_no_position_queues_nothing(family: Family, impossible: dict[str, object]) -> None:
+    una = family.found()
+
+    with pytest.raises(PointNotPossible) as failure:
+        una.enqueue([fix(1.0), fix(**impossible)])  # type: ignore[arg-type]
+
+    assert una.waiting() == 0
+    assert "91" not in str(failure.value)
+
+
+def test_nothing_is_queued_for_a_group_one_is_not_in(family: Family) -> None:
+    una = family.found()
+
+    with pytest.raises(Unknown):
+        una.enqueue([fix(1.0)], UUID(int=1))
+
+    assert una.waiting() == 0
+
+
+def test_ids_are_in_the_order_of_their_making(family: Family) -> None:
+    una = family.found()
+
+    una.enqueue(many(5000))
+
+    rows = una._home.rows("SELECT id FROM outbox ORDER BY counter")
+    ids = [row["id"] for row in rows]
+    assert ids == sorted(set(ids))
+    assert all(UUID(id_).version == 7 for id_ in ids)
+    newest = (UUID(ids[-1]).int >> 80) / 1000
+    assert abs(newest - time.time()) < 10
+
+
+def test_a_clock_that_was_wrong_once_does_no_lasting_harm(family: Family) -> None:
+    una = family.found()
+    una._home.remember("last_id", int((time.time() + 86400) * 1000) << 12)
+
+    sent = una.share([fix(1.0)])
+
+    assert sent.stored == 1
+
+
+def test_a_fix_comes_back_as_it_was_shared(family: Family) -> None:
+    una = family.found()
+    shared = fix(-33.45, longitude=151.2, altitude=12.0, velocity=4.0, course=270.0, battery=55)
+
+    una.share([shared])
+
+    assert una.where()[0].fix == shared
+
+
+def test_two_commands_that_send_at_once_send_each_point_once(family: Family) -> None:
+    una = family.found()
+    una.enqueue(many(1500))
+
+    def flush(_: int) -> int:
+        with Home.open(family.path("Una")) as home, Member(home, tell=print) as member:
+            return member.flush().stored
+
+    with ThreadPoolExecutor(3) as pool:
+        stored = sum(pool.map(flush, range(3)))
+
+    assert stored == 1500
+    assert numbers(una, una.group().id) == list(range(1, 1501))
+
+
+def test_two_commands_that_queue_at_once_never_share_a_number(family: Family) -> None:
+    una = family.found()
+    group_id = una.group().id
+
+    def queue(_: int) -> None:
+        with Home.open(family.path("Una")) as home:
+            outbox = Outbox(home, Teller(home, print))
+            for _ in range(20):
+                outbox.put(group_id, many(3))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(queue, range(4)))
+    una.flush()
+
+    assert numbers(una, group_id) == list(range(1, 241))
+
+
+def test_a_crash_while_sending_loses_nothing_and_doubles_nothing(family: Family) -> None:
+    una = family.found()
+    una.enqueue(many(6000))
+    una.close()
+
+    for _ in range(4):
+        sender = started(SENDER, family.path("Una"))
+        time.sleep(random.uniform(0.1, 0.6))  # noqa: S311
+        sender.kill()
+        sender.communicate()
+    again = family.again("Una")
+    left = again.waiting()
+    again.flush()
+
+    assert left > 0
+    assert numbers(again, again.group().id) == list(range(1, 6001))
+
+
+def test_a_crash_while_queueing_never_uses_a_number_again(family: Family) -> None:
+    una = family.found()
+    una.close()
+
+    said = 0
+    for _ in range(3):
+        sharer = started(SHARER, family.path("Una"))
+        time.sleep(0.3)
+        os.kill(sharer.pid, signal.SIGKILL)
+        said += sharer.communicate()[0].count("queued")
+    again = family.again("Una")
+    again.flush()
+
+    found = Counter(numbers(again, again.group().id))
+    assert set(found.values()) == {1}
+    assert len(found) >= 5 * said > 0
+    assert set(found) == set(range(1, len(found) + 1))
+
+
+def started(program: str, home: Path) -> subprocess.Popen[str]:
+    """Start a program on a home, and wait until it is at work."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(home)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
