@@ -20,6 +20,7 @@ from chalicelib.jobs.migrate import blueprint as migrate
 from chalicelib.jobs.purge_expired_invites import blueprint as purge_expired_invites
 from chalicelib.keys.routes import blueprint as keys
 from chalicelib.locations.routes import blueprint as locations
+from chalicelib.owntracks.routes import blueprint as owntracks
 from chalicelib.settings import settings
 from chalicelib.users.routes import blueprint as users
 from chalicelib.web import gateway
@@ -28,7 +29,19 @@ settings()  # refuses to start, and says why, before any request does
 
 app = Chalice(app_name="draugar")
 app.register_middleware(gateway, "http")
-for feature in (health, auth, devices, invites, users, groups, keys, locations, export, docs):
+for feature in (
+    health,
+    auth,
+    devices,
+    invites,
+    users,
+    groups,
+    keys,
+    locations,
+    owntracks,
+    export,
+    docs,
+):
     app.register_blueprint(feature)
 jobs = (migrate, create_founding_invite, purge_expired_invites, maintain_locations, after_restore)
 for job in jobs:

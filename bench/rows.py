@@ -64,9 +64,10 @@ FROM (
 ) point
 """
 _SOME_PEOPLE = """
-SELECT group_id, user_id, token_hash
+SELECT group_members.group_id, user_id, token_hash
 FROM (SELECT id FROM groups ORDER BY random() LIMIT CAST(:families AS integer)) family
-JOIN group_members ON group_id = family.id JOIN devices USING (user_id)
+JOIN group_members ON group_members.group_id = family.id JOIN devices USING (user_id)
+WHERE kind = 'app'
 """
 
 

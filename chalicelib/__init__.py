@@ -16,6 +16,7 @@
     keys/         group keys, which only members' devices can open: versions, envelopes
     users/        the people in one's groups; one's name and account
     locations/    points: post, latest, history, delete
+    owntracks/    what the OwnTracks apps post as phones of a group, and what they are told
     export/       all that is stored about the caller
     docs/         the contract of all routes, for programs and as a page
     health/       whether the service runs and can work

@@ -80,6 +80,28 @@ def further_device(session: Session, owner: Someone, **columns: Any) -> Someone:
     return replace(owner, device_id=made.id, token=token, public_key=made.public_key)
 
 
+def phone(
+    session: Session, group_id: UUID, who: Someone, *, tid: str = "un", **columns: Any
+) -> Someone:
+    """Give somebody a phone with OwnTracks, without a key; its token is its password."""
+    token = make_token()
+    made = Device(
+        **{
+            "user_id": who.user_id,
+            "name": "OwnTracks",
+            "kind": "owntracks",
+            "token_hash": hash_token(token),
+            "group_id": group_id,
+            "tid": tid,
+            "key_version": 0,
+            **columns,
+        }
+    )
+    session.add(made)
+    session.commit()
+    return Someone(user_id=who.user_id, device_id=made.id, token=token)
+
+
 def group(
     session: Session, *members: Someone, admin: Someone | None = None, **columns: Any
 ) -> UUID:

@@ -4,6 +4,8 @@
 nothing through its timing.
 """
 
+import base64
+import binascii
 import hashlib
 import re
 import secrets
@@ -25,6 +27,18 @@ class Credential:
     def parameters(self) -> dict[str, object]:
         """The values that `auth.queries.caller()` waits for."""
         return {"caller_kind": self.kind, "caller_token_hash": self.token_hash}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneCredential(Credential):
+    """What a phone with OwnTracks brings: as which device it signs in, and that device's token."""
+
+    device_id: UUID
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The values that `auth.queries.phone()` waits for."""
+        return super().parameters | {"caller_device_id": self.device_id}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +65,15 @@ def app_credential(token: str) -> Credential | None:
     if _TOKEN.fullmatch(token) is None:
         return None
     return Credential(kind="app", token_hash=hash_token(token))
+
+
+def phone_credential(basic: str) -> PhoneCredential | None:
+    """Return the credential of what follows `Basic`, or None when it cannot be one."""
+    try:
+        username, _, password = base64.b64decode(basic, validate=True).decode().partition(":")
+        device_id = UUID(username)
+    except (binascii.Error, ValueError):
+        return None
+    if _TOKEN.fullmatch(password) is None:
+        return None
+    return PhoneCredential(kind="owntracks", token_hash=hash_token(password), device_id=device_id)

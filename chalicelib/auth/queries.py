@@ -11,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     String,
+    Uuid,
     and_,
     bindparam,
     func,
@@ -44,6 +45,29 @@ def caller() -> CTE:
     return (
         select(Device.id.label("device_id"), Device.user_id)
         .where(
+            Device.token_hash == bindparam("caller_token_hash", type_=LargeBinary),
+            Device.kind == bindparam("caller_kind", type_=String),
+            IS_VALID,
+        )
+        .cte("caller")
+    )
+
+
+def phone() -> CTE:
+    """Return the CTE `caller` of a phone with OwnTracks, with its group, key version and tid.
+
+    It waits for the parameters of a PhoneCredential.
+    """
+    return (
+        select(
+            Device.id.label("device_id"),
+            Device.user_id,
+            Device.group_id,
+            Device.key_version,
+            Device.tid,
+        )
+        .where(
+            Device.id == bindparam("caller_device_id", type_=Uuid),
             Device.token_hash == bindparam("caller_token_hash", type_=LargeBinary),
             Device.kind == bindparam("caller_kind", type_=String),
             IS_VALID,

@@ -4,15 +4,32 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, and_, cast, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Integer,
+    and_,
+    cast,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
-from chalicelib.models import Device, Location
+from chalicelib.groups import queries as groups
+from chalicelib.models import Device, Group, Location, User
+
+_NO_KEY = literal_column("0", Integer)
 
 _CALLER = auth.caller()
 _DEVICES = (
-    select(Device)
+    select(Device, groups.needs_setup(Device).label("needs_setup"))
+    .outerjoin(Group, Group.id == Device.group_id)
     .where(
         Device.user_id == select(_CALLER.c.user_id).scalar_subquery(),
         Device.revoked_at.is_(None),
@@ -27,6 +44,9 @@ LIST_DEVICES = Compiled(
         _DEVICES.c.name,
         _DEVICES.c.kind,
         _DEVICES.c.public_key,
+        _DEVICES.c.group_id,
+        _DEVICES.c.tid,
+        _DEVICES.c.needs_setup,
         _DEVICES.c.created_at,
         _DEVICES.c.last_used_on,
         (_DEVICES.c.id == _CALLER.c.device_id).label("is_this_one"),
@@ -37,8 +57,9 @@ LIST_DEVICES = Compiled(
 def revoke_device(session: Session, *, user_id: UUID, device_id: UUID) -> Any | None:
     """Make a device's token void; None when the person has no such device.
 
-    The row says whether it `knew_keys` until now: it has a public key, and no former revocation
-    has seen to its groups. The first revocation stays.
+    The row says whether it `knew_keys` until now: it has a public key, or is a phone that was set
+    up with a key, of its `group_id` alone; and no former revocation has seen to its groups. The
+    first revocation stays.
     """
     before = (
         select(Device.id, Device.revoked_at)
@@ -50,8 +71,88 @@ def revoke_device(session: Session, *, user_id: UUID, device_id: UUID) -> Any | 
         .where(Device.id == before.c.id)
         .values(revoked_at=func.coalesce(Device.revoked_at, func.now()))
         .returning(
-            and_(Device.public_key.is_not(None), before.c.revoked_at.is_(None)).label("knew_keys")
+            Device.group_id,
+            and_(
+                or_(
+                    Device.public_key.is_not(None),
+                    func.coalesce(Device.key_version, _NO_KEY) > _NO_KEY,
+                ),
+                before.c.revoked_at.is_(None),
+            ).label("knew_keys"),
         )
+    )
+    return session.execute(statement).one_or_none()
+
+
+def phones_in_group(person: Any, member: Any) -> ColumnElement[Any]:
+    """Return a person's phones of a group as JSON, by whose tids points of theirs are known."""
+    return (
+        select(
+            func.json_agg(
+                aggregate_order_by(
+                    func.json_build_object(
+                        literal_column("'id'"),
+                        Device.id,
+                        literal_column("'tid'"),
+                        Device.tid,
+                        literal_column("'needsSetup'"),
+                        groups.needs_setup(Device),
+                    ),
+                    Device.id,
+                )
+            )
+        )
+        .join(Group, Group.id == Device.group_id)
+        .where(Device.user_id == person.id, Device.group_id == member.group_id, auth.IS_VALID)
+        .correlate(person, member)
+        .scalar_subquery()
+    )
+
+
+def find_name(session: Session, *, user_id: UUID) -> str:
+    """Return a person's name."""
+    return session.execute(select(User.name).where(User.id == user_id)).scalar_one()
+
+
+def list_tids_of_others(session: Session, *, group_id: UUID, user_id: UUID) -> list[str]:
+    """Return the tids under which a group's phones know one of another's phones, or knew it.
+
+    Those of the person's own phones too that are in use.
+    """
+    statement = select(Device.tid).where(
+        Device.group_id == group_id,
+        or_(Device.user_id != user_id, Device.revoked_at.is_(None)),
+    )
+    return [tid for tid in session.scalars(statement) if tid is not None]
+
+
+def create_phone(session: Session, **columns: Any) -> UUID:
+    """Add a phone with OwnTracks to a person; return its id."""
+    statement = insert(Device).values(kind="owntracks", **columns).returning(Device.id)
+    return session.execute(statement).scalar_one()
+
+
+def find_group_of_phone(session: Session, *, user_id: UUID, device_id: UUID) -> UUID | None:
+    """Return the group of a person's phone, unless it is revoked."""
+    return session.scalar(
+        select(Device.group_id).where(
+            Device.id == device_id, Device.user_id == user_id, Device.revoked_at.is_(None)
+        )
+    )
+
+
+def renew_phone(
+    session: Session, *, device_id: UUID, token_hash: bytes, key_version: int
+) -> Any | None:
+    """Give a phone a new token and its group's present key version; None if it was just revoked.
+
+    The row has its `name` and `tid`. Whoever sets a phone up again uses it.
+    """
+    statement = (
+        update(Device)
+        .where(Device.id == device_id, Device.revoked_at.is_(None))
+        .values(token_hash=token_hash, key_version=key_version, last_used_on=func.current_date())
+        .returning(Device.name, Device.tid)
     )
     return session.execute(statement).one_or_none()
 

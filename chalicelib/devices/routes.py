@@ -9,6 +9,12 @@ from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
 from chalicelib.devices import service
 from chalicelib.devices.schemas import AddDeviceRequest, DevicesAnswer, NewDeviceAnswer
+from chalicelib.groups.service import (
+    GroupNotFound,
+    GroupRequired,
+    NotConfirmed,
+    RotationRequired,
+)
 from chalicelib.web import Access, endpoint
 
 blueprint = Blueprint(__name__)
@@ -24,12 +30,26 @@ def list_devices(credential: Credential) -> DevicesAnswer:
 
 
 @blueprint.route("/api/devices", methods=["POST"])
-@endpoint(access=Access.APP, status=201)
+@endpoint(
+    access=Access.APP,
+    status=201,
+    raises=(GroupNotFound, GroupRequired, NotConfirmed, RotationRequired, service.TidTaken),
+)
 def add_device(credential: Credential, body: AddDeviceRequest) -> NewDeviceAnswer:
     """Add a device of my own, with a token of its own."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
-        device = service.add(session, caller=caller, name=body.name)
+        device = service.add(session, caller=caller, name=body.name, phone=body.phone())
+    return NewDeviceAnswer.of(device)
+
+
+@blueprint.route("/api/devices/{device_id}/renew", methods=["POST"])
+@endpoint(access=Access.APP, raises=(service.DeviceNotFound, NotConfirmed, RotationRequired))
+def renew_phone(credential: Credential, device_id: UUID) -> NewDeviceAnswer:
+    """Set a phone of my own up again: a new password, and the group's present key."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        device = service.renew(session, caller=caller, device_id=device_id)
     return NewDeviceAnswer.of(device)
 
 

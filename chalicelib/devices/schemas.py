@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from chalicelib.devices.service import NewDevice
-from chalicelib.web import Answer, Name, Opaque, Optional, Request
+from chalicelib.devices.service import NewDevice, NewPhone
+from chalicelib.models.users import TID_PATTERN
+from chalicelib.web import Answer, Name, Opaque, Optional, Request, Uuid
 
 _KEY = "CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"
 
@@ -20,24 +21,66 @@ Token = Annotated[
 ]
 
 
+Tid = Annotated[
+    str, Field(description="By it the OwnTracks apps tell friends apart.", examples=["un"])
+]
+
+
+NeedsSetup = Annotated[
+    bool, Field(description="Whether the phone has to be set up again, with the present key.")
+]
+
+
 class AddDeviceRequest(Request):
-    """A further device of my own."""
+    """A further device of my own: an app's, or a phone with OwnTracks, which has one group."""
 
     name: Annotated[Name, Field(examples=["Tablet"])]
-    kind: Literal["app"] = "app"
+    kind: Literal["app", "owntracks"] = "app"
+    group_id: Annotated[
+        Uuid | None,
+        Field(description="Of a phone. May be left out by who is in one group only."),
+    ] = None
+    tid: Annotated[
+        Annotated[str, Field(pattern=TID_PATTERN)] | None,
+        Field(description="Of a phone. Chosen where it is left out."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _of_a_phone(self) -> Self:
+        if self.kind == "app" and (self.group_id or self.tid):
+            raise ValueError("groupId and tid are a phone's")
+        return self
+
+    def phone(self) -> NewPhone | None:
+        """Return what is asked for when it is a phone with OwnTracks."""
+        return NewPhone(group_id=self.group_id, tid=self.tid) if self.kind == "owntracks" else None
 
 
 class NewDeviceAnswer(Answer):
-    """A new device, with the only copy of its token."""
+    """A new device, with the only copy of its token.
+
+    A phone with OwnTracks signs in by Basic authentication, as `username` with `password`.
+    """
 
     id: UUID
     name: DeviceName
     token: Token
+    username: Annotated[UUID | None, Field(description="Of a phone: its id.")] = Optional
+    password: Annotated[Token | None, Field(description="Of a phone: its token.")] = Optional
+    tid: Tid | None = Optional
 
     @classmethod
     def of(cls, device: NewDevice) -> "NewDeviceAnswer":
         """Present a new device."""
-        return cls(id=device.id, name=device.name, token=device.token)
+        is_phone = device.tid is not None
+        return cls(
+            id=device.id,
+            name=device.name,
+            token=device.token,
+            username=device.id if is_phone else None,
+            password=device.token if is_phone else None,
+            tid=device.tid,
+        )
 
 
 class DeviceAnswer(Answer):
@@ -51,6 +94,9 @@ class DeviceAnswer(Answer):
     public_key: Annotated[
         Opaque | None, Field(description="By it others wrap keys for this device.", examples=[_KEY])
     ] = Optional
+    group_id: Annotated[UUID | None, Field(description="The one group of a phone.")] = Optional
+    tid: Tid | None = Optional
+    needs_setup: NeedsSetup | None = Optional
     is_this_one: Annotated[bool, Field(description="Whether it is the one that asks.")]
 
 

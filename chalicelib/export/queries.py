@@ -10,7 +10,16 @@ from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, OneStatement
 from chalicelib.keys import queries as keys
 from chalicelib.locations import queries as locations
-from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Member, User
+from chalicelib.models import (
+    Device,
+    Group,
+    InviteCode,
+    KeyEnvelope,
+    Member,
+    OwntracksCard,
+    OwntracksTransition,
+    User,
+)
 
 _CALLER = auth.caller()
 _ME = select(_CALLER.c.user_id).scalar_subquery()
@@ -36,6 +45,8 @@ _DEVICES = (
                 name=Device.name,
                 kind=Device.kind,
                 tid=Device.tid,
+                group_id=Device.group_id,
+                key_version=Device.key_version,
                 public_key=keys.base64(Device.public_key),
                 created_at=Device.created_at,
                 last_used_on=Device.last_used_on,
@@ -98,6 +109,40 @@ _ENVELOPES = (
     .where(Device.user_id == _ME)
     .scalar_subquery()
 )
+_CARDS = (
+    select(
+        func.json_agg(
+            _object(
+                device_id=OwntracksCard.device_id,
+                name=OwntracksCard.name,
+                face=OwntracksCard.face,
+                updated_at=OwntracksCard.updated_at,
+            )
+        )
+    )
+    .join(Device, Device.id == OwntracksCard.device_id)
+    .where(Device.user_id == _ME)
+    .scalar_subquery()
+)
+_TRANSITIONS = (
+    select(
+        func.json_agg(
+            _object(
+                group_id=OwntracksTransition.group_id,
+                device_id=OwntracksTransition.device_id,
+                event=OwntracksTransition.event,
+                description=OwntracksTransition.description,
+                occurred_at=OwntracksTransition.occurred_at,
+                latitude=OwntracksTransition.latitude,
+                longitude=OwntracksTransition.longitude,
+                accuracy=OwntracksTransition.accuracy,
+            )
+        )
+    )
+    .join(Device, Device.id == OwntracksTransition.device_id)
+    .where(Device.user_id == _ME)
+    .scalar_subquery()
+)
 EXPORT = Compiled(
     lambda: auth.answer(
         _CALLER,
@@ -107,6 +152,8 @@ EXPORT = Compiled(
         _MEMBERSHIPS.label("groups"),
         _INVITES.label("invites"),
         _ENVELOPES.label("key_envelopes"),
+        _CARDS.label("owntracks_cards"),
+        _TRANSITIONS.label("owntracks_transitions"),
         locations.page_of_mine(_CALLER).label("locations"),
     )
 )

@@ -48,6 +48,8 @@ class ExportedDevice(Answer):
     name: DeviceName
     kind: DeviceKind
     tid: Annotated[str | None, Field(description="What OwnTracks shows.", examples=["un"])]
+    group_id: Annotated[UUID | None, Field(description="The one group of a phone.")]
+    key_version: Annotated[int | None, Field(description="What a phone was set up with.")]
     public_key: Annotated[
         Opaque | None, Field(examples=["CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"])
     ]
@@ -92,6 +94,28 @@ class ExportedEnvelope(Answer):
     ]
 
 
+class ExportedCard(Answer):
+    """How a phone with OwnTracks wants its person to be shown."""
+
+    device_id: UUID
+    name: Annotated[str | None, Field(examples=["Una"])]
+    face: Annotated[str | None, Field(description="A picture.", examples=["iVBORw0KGgo="])]
+    updated_at: datetime
+
+
+class ExportedTransition(Answer):
+    """That a phone with OwnTracks entered or left a region; kept for a day."""
+
+    group_id: UUID
+    device_id: UUID
+    event: Annotated[str, Field(examples=["enter"])]
+    description: Annotated[str, Field(examples=["Home"])]
+    occurred_at: datetime
+    latitude: float | None
+    longitude: float | None
+    accuracy: float | None
+
+
 class ExportAnswer(Answer):
     """All that is stored about me; every page repeats all but the points."""
 
@@ -100,6 +124,8 @@ class ExportAnswer(Answer):
     groups: list[ExportedMembership]
     invites: list[ExportedInvite]
     key_envelopes: list[ExportedEnvelope]
+    owntracks_cards: list[ExportedCard]
+    owntracks_transitions: list[ExportedTransition]
     locations: list[LocationAnswer]
     next_cursor: NextCursor | None = Optional
 

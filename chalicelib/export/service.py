@@ -24,6 +24,8 @@ class Export:
     groups: list[dict[str, Any]]
     invites: list[dict[str, Any]]
     key_envelopes: list[dict[str, Any]]
+    owntracks_cards: list[dict[str, Any]]
+    owntracks_transitions: list[dict[str, Any]]
     locations: list[dict[str, Any]]
     last: tuple[UUID, UUID] | None
 
@@ -51,6 +53,8 @@ def export(
         groups=row.groups or [],
         invites=row.invites or [],
         key_envelopes=row.key_envelopes or [],
+        owntracks_cards=row.owntracks_cards or [],
+        owntracks_transitions=row.owntracks_transitions or [],
         locations=page,
         last=(UUID(page[-1]["groupId"]), UUID(page[-1]["id"])) if more else None,
     )

@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import distinct_on, insert
@@ -37,6 +38,7 @@ from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Member, Us
 def membership(caller: CTE, *, locked: bool = False) -> CTE:
     """Return the CTE `membership`: the caller's groups, each with what the caller is in it.
 
+    Of a phone with OwnTracks it is the one group that it was set up for.
     `locked` reads the groups and memberships FOR SHARE: no change of members, devices or keys
     commits between this and the end of the statement.
     """
@@ -58,6 +60,8 @@ def membership(caller: CTE, *, locked: bool = False) -> CTE:
         .join(Group, Group.id == Member.group_id)
         .where(Member.user_id == select(caller.c.user_id).scalar_subquery())
     )
+    if _is_phone(caller):
+        found = found.where(Group.id == select(caller.c.group_id).scalar_subquery())
     if locked:
         # The group before the member, as everybody does who changes one.
         found = found.order_by(Group.id).with_for_update(read=True, of=[Group, Member])
@@ -85,14 +89,34 @@ def group_ids(membership: CTE) -> ColumnElement[str | None]:
 def is_confirmed(caller: CTE) -> ColumnElement[bool]:
     """Whether the calling device may act in the group: it is confirmed in the group's present key.
 
-    Without a key every member's device is.
+    Without a key every member's device is; a phone with OwnTracks was let in by one that is.
     """
+    if _is_phone(caller):
+        return true()
     envelope = select(KeyEnvelope.id).where(
         KeyEnvelope.device_id == select(caller.c.device_id).scalar_subquery(),
         KeyEnvelope.group_id == Group.id,
         KeyEnvelope.key_version == Group.key_version,
     )
     return or_(Group.key_version == literal_column("0"), envelope.exists())
+
+
+def _is_phone(caller: CTE) -> bool:
+    return "group_id" in caller.c
+
+
+def needs_setup(phone: Any) -> ColumnElement[bool]:
+    """Whether a phone has to be set up again, for its group's key is another now.
+
+    Null for what is no phone. One without a key goes on where plaintext is taken.
+    """
+    return and_(
+        phone.key_version != Group.key_version,
+        or_(
+            phone.key_version > literal_column("0"),
+            Group.encryption == literal_column("'required'"),
+        ),
+    )
 
 
 def sharing_paused() -> ColumnElement[bool]:
@@ -272,6 +296,20 @@ def settle(session: Session, *, group_ids: Sequence[UUID]) -> None:
 def require_rotation(session: Session, *, group_ids: Sequence[UUID]) -> None:
     """Revoke the groups' live invites and require a new key where there is one."""
     session.execute(_rotation(group_ids).add_cte(_revocation(group_ids).cte("revoked")))
+
+
+def revoke_invites_for_oneself(session: Session, *, user_id: UUID) -> None:
+    """Make a person's open invites for further devices of their own worthless."""
+    session.execute(
+        update(InviteCode)
+        .where(
+            InviteCode.created_by == user_id,
+            InviteCode.for_creator,
+            InviteCode.used_at.is_(None),
+            InviteCode.revoked_at.is_(None),
+        )
+        .values(revoked_at=func.now(), key_package=None)
+    )
 
 
 def revoke_devices_of_the_groupless(session: Session, *, user_id: UUID) -> None:

@@ -11,6 +11,7 @@ from chalicelib.jobs.report import reported
 from chalicelib.limits import service as limits
 from chalicelib.locations import partitions
 from chalicelib.locations import service as locations
+from chalicelib.owntracks import service as owntracks
 from chalicelib.users import service as users
 
 blueprint = Blueprint(__name__)
@@ -23,7 +24,8 @@ BATCH = 10_000
 def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the schedule's signature
     """Make the coming months' partitions and drop those past every group's retention.
 
-    Then delete what single groups keep no longer and accounts nobody can reach, and bring the
+    Then delete what single groups keep no longer, what everybody was told of the regions that
+    phones were in, and accounts nobody can reach, and bring the
     devices' last use and the limiter up to date. Safe when run twice or by many at once.
     Answers what was done, by count. Raises Unavailable, after everything else, when partitions
     could not be dropped because somebody is using them: the next run will.
@@ -45,6 +47,8 @@ def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the sch
         if batch < BATCH:
             break
     with transaction() as session:
+        told = owntracks.delete_old_transitions(session)
+    with transaction() as session:
         used = devices.note_use_by_posting(session)
     with transaction() as session:
         forgotten = limits.forget_full_buckets(session)
@@ -56,6 +60,7 @@ def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the sch
         "partitionsMade": made,
         "partitionsDropped": dropped,
         "pointsDeleted": deleted,
+        "transitionsDeleted": told,
         "devicesUsed": used,
         "bucketsForgotten": forgotten,
         "peopleDeleted": unreachable,

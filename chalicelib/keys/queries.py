@@ -346,7 +346,7 @@ def find_wrapping(
 
     `version_exists`; of the wrapper `holds_key` in that version and `public_key`; of the recipient
     `user_id` (null where it may not be given the key), `is_admitted` (it has come by key package,
-    or has an envelope), `wrapped_key`, and whether it wrapped that for itself, `is_own`.
+    or has an envelope), `wrapped_key`, and `is_own`: it came by a package and wrapped that itself.
     """
     wrapper, envelope = aliased(Device), aliased(KeyEnvelope)
     version = exists().where(GroupKey.group_id == group_id, GroupKey.key_version == key_version)
@@ -354,6 +354,11 @@ def find_wrapping(
         KeyEnvelope.device_id == wrapper_id,
         KeyEnvelope.group_id == group_id,
         KeyEnvelope.key_version == key_version,
+    )
+    came_by_package = exists().where(
+        InviteCode.used_by_device_id == recipient_id,
+        InviteCode.group_id == group_id,
+        InviteCode.key_version == key_version,
     )
     eligible = (
         select(Device.id, Device.user_id)
@@ -369,7 +374,7 @@ def find_wrapping(
             eligible.c.user_id,
             envelope.id.is_not(None).label("is_admitted"),
             envelope.wrapped_key,
-            (envelope.wrapper_device_id == envelope.device_id).label("is_own"),
+            and_(envelope.wrapper_device_id == envelope.device_id, came_by_package).label("is_own"),
         )
         .select_from(wrapper)
         .outerjoin(eligible, literal_column("true"))

@@ -33,7 +33,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.dialects.postgresql import Insert, aggregate_order_by, insert
 from sqlalchemy.orm import aliased
 
 from chalicelib.auth import Credential
@@ -94,10 +94,32 @@ def _build_store() -> Select[Any]:
         func.decode(sent.c.encrypted_data, _text("hex")).label("encrypted_data"),
         sent.c.key_version,
     ).cte("point")
+    judged = judge(point, membership, device)
+    stored = new_points(judged).cte("stored")
+    # What was taken once stays taken, whatever would refuse it now: its answer may be lost.
+    is_repeat = func.location_is_stored(
+        judged.c.group_id, judged.c.user_id, judged.c.recorded_at, judged.c.id
+    )
+    verdict = case((judged.c.refusal.is_(None), None), (is_repeat, None), else_=judged.c.refusal)
+    verdicts = select(
+        func.json_agg(func.json_build_array(judged.c.n, judged.c.id, verdict))
+    ).scalar_subquery()
+    return select(
+        select(device.c.id).exists().label("is_signed_in"),
+        groups.group_ids(membership).label("group_ids"),
+        verdicts.label("verdicts"),
+    ).add_cte(stored)
+
+
+def judge(point: CTE, membership: CTE, device: CTE) -> CTE:
+    """Return the CTE `judged`: points with who posts them, and why one is refused, or null.
+
+    `membership` and `device` are read FOR SHARE, so that what is judged so stays so.
+    """
     recorded_at = func.uuid_time(point.c.id)
     is_sealed = point.c.encrypted_data.is_not(None)
     oldest = func.now() - _days(membership.c.retention_days)
-    judged = (
+    return (
         select(
             point,
             membership.c.user_id,
@@ -135,6 +157,10 @@ def _build_store() -> Select[Any]:
         )
         .cte("judged")
     )
+
+
+def new_points(judged: CTE, *conditions: ColumnElement[bool]) -> Insert:
+    """Return the statement that stores what was not refused, each point once."""
     taken = [
         "group_id",
         "user_id",
@@ -147,31 +173,17 @@ def _build_store() -> Select[Any]:
         "encrypted_data",
         "key_version",
     ]
-    stored = (
+    return (
         insert(Location)
         .from_select(
             taken,
             select(*(judged.c[name] for name in taken))
-            .where(judged.c.refusal.is_(None))
+            .where(judged.c.refusal.is_(None), *conditions)
             # Batches that overlap in opposite orders would otherwise deadlock.
             .order_by(judged.c.id),
         )
         .on_conflict_do_nothing()
-        .cte("stored")
     )
-    # What was taken once stays taken, whatever would refuse it now: its answer may be lost.
-    is_repeat = func.location_is_stored(
-        judged.c.group_id, judged.c.user_id, judged.c.recorded_at, judged.c.id
-    )
-    verdict = case((judged.c.refusal.is_(None), None), (is_repeat, None), else_=judged.c.refusal)
-    verdicts = select(
-        func.json_agg(func.json_build_array(judged.c.n, judged.c.id, verdict))
-    ).scalar_subquery()
-    return select(
-        select(device.c.id).exists().label("is_signed_in"),
-        groups.group_ids(membership).label("group_ids"),
-        verdicts.label("verdicts"),
-    ).add_cte(stored)
 
 
 def _point_object(point: Any) -> ColumnElement[Any]:
@@ -236,21 +248,27 @@ def _joined_before(chosen: CTE, point: Any) -> ColumnElement[bool]:
     return or_(point.user_id == chosen.c.user_id, point.received_at >= chosen.c.joined_at)
 
 
-def _build_latest() -> Select[Any]:
-    caller, membership, chosen = _reading()
-    member, point = aliased(Member), aliased(Location)
-    newest = (
+def newest_visible(chosen: CTE, member: Any, point: Any, *conditions: ColumnElement[bool]) -> Any:
+    """Return the newest point of a member that the caller may see, to join with them."""
+    return (
         select(point)
         .where(
             point.group_id == member.group_id,
             point.user_id == member.user_id,
             point.recorded_at >= _visible_since(chosen, member),
             _joined_before(chosen, point),
+            *conditions,
         )
         .order_by(point.recorded_at.desc(), point.id.desc())
         .limit(_ONE)
         .lateral("newest")
     )
+
+
+def _build_latest() -> Select[Any]:
+    caller, membership, chosen = _reading()
+    member, point = aliased(Member), aliased(Location)
+    newest = newest_visible(chosen, member, point)
     points = (
         select(func.json_agg(aggregate_order_by(_point_object(newest.c), newest.c.user_id)))
         .select_from(chosen)

@@ -7,6 +7,7 @@ from sqlalchemy import Select, Uuid, bindparam, delete, select, update
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
+from chalicelib.devices import queries as devices
 from chalicelib.groups import queries as groups
 from chalicelib.keys import queries as keys
 from chalicelib.models import Device, Member, User
@@ -24,6 +25,7 @@ def _build_people(*, sought: bool) -> Select[Any]:
             Member.role,
             Member.joined_at,
             keys.devices_with_keys(User, Member).label("devices"),
+            devices.phones_in_group(User, Member).label("phones"),
         )
         .join(Member, Member.user_id == User.id)
         .join(membership, membership.c.group_id == Member.group_id)

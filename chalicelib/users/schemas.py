@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from chalicelib.devices.schemas import NeedsSetup, Tid
 from chalicelib.groups.schemas import Role
 from chalicelib.keys.schemas import ShownBytes
 from chalicelib.users.service import Person
@@ -32,6 +33,14 @@ class KeyedDeviceAnswer(Answer):
     )
 
 
+class ListedPhoneAnswer(Answer):
+    """A phone with OwnTracks. Its person gives it the group's key, if it has one."""
+
+    id: UUID
+    tid: Tid
+    needs_setup: NeedsSetup
+
+
 class SharedGroupAnswer(Answer):
     """What a person is in a group that I am in too."""
 
@@ -39,6 +48,9 @@ class SharedGroupAnswer(Answer):
     role: Role
     joined_at: datetime
     devices: Annotated[list[KeyedDeviceAnswer], Field(description="Those that have a public key.")]
+    phones: Annotated[
+        list[ListedPhoneAnswer], Field(description="Those that are set up for this group.")
+    ]
 
 
 class UserAnswer(Answer):

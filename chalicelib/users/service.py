@@ -18,12 +18,13 @@ from chalicelib.users import queries
 
 @dataclass(frozen=True, kw_only=True)
 class SharedGroup:
-    """What a person is in a group that the caller is in too, and the devices that have keys."""
+    """What a person is in a group that the caller is in too: devices that have keys, phones."""
 
     group_id: UUID
     role: str
     joined_at: datetime
     devices: list[dict[str, Any]]
+    phones: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,7 @@ def _people(rows: Sequence[Any]) -> list[Person]:
                     role=row.role,
                     joined_at=row.joined_at,
                     devices=row.devices or [],
+                    phones=row.phones or [],
                 )
                 for row in shared
             ],

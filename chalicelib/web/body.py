@@ -49,6 +49,17 @@ def read_json(*, largest: int = BODY_BYTES) -> Any:
     return value
 
 
+def read_whatever(*, largest: int) -> Any:
+    """Read the current request's body as it may be; None for what is no JSON, or too much of it."""
+    raw = request.body()
+    if raw is None or len(raw) > largest:
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

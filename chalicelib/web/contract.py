@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
-from chalicelib.auth.credentials import Credential, app_credential
+from chalicelib.auth.credentials import Credential, app_credential, phone_credential
 from chalicelib.errors import (
     NotFound,
     Problem,
@@ -28,9 +28,14 @@ from chalicelib.web.shapes import Answer, InvalidFields, Request
 
 
 class Access(Enum):
-    """Who may call a route."""
+    """Who may call a route.
+
+    A phone with OwnTracks signs in by Basic authentication, and whatever it posts is read: a
+    refusal would block its queue, or alarm the person who carries it.
+    """
 
     APP = "app"
+    PHONE = "phone"
     PUBLIC = "public"
 
 
@@ -69,8 +74,8 @@ class Contract:
         """Read a route's signature. Raises TypeError when it contradicts what is said of it."""
         hints = inspect.get_annotations(route, eval_str=True)
         answer = hints["return"]
-        if (access is Access.APP) != ("credential" in hints):
-            raise TypeError(f"{route.__name__}: it is the credential that makes an app's route.")
+        if (access is Access.PUBLIC) == ("credential" in hints):
+            raise TypeError(f"{route.__name__}: a public route, and no other, takes no credential.")
         if (access is Access.PUBLIC) != (because is not None):
             raise TypeError(f"{route.__name__}: a public route, and no other, says why it is.")
         return cls(
@@ -90,15 +95,17 @@ class Contract:
     @property
     def problems(self) -> list[type[Problem]]:
         """What may be answered instead: what it raises, and what follows from the rest."""
-        found = [*self.raises, InternalError, UnsupportedMedia]
-        if self.path:
-            found.append(NotFound)
-        if self.access is Access.APP:
+        found = [*self.raises, InternalError]
+        if self.access is not Access.PUBLIC:
             found += [Unauthenticated, Unavailable]
-        if self.body is not None:
-            found += [bodies.MalformedBody, TooLarge]
-        if self.body or self.query or self.headers:
-            found.append(InvalidFields)
+        if self.access is not Access.PHONE:
+            found.append(UnsupportedMedia)
+            if self.path:
+                found.append(NotFound)
+            if self.body is not None:
+                found += [bodies.MalformedBody, TooLarge]
+            if self.body or self.query or self.headers:
+                found.append(InvalidFields)
         return sorted(found, key=lambda problem: (problem.status, problem.code))
 
     def arguments(self, path: dict[str, str]) -> dict[str, Any]:
@@ -107,20 +114,25 @@ class Contract:
         Raises NotFound, Unauthenticated, InvalidFields and what reading a body raises.
         """
         found: dict[str, Any] = {name: _PATH[self.path[name]](text) for name, text in path.items()}
-        if self.access is Access.APP:
-            found["credential"] = _credential()
+        if self.access is not Access.PUBLIC:
+            found["credential"] = _credential(self.access)
         if self.headers is not None:
             found["headers"] = self.headers.read(_headers(self.headers))
         if self.query is not None:
             found["query"] = self.query.read(request.query())
         if self.body is not None:
-            found["body"] = self.body.read(bodies.read_json(largest=self.largest_body))
+            found["body"] = self.body.read(
+                bodies.read_whatever(largest=self.largest_body)
+                if self.access is Access.PHONE
+                else bodies.read_json(largest=self.largest_body)
+            )
         return found
 
 
-def _credential() -> Credential:
-    scheme, _, token = (request.header("authorization") or "").partition(" ")
-    credential = app_credential(token.strip()) if scheme.lower() == "bearer" else None
+def _credential(access: Access) -> Credential:
+    scheme, read = _CREDENTIALS[access]
+    sent, _, told = (request.header("authorization") or "").partition(" ")
+    credential = read(told.strip()) if sent.lower() == scheme else None
     if credential is None:
         raise Unauthenticated
     return credential
@@ -147,6 +159,10 @@ def _number(text: str) -> int:
     return number
 
 
+_CREDENTIALS: dict[Access, tuple[str, Callable[[str], Credential | None]]] = {
+    Access.APP: ("bearer", app_credential),
+    Access.PHONE: ("basic", phone_credential),
+}
 _PATH: dict[Any, Callable[[str], UUID | int]] = {UUID: _id, int: _number}
 _DIGITS = re.compile("[0-9]{1,10}", re.ASCII)
 _GREATEST = 2**31 - 1

@@ -66,7 +66,7 @@ def endpoint(  # noqa: PLR0913 -- each by its name
                 return _success(answer, contract)
             except Problem as problem:
                 log.outcome.get().note_problem(problem)
-                return problems.answer(problem)
+                return problems.answer(problem, to_phone=contract.access is Access.PHONE)
             except Exception as error:  # noqa: BLE001 -- the last place to keep its text inside
                 log.outcome.get().note_fault(error)
                 return problems.answer(problems.InternalError())
@@ -113,6 +113,7 @@ def _not_a_request() -> Response:
 def _success(answer: Answer | None, contract: Contract) -> Response:
     if answer is None:
         return Response(body="", status_code=contract.status)
+    log.outcome.get().code = answer.noted
     text = answer.text()
     headers: dict[str, str | list[str]] = {"Content-Type": answer.media_type, **answer.headers}
     if contract.etag:

@@ -13,6 +13,8 @@ from chalicelib.errors import Problem
 _CREATED = 201
 _COUNTED = {
     ("POST", "/api/locations", 200): "posts",
+    ("POST", "/owntracks", 200): "posts",
+    ("POST", "/pub", 200): "posts",
     ("POST", "/api/auth/join", _CREATED): "joins",
     ("POST", "/api/groups/join", 200): "joins",
 }
@@ -49,6 +51,8 @@ outcome: ContextVar[Outcome] = ContextVar("outcome")
 def request(event: Request, status: int, seconds: float, told: Outcome) -> None:
     """Write the line of one request; `route` is the template, whose ids are placeholders."""
     counted = _COUNTED.get((event.method, event.path, status))
+    if counted and told.code is not None:
+        counted = "ignored"
     counts = {counted: 1} if counted else {"refusals": 1} if status >= _REFUSED else None
     log.write(
         {
@@ -64,5 +68,5 @@ def request(event: Request, status: int, seconds: float, told: Outcome) -> None:
             "fault": told.fault or None,
         },
         counts,
-        by=None if counted else "code",
+        by="code" if told.code else None,
     )

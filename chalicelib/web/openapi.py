@@ -36,9 +36,15 @@ _SCHEMES = {
         "scheme": "bearer",
         "description": "The token of a device, from `POST /api/auth/join` or `POST /api/devices`.",
     },
+    "phone": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The id and the token of a phone with OwnTracks, from `POST /api/devices`.",
+    },
 }
 _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.APP: [{"token": []}],
+    Access.PHONE: [{"phone": []}],
     Access.PUBLIC: [],
 }
 _HEADERS = {

@@ -8,6 +8,7 @@ from chalicelib.errors import Malformed, Problem, Unauthenticated
 from chalicelib.web import request
 
 _REALM = 'Bearer realm="draugar"'
+_BASIC = 'Basic realm="draugar", charset="UTF-8"'
 
 
 class MethodNotAllowed(Problem):
@@ -35,15 +36,16 @@ class UnacceptableRequest(Malformed):
     detail = "The request cannot be served as it was sent."
 
 
-def answer(problem: Problem) -> Response:
-    """Return the response that tells a problem."""
+def answer(problem: Problem, *, to_phone: bool = False) -> Response:
+    """Return the response that tells a problem; a phone signs in another way than an app."""
     headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     if isinstance(problem, Unauthenticated):
         # RFC 6750, section 3.1: no error code where no credentials, or others, were sent.
         sent = (request.header("authorization") or "").lower().startswith("bearer ")
-        headers["WWW-Authenticate"] = _REALM + (', error="invalid_token"' if sent else "")
+        told_app = _REALM + (', error="invalid_token"' if sent else "")
+        headers["WWW-Authenticate"] = _BASIC if to_phone else told_app
     told = document(problem, detail=problem.detail, request_id=request.request_id())
     return Response(body=json.dumps(told), headers=headers, status_code=problem.status)
 

@@ -78,6 +78,11 @@ class Answer(BaseModel):
         from_attributes=True,
     )
 
+    @property
+    def noted(self) -> str | None:
+        """What the log is told of a success that did nothing, as a code."""
+        return None
+
     def text(self) -> str:
         """Return the body as it goes out."""
         return self.model_dump_json(by_alias=True)

@@ -114,20 +114,22 @@ def http_event(  # noqa: PLR0913 -- an HTTP request has that many parts
     token: str | None = None,
     query: Mapping[str, str] | None = None,
     body: Any = None,
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Make the event of API Gateway's REST API; `ids` fill the resource's placeholders."""
     path = resource.format_map({name: quote(str(value)) for name, value in (ids or {}).items()})
-    headers = {"Accept": "*/*", "Host": "api.example.org", "User-Agent": "phone/1.0"}
+    sent = {"Accept": "*/*", "Host": "api.example.org", "User-Agent": "phone/1.0"}
     if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
+        sent["Authorization"] = f"Bearer {token}"
     if body is not None:
-        headers["Content-Type"] = "application/json"
+        sent["Content-Type"] = "application/json"
+    sent |= headers or {}
     return {
         "resource": resource,
         "path": path,
         "httpMethod": method,
-        "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
         "queryStringParameters": dict(query) if query else None,
         "multiValueQueryStringParameters": (
             {name: [value] for name, value in query.items()} if query else None
@@ -138,7 +140,7 @@ def http_event(  # noqa: PLR0913 -- an HTTP request has that many parts
             "accountId": ACCOUNT,
             "apiId": "api",
             "httpMethod": method,
-            "identity": {"sourceIp": "192.0.2.7", "userAgent": headers["User-Agent"]},
+            "identity": {"sourceIp": "192.0.2.7", "userAgent": sent["User-Agent"]},
             "path": f"/v1{path}",
             "protocol": "HTTP/1.1",
             "requestId": str(uuid4()),

@@ -20,6 +20,7 @@ from tests.bundle.runtime import (
 )
 from tests.database import PEPPER, Server, connect
 from tests.factories import plain_point
+from tests.owntracks import Android, Ios, basic
 from tests.relay import Relay
 
 LATITUDE, LONGITUDE = 64.13579135, -21.24680246
@@ -85,11 +86,12 @@ class Client:
         *,
         by: str | None = None,
         query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
         **ids: str,
     ) -> Any:
         """Send a request and return what the body of the answer says."""
         method, resource = route.split()
-        event = http_event(method, resource, ids, token=by, query=query, body=body)
+        event = http_event(method, resource, ids, token=by, query=query, body=body, headers=headers)
         answer = self.function.invoke(event)
         assert not answer.is_error
         self.requests.append((route, answer.payload["statusCode"]))
@@ -161,6 +163,22 @@ def share_a_key(api: Client, maker: dict[str, Any], other: dict[str, Any]) -> No
     api("GET /api/crypto/group-key", by=other["token"])
 
 
+def post_by_phone(api: Client, owner: dict[str, Any]) -> dict[str, str]:
+    """Add a phone with OwnTracks, set it up again and let it post; return how it signs in."""
+    by = owner["token"]
+    added = {"name": "Old phone", "kind": "owntracks", "groupId": owner["group"]["id"]}
+    phone = api("POST /api/devices", added, by=by)
+    phone = api("POST /api/devices/{device_id}/renew", by=by, device_id=phone["id"])
+    signed_in = basic(phone["username"], phone["password"])
+    fix = {"_type": "location", "lat": LATITUDE, "lon": LONGITUDE, "tst": int(time.time())}
+    sealed = {"_type": "encrypted", "data": "A" * 80}
+    told = api("POST /owntracks", fix, headers=signed_in | Android.headers)
+    nothing = api("POST /pub", sealed, headers=signed_in | Ios.headers)
+    assert [element["lat"] for element in told if element["_type"] == "location"] == [LATITUDE]
+    assert nothing == []
+    return signed_in | {"password": phone["password"]}
+
+
 def point() -> dict[str, Any]:
     return plain_point(latitude=LATITUDE, longitude=LONGITUDE)
 
@@ -194,6 +212,7 @@ def test_every_route_works(api: Client, founding_code: Callable[[], str]) -> Non
     api("POST /api/auth/logout", by=tablet["token"])
     api("DELETE /api/devices/{device_id}", by=by, device_id=watch["id"])
     api("GET /api/devices", by=by)
+    phone = post_by_phone(api, una)
     api("POST /api/locations", {"locations": [point(), point()]}, by=ari["token"])
     api("GET /api/locations/latest", by=by, query={"groupId": group})
     api("GET /api/locations", by=by, query={"groupId": group, "limit": "1"})
@@ -217,9 +236,8 @@ def test_every_route_works(api: Client, founding_code: Callable[[], str]) -> Non
     api("POST /api/groups/join", {"code": codes[1], "group": {"name": "Harbour"}}, by=by)
     api("POST /api/groups/{group_id}/leave", by=by, group_id=group)
     api("DELETE /api/users/me", by=by)
-    api("GET /api/health")
-    api("GET /api/health/ready")
-    api("GET /api/docs")
+    for route in ("GET /api/health", "GET /api/health/ready", "GET /api/docs"):
+        api(route)
     contract = api("GET /api/openapi.json")
 
     assert [request for request in api.requests if request[1] >= 300] == []
@@ -237,12 +255,24 @@ def test_every_route_works(api: Client, founding_code: Callable[[], str]) -> Non
         ari["token"],
         tablet["token"],
         watch["token"],
+        *phone.values(),
         *codes,
         str(LATITUDE),
         str(-LONGITUDE),
     ]
     private += [code.replace("-", "") for code in codes]
-    private += ["Una", "Ari", "Unnur", "Tablet", "Watch", "Hearth", "Hall", "Harbour", "192.0.2.7"]
+    private += [
+        "Una",
+        "Ari",
+        "Unnur",
+        "Tablet",
+        "Watch",
+        "Old phone",
+        "Hearth",
+        "Hall",
+        "Harbour",
+        "192.0.2.7",
+    ]
     assert [text for text in private if text in log] == []
 
 

@@ -7,12 +7,23 @@ import pytest
 from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from chalicelib.models import Device, Group, InviteCode, Location, Member, User
+from chalicelib.models import (
+    Device,
+    Group,
+    InviteCode,
+    Location,
+    Member,
+    OwntracksCard,
+    OwntracksServed,
+    OwntracksTransition,
+    User,
+)
 from tests import factories
 from tests.api import Api
 from tests.factories import Someone
 
 FOREIGN_KEYS = {
+    "fk_devices_group_id_user_id": "CASCADE",
     "fk_devices_user_id": "CASCADE",
     "fk_group_keys_group_id": "CASCADE",
     "fk_group_members_group_id": "CASCADE",
@@ -25,6 +36,11 @@ FOREIGN_KEYS = {
     "fk_key_envelopes_group_id_key_version": "CASCADE",
     "fk_key_envelopes_group_id_user_id": "CASCADE",
     "fk_locations_group_id_user_id": "CASCADE",
+    "fk_owntracks_cards_device_id": "CASCADE",
+    "fk_owntracks_served_device_id": "CASCADE",
+    "fk_owntracks_served_user_id": "CASCADE",
+    "fk_owntracks_transitions_device_id": "CASCADE",
+    "fk_owntracks_transitions_group_id_user_id": "CASCADE",
 }
 
 
@@ -40,11 +56,26 @@ def ari(session: Session) -> Someone:
 
 @pytest.fixture
 def hearth(session: Session, una: Someone, ari: Someone) -> UUID:
-    """A group with a key, in which both have posted and made an invite."""
+    """A group with a key, in which both have posted, made an invite and have a phone."""
     group_id = factories.group(session, una, ari, key_version=2)
     for who in (una, ari):
         factories.invite(session, group_id=group_id, by=who)
         factories.stored_point(session, group_id, who)
+        phone = factories.phone(session, group_id, who, tid="un" if who is una else "ar")
+        session.add(OwntracksCard(device_id=phone.device_id))
+        session.add(OwntracksServed(device_id=phone.device_id, user_id=who.user_id))
+        session.add(
+            OwntracksTransition(
+                group_id=group_id,
+                user_id=who.user_id,
+                device_id=phone.device_id,
+                event="enter",
+                description="",
+                occurred_at=func.now(),
+                waypoint_at=func.now(),
+            )
+        )
+        session.commit()
     return group_id
 
 
@@ -65,7 +96,15 @@ def test_a_person_takes_everything_of_theirs_along(
 
     session.execute(delete(User).where(User.id == ari.user_id))
 
-    assert before == {"devices": 1, "group_members": 1, "key_envelopes": 2, "locations": 1}
+    assert before == {
+        "devices": 2,
+        "group_members": 1,
+        "key_envelopes": 2,
+        "locations": 1,
+        "owntracks_served": 1,
+        "owntracks_transitions": 1,
+    }
+    assert session.scalar(select(func.count()).select_from(OwntracksCard)) == 1
     assert counts(session, user_id=ari.user_id) == dict.fromkeys(before, 0)
     assert counts(session, created_by=ari.user_id) == {"invite_codes": 0}
     assert counts(session, user_id=una.user_id) == before
@@ -81,18 +120,23 @@ def test_a_group_takes_everything_in_it_along(
     session.execute(delete(Group).where(Group.id == hearth))
 
     assert counts(session, group_id=hearth) == {
+        "devices": 0,
         "group_keys": 0,
         "group_members": 0,
         "invite_codes": 0,
         "key_envelopes": 0,
         "locations": 0,
+        "owntracks_transitions": 0,
     }
+    assert session.scalar(select(func.count()).select_from(OwntracksCard)) == 0
     assert counts(session, group_id=other) == {
+        "devices": 0,
         "group_keys": 1,
         "group_members": 1,
         "invite_codes": 0,
         "key_envelopes": 1,
         "locations": 1,
+        "owntracks_transitions": 0,
     }
     assert counts(session, user_id=ari.user_id)["devices"] == 1
 

@@ -1,6 +1,8 @@
 """Each function's role can do its function's work, and nothing else."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -10,6 +12,7 @@ from chalicelib.db.failure import sqlstate
 from tests import factories
 from tests.database import Server, connect
 from tests.faults.processes import Call, Processes, invoke, own_database, perform
+from tests.owntracks import basic
 
 API, PURGE, MAINTENANCE = "draugar_api", "draugar_purge", "draugar_maintenance"
 PASSWORD = "opens-nothing-outside-a-test"
@@ -24,6 +27,9 @@ TABLES: dict[str, Mapping[str, str]] = {
         "invite_codes": "INSERT SELECT UPDATE",
         "key_envelopes": "DELETE INSERT SELECT UPDATE",
         "locations": "DELETE INSERT SELECT",
+        "owntracks_cards": "INSERT SELECT UPDATE",
+        "owntracks_served": "INSERT SELECT UPDATE",
+        "owntracks_transitions": "INSERT SELECT",
         "rate_limits": "DELETE INSERT SELECT UPDATE",
         "users": "DELETE INSERT SELECT UPDATE",
     },
@@ -33,6 +39,7 @@ TABLES: dict[str, Mapping[str, str]] = {
         "group_members": "SELECT",
         "groups": "SELECT",
         "locations": "DELETE SELECT",
+        "owntracks_transitions": "DELETE SELECT",
         "rate_limits": "DELETE SELECT UPDATE",
         "users": "DELETE SELECT UPDATE",
     },
@@ -63,7 +70,8 @@ HEARTH = [
     """
     INSERT INTO key_envelopes (group_id, key_version, user_id, device_id,
         wrapped_key, wrapper_public_key, wrapper_device_id)
-    SELECT group_id, 1, user_id, devices.id, decode(repeat('00', 72), 'hex'), public_key, devices.id
+    SELECT group_members.group_id, 1, user_id, devices.id,
+        decode(repeat('00', 72), 'hex'), public_key, new_id()
     FROM group_members JOIN devices USING (user_id)
     """,
 ]
@@ -120,7 +128,7 @@ def test_what_each_role_may_do_is_what_stands_here(url: str) -> None:
 def test_the_apis_role_serves_a_familys_day(url: str) -> None:
     with Processes(as_role(url, API), count=1) as processes:
 
-        def send(call: Call) -> dict[str, object]:
+        def send(call: Call) -> dict[str, Any]:
             reply = processes.each(perform, [call])[0]
             assert reply.status < 300, (call, reply)
             return reply.json if reply.text else {}
@@ -128,32 +136,15 @@ def test_the_apis_role_serves_a_familys_day(url: str) -> None:
         code = processes.each(found, [None])[0]["code"]
         device = {"publicKey": factories.opaque(32)}
         una = send(Call("POST", "/api/auth/join", {"code": code, "name": "Una", "device": device}))
-        token, phone = str(una["token"]), una["device"]["id"]  # type: ignore[index]
-        group = una["group"]["id"]  # type: ignore[index]
-        path = f"/api/groups/{group}"
+        token, path = str(una["token"]), f"/api/groups/{una['group']['id']}"
         invite = send(Call("POST", "/api/invites", {}, token=token))
         send(Call("POST", "/api/invites/validate", {"code": invite["code"]}))
         ari = send(
             Call("POST", "/api/auth/join", {"code": invite["code"], "name": "A", "device": device})
         )
-        wrapped = {"wrappedKey": factories.opaque()}
-        key = factories.new_key(0) | {"envelopes": [wrapped | {"deviceId": phone}]}
-        send(Call("POST", f"{path}/keys", key, token=token))
-        send(Call("GET", f"{path}/keys", token=token))
-        send(Call("GET", f"{path}/keys/pending", token=token))
-        envelope = f"{path}/keys/1/envelopes/{ari['device']['id']}"  # type: ignore[index]
-        send(Call("PUT", envelope, wrapped, token=token))
-        send(Call("POST", "/api/crypto/register-key", device, token=str(ari["token"])))
-        send(Call("GET", "/api/crypto/group-key", token=str(ari["token"])))
-        package = {"code": "RT5WLJ8BK2MNP4QX", "keyPackage": factories.opaque(), "keyVersion": 1}
-        send(Call("POST", "/api/invites", package, token=token))
-        bera = {"code": package["code"], "name": "Bera", "device": device}
-        bera_joined = send(Call("POST", "/api/auth/join", bera))
-        own = f"{path}/keys/1/envelopes/{bera_joined['device']['id']}"  # type: ignore[index]
-        send(Call("PUT", own, wrapped, token=str(bera_joined["token"])))
-        send(Call("DELETE", own, token=str(bera_joined["token"])))
+        share_a_key(send, una, ari, device)
         send(Call("POST", "/api/groups", {"name": "Attic", "encryption": "optional"}, token=token))
-        attic = send(Call("GET", "/api/groups", token=token))["groups"][-1]["id"]  # type: ignore[index]
+        attic = send(Call("GET", "/api/groups", token=token))["groups"][-1]["id"]
         point = {"groupId": attic, "latitude": 64.1, "longitude": -21.9, "accuracy": 9}
         send(Call("POST", "/api/locations", point, token=token))
         for read in ("/api/auth/me", "/api/users", "/api/devices", "/api/invites", "/api/export"):
@@ -164,10 +155,11 @@ def test_the_apis_role_serves_a_familys_day(url: str) -> None:
         send(Call("DELETE", f"/api/locations?groupId={attic}", token=token))
         send(Call("PUT", f"{path}/sharing", {"paused": True}, token=token))
         send(Call("PATCH", path, {"retentionDays": 365}, token=token))
-        member = f"{path}/members/{ari['user']['id']}"  # type: ignore[index]
+        member = f"{path}/members/{ari['user']['id']}"
         send(Call("PATCH", member, {"role": "admin"}, token=token))
         send(Call("DELETE", member, token=token))
         send(Call("POST", "/api/devices", {"name": "Tablet"}, token=token))
+        carry_a_phone(send, attic, token)
         send(Call("DELETE", path, token=token))
         send(Call("DELETE", "/api/users/me", token=token))
 
@@ -193,6 +185,49 @@ def test_not_even_the_apis_role_changes_a_key_that_stands(url: str) -> None:
             refused.append(sqlstate(caught.value))
 
     assert refused == ["42501"] * 2 + ["23514"] * 5
+
+
+def share_a_key(
+    send: Callable[[Call], dict[str, Any]],
+    una: dict[str, Any],
+    ari: dict[str, Any],
+    device: dict[str, str],
+) -> None:
+    """Make a key, hand it on to one member, and let another come by a package with it."""
+    path, by = f"/api/groups/{una['group']['id']}", una["token"]
+    wrapped = {"wrappedKey": factories.opaque()}
+    key = factories.new_key(0) | {"envelopes": [wrapped | {"deviceId": una["device"]["id"]}]}
+    send(Call("POST", f"{path}/keys", key, token=by))
+    send(Call("GET", f"{path}/keys", token=by))
+    send(Call("GET", f"{path}/keys/pending", token=by))
+    given = f"{path}/keys/1/envelopes/{ari['device']['id']}"
+    send(Call("PUT", given, wrapped, token=by))
+    send(Call("POST", "/api/crypto/register-key", device, token=ari["token"]))
+    send(Call("GET", "/api/crypto/group-key", token=ari["token"]))
+    package = {"code": "RT5WLJ8BK2MNP4QX", "keyPackage": factories.opaque(), "keyVersion": 1}
+    send(Call("POST", "/api/invites", package, token=by))
+    newcomer = {"code": package["code"], "name": "Bera", "device": device}
+    bera = send(Call("POST", "/api/auth/join", newcomer))
+    own = f"{path}/keys/1/envelopes/{bera['device']['id']}"
+    send(Call("PUT", own, wrapped, token=bera["token"]))
+    send(Call("DELETE", own, token=bera["token"]))
+
+
+def carry_a_phone(send: Callable[[Call], dict[str, Any]], group_id: str, token: str) -> None:
+    """Add a phone with OwnTracks, set it up again and let it say what phones do."""
+    add = {"name": "Phone", "kind": "owntracks", "groupId": group_id}
+    phone = send(Call("POST", "/api/devices", add, token=token))
+    phone = send(Call("POST", f"/api/devices/{phone['id']}/renew", token=token))
+    sign_in = basic(phone["username"], phone["password"])
+    at = int(time.time())
+    for message in (
+        {"_type": "card", "face": "AAAA"},
+        {"_type": "transition", "event": "enter", "tst": at, "wtst": 1},
+        {"_type": "location", "lat": 1, "tst": at},
+        {"_type": "encrypted", "data": "A" * 80},
+        {"_type": "lwt"},
+    ):
+        send(Call("POST", "/owntracks", message, headers=sign_in))
 
 
 def found(_: None) -> dict[str, str]:

@@ -234,6 +234,31 @@ def test_a_rotation_and_a_revocation_of_who_rotates_leave_nobody_in_doubt(
     assert seen <= {(201, 2, True), (401, 1, True)}
 
 
+def test_a_device_that_is_revoked_while_it_comes_by_a_key_leaves_none_that_it_knows(
+    url: str, session: Session, processes: Processes, una: Someone, ari: Someone
+) -> None:
+    group_id = factories.group(session, una, key_version=1)
+    tablet = factories.further_device(session, ari)
+    factories.group(session, ari, key_version=1)
+    (made,) = processes.each(perform, [carrying(group_id, una)])
+    entering = Call("POST", "/api/groups/join", {"code": made.json["code"]}, token=ari.token)
+    revocation = Call("DELETE", f"/api/devices/{ari.device_id}", token=tablet.token)
+
+    with Processes(url, count=1) as other, Holding.of(url, "INSERT ON group_members") as holding:
+        processes.begin(perform, [entering])
+        assert holding.has(1)
+        other.begin(perform, [revocation])
+        assert holding.keeps_waiting(1)
+        holding.let_go()
+        (entered,), (revoked,) = processes.results(), other.results()
+        (again,) = other.each(perform, [revocation])
+
+    assert (entered.status, revoked.status, again.status) == (200, 503, 204)
+    assert "keyPackage" in entered.json
+    session.rollback()
+    assert session.get_one(Group, group_id).rotation_required
+
+
 def test_a_joiner_who_waits_for_a_rotation_is_given_no_former_key(
     url: str, session: Session, processes: Processes, una: Someone
 ) -> None:

@@ -15,6 +15,7 @@ from chalicelib.web import to_base64
 from tests import factories
 from tests.api import UNSET, Api, Reply
 from tests.factories import Someone
+from tests.owntracks import basic
 
 UNKNOWN = [
     "no token",
@@ -23,6 +24,7 @@ UNKNOWN = [
     "revoked device",
     "device idle for 366 days",
     "member removed from their last group",
+    "phone, as if it were an app",
 ]
 KNOWN = ["stranger", "removed member", "pending member", "member", "admin"]
 
@@ -70,6 +72,7 @@ def private(method: str, path: str, *statuses: int, **request: Any) -> Rule:
     return Rule(method, path, dict.fromkeys(UNKNOWN, 401) | by_role, **request)
 
 
+OF_PHONES = ["/owntracks", "/pub"]
 GROUP = {"groupId": "{group_id}"}
 POINT = {"latitude": 1, "longitude": 1, "accuracy": 1}
 CODE = {"code": "{code}"}
@@ -95,6 +98,7 @@ RULES = [
     private("GET", "/api/devices", 200),
     private("POST", "/api/devices", 201, body=NAME),
     private("DELETE", "/api/devices/{device_id}", 404, 404, 404, 204, 404),
+    private("POST", "/api/devices/{device_id}/renew", 404),  # an app's, which is no phone
     private("POST", "/api/invites", 404, 404, 403, 201, 201, body=GROUP),
     private("GET", "/api/invites", 200),
     public("POST", "/api/invites/validate", 200, body=CODE),
@@ -124,6 +128,8 @@ RULES = [
     private("DELETE", "/api/locations", 404, 404, 200, 200, 200, query=GROUP),
     private("GET", "/api/locations/latest", 404, 404, 403, 200, 200, query=GROUP),
     private("GET", "/api/export", 200),
+    # Nobody signs in there by a token.
+    *(Rule("POST", path, dict.fromkeys(UNKNOWN + KNOWN, 401)) for path in OF_PHONES),
     public("GET", "/api/openapi.json", 200),
     public("GET", "/api/docs", 200),
 ]
@@ -142,6 +148,7 @@ class Scene:
 
     names: dict[str, str]
     tokens: dict[str, str | None]
+    phones: dict[str, Someone]
     own: dict[str, dict[str, str]]
 
     def ask(self, rule: Rule, role: str) -> Reply:
@@ -168,6 +175,7 @@ def scene(api: Api, session: Session) -> Scene:
     for who in (removed, outcast):
         api.as_(admin.token).delete(f"/api/groups/{group_id}/members/{who.user_id}")
     code = factories.invite(session, group_id=group_id, by=member)
+    phone = factories.phone(session, group_id, admin)
     return Scene(
         names={
             "group_id": str(group_id),
@@ -187,11 +195,18 @@ def scene(api: Api, session: Session) -> Scene:
                 session, group_id, admin, last_used_on=func.current_date() - 366
             ),
             "member removed from their last group": outcast.token,
+            "phone, as if it were an app": phone.token,
             "stranger": stranger.token,
             "removed member": removed.token,
             "pending member": pending.token,
             "member": member.token,
             "admin": admin.token,
+        },
+        phones={
+            "app, as if it were a phone": admin,
+            "phone with another's password": replace(phone, token=make_token()),
+            "revoked phone": factories.phone(session, group_id, admin, revoked_at=func.now()),
+            "phone": phone,
         },
         own={
             role: {
@@ -258,7 +273,29 @@ def test_everybody_gets_what_they_have_a_right_to(
     for reply in answered.values():
         if reply.status == 401:
             assert reply.code == "unauthenticated"
-            assert reply.headers["WWW-Authenticate"].startswith("Bearer ")
+            assert reply.headers["WWW-Authenticate"].startswith(("Bearer ", "Basic "))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_a_phone_posts_what_it_has_to_say_and_gets_in_nowhere_else(
+    scene: Scene, database: Connection, rule: Rule
+) -> None:
+    before = stored(database)
+    request = rule.request(scene.names | scene.own["admin"])
+
+    answered, changing = {}, []
+    for role, who in scene.phones.items():
+        with database.begin_nested() as attempt:
+            headers = basic(who.device_id, who.token)
+            answered[role] = Api(None).call(rule.method, **request, headers=headers).status
+            if stored(database) != before:
+                changing.append(role)
+            attempt.rollback()
+
+    everybody = rule.statuses["no token"]
+    posts = {"phone": 200} if rule.path in OF_PHONES else {}
+    assert answered == dict.fromkeys(scene.phones, everybody) | posts
+    assert set(changing) <= {role for role, status in answered.items() if status < 300}
 
 
 @pytest.mark.parametrize("rule", HIDDEN, ids=str)

@@ -39,7 +39,7 @@ PARTS = {
     "chalicelib": {
         *("auth", "db", "devices", "docs", "errors", "export", "groups", "health", "invites"),
         *("jobs", "keys", "limits", "locations", "log", "models", "secrets", "settings"),
-        *("users", "web"),
+        *("owntracks", "users", "web"),
     },
     "chalicelib.jobs": {
         *("after_restore", "create_founding_invite", "maintain_locations", "migrate"),
@@ -53,7 +53,8 @@ OF_JOBS = {
     "after_restore": OF_INVITES,
     "create_founding_invite": OF_INVITES,
     "maintain_locations": {
-        *("auth", "devices", "groups", "keys", "limits", "locations", "models", "users"),
+        *("auth", "devices", "groups", "keys", "limits", "locations", "models", "owntracks"),
+        "users",
     },
     "migrate": set[str](),
     "purge_expired_invites": OF_INVITES,

@@ -6,9 +6,11 @@ that are alike: every month is read in the same way. `python -m tests.guards.tes
 anew.
 """
 
+import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from pg8000.core import make_params
 from pg8000.native import Connection, literal
 
 from bench.rows import Asked, Person, asked, make_families, make_points, some_people
+from chalicelib.auth import PhoneCredential
 from chalicelib.auth import service as auth
 from chalicelib.devices import service as devices
 from chalicelib.export import service as export
@@ -30,6 +33,7 @@ from chalicelib.invites import service as invites
 from chalicelib.keys import service as keys
 from chalicelib.limits import service as limits
 from chalicelib.locations import service as locations
+from chalicelib.owntracks import service as owntracks
 from chalicelib.users import service as users
 from tests.database import PEPPER, Server, connect
 from tests.database import server as start_server
@@ -49,9 +53,15 @@ CALLER = {"uq_devices_token_hash"}
 MEMBERSHIP = CALLER | {"ix_group_members_user_id", "pk_groups"}
 ENVELOPE = {"uq_key_envelopes_device_id_group_id_key_version"}
 CONFIRMED = MEMBERSHIP | ENVELOPE
+IN_GROUP = CALLER | ENVELOPE | {"uq_group_members_group_id_user_id", "pk_groups"}
 POINTS = CONFIRMED | {"uq_group_members_group_id_user_id", "locations_*_pkey"}
 
 
+PHONE = CALLER | {"pk_groups"}
+TOLD = {
+    *("locations_*_pkey", "pk_users", "pk_owntracks_cards"),
+    *("ix_devices_group_id_user_id", "ix_owntracks_transitions_group_id_user_id"),
+}
 KEYS = {"uq_group_keys_group_id_key_version"}
 ENTRIES = "ix_key_envelopes_group_id_key_version"
 KEYED_DEVICES, PROOFS = "ix_devices_user_id", "ix_invite_codes_used_by_device_id"
@@ -101,6 +111,21 @@ def _take(who: Person) -> Asked:
     return asked(lambda connection: limits.admit(connection, limits.Bucket.of_inviter(who.user_id)))
 
 
+def _posts(message: owntracks.Message) -> Callable[[Person], Asked]:
+    def ask(who: Person) -> Asked:
+        credential = PhoneCredential(
+            kind="owntracks",
+            token_hash=hashlib.sha256(who.user_id.bytes + b"phone").digest(),
+            device_id=who.user_id,
+        )
+        return asked(owntracks.take, credential=credential, message=message, is_android=False)
+
+    return ask
+
+
+FIX = owntracks.Fix(at=int(time.time()), latitude=64.1, longitude=-21.9, accuracy=12)
+TRANSITION = owntracks.Transition("enter", "", FIX.at, 1, None, None, None)
+
 CASES = {
     "store": Case(_store, CONFIRMED),
     "latest": Case(_latest, POINTS),
@@ -108,8 +133,8 @@ CASES = {
     "me": Case(_reads(auth.me), CALLER),
     "list_devices": Case(_reads(devices.list_devices), CALLER | {"ix_devices_user_id"}),
     "list_groups": Case(_reads(groups.list_groups), CONFIRMED),
-    "list_keys": Case(_of_group(keys.list_keys), CONFIRMED | KEYS | {ENTRIES}),
-    "list_pending": Case(_of_group(keys.list_pending), CONFIRMED | {KEYED_DEVICES, PROOFS}),
+    "list_keys": Case(_of_group(keys.list_keys), IN_GROUP | KEYS | {ENTRIES}),
+    "list_pending": Case(_of_group(keys.list_pending), IN_GROUP | {KEYED_DEVICES, PROOFS}),
     "find_newest": Case(_reads(keys.find_newest), MEMBERSHIP | ENVELOPE),
     "list_invites": Case(_reads(invites.list_invites), MEMBERSHIP | {"ix_invite_codes_group_id"}),
     "list_people": Case(_reads(users.list_people), PEOPLE),
@@ -117,6 +142,14 @@ CASES = {
     "export": Case(
         _reads(export.export, after=None, limit=500), CALLER | ENVELOPE | {"locations_*_pkey"}
     ),
+    "owntracks_fix": Case(_posts(FIX), PHONE | TOLD),
+    "owntracks_sealed": Case(
+        _posts(owntracks.Sealed(bytes(64))),
+        PHONE | {"locations_*_pkey", "uq_group_members_group_id_user_id"},
+    ),
+    "owntracks_card": Case(_posts(owntracks.Card("Una", None)), PHONE),
+    "owntracks_transition": Case(_posts(TRANSITION), PHONE),
+    "owntracks_other": Case(_posts(owntracks.Unwanted("")), CALLER),
     "take_from_bucket": Case(_take, {"pk_rate_limits"}),
     "state": Case(lambda _: asked(health.check), set()),
 }
@@ -136,16 +169,27 @@ UPDATE invite_codes SET used_at = now(), used_by = user_id, used_by_device_id = 
     join_proof = code_hash
 FROM devices WHERE user_id = created_by AND get_byte(code_hash, 0) < 64
 """
-VERSIONS = """
-INSERT INTO group_keys (group_id, key_version, commitment)
-SELECT id, key_version, sha256(uuid_send(id)) FROM groups
-"""
 PUBLIC_KEYS = "UPDATE devices SET public_key = sha256(token_hash)"
 ENVELOPES = """
-INSERT INTO key_envelopes (group_id, key_version, user_id, device_id,
-    wrapped_key, wrapper_public_key, wrapper_device_id)
-SELECT group_id, 1, user_id, devices.id, decode(repeat('00', 72), 'hex'), public_key, devices.id
-FROM group_members JOIN devices USING (user_id)
+UPDATE key_envelopes SET wrapped_key = decode(repeat('00', 72), 'hex'),
+    wrapper_public_key = public_key, wrapper_device_id = devices.id
+FROM devices WHERE devices.id = device_id
+"""
+# A phone each, named like its person: nobody else can name it.
+PHONES = """
+INSERT INTO devices (id, user_id, group_id, kind, name, token_hash, key_version, tid)
+SELECT user_id, user_id, group_id, 'owntracks', 'Phone', sha256(uuid_send(user_id) || 'phone'), 1,
+    'a' || row_number() OVER (PARTITION BY group_id)
+FROM group_members
+"""
+SAID = """
+INSERT INTO owntracks_cards (device_id, name) SELECT id, 'Una' FROM devices
+WHERE kind = 'owntracks';
+INSERT INTO owntracks_served (device_id, user_id) SELECT one.user_id, other.user_id
+FROM group_members one JOIN group_members other USING (group_id);
+INSERT INTO owntracks_transitions
+    (group_id, user_id, device_id, event, description, occurred_at, waypoint_at)
+SELECT group_id, user_id, user_id, 'enter', '', now(), now() FROM group_members
 """
 BUCKETS = "INSERT INTO rate_limits SELECT 'invite:' || id, now() FROM users"
 
@@ -251,9 +295,9 @@ def filled(url: str) -> Iterator[Connection]:
         make_families(operator, families=FAMILIES)
         ((since, until),) = operator.run(MONTHS)
         make_points(operator, each=POINTS_EACH, since=since, until=until)
-        for rows in (PUBLIC_KEYS, VERSIONS, ENVELOPES, INVITES, USES, BUCKETS):
+        for rows in (PUBLIC_KEYS, ENVELOPES, INVITES, USES, PHONES, SAID, BUCKETS):
             operator.run(rows)
-        operator.run("VACUUM ANALYZE devices, group_keys, key_envelopes, invite_codes, rate_limits")
+        operator.run("VACUUM ANALYZE")  # or the autovacuum would, at a moment of its own
         yield operator
 
 

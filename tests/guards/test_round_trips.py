@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -34,6 +35,7 @@ from tests.api import UNSET, Api, Reply
 from tests.database import PEPPER, Server
 from tests.database import server as start_server
 from tests.faults.processes import own_database
+from tests.owntracks import basic
 from tests.relay import Relay
 
 MOST = 8
@@ -93,6 +95,13 @@ NEW_KEY = {
 SURPLUS = NEW_KEY | {"envelopes": [WRAPPED | {"deviceId": "{unknown_id}"}]}
 PUBLIC_KEY = {"publicKey": "{public_key}"}
 PENDING, NO_DEVICE = {"device_id": "pending_device_id"}, {"device_id": "unknown_id"}
+PHONE = {"device_id": "phone_id"}
+BASIC, UNKNOWN_BASIC = (
+    {"Authorization": f"Basic {{{name}}}"} for name in ("phone", "unknown phone")
+)
+FIX = {"_type": "location", "lat": 64.1, "lon": -21.9, "tst": int(time.time())}
+TRANSITION = {"_type": "transition", "event": "enter", "tst": FIX["tst"], "wtst": 1}
+SEALED = {"_type": "encrypted", "data": "A" * 80}
 
 TABLE = {
     "GET /api/health": [
@@ -199,8 +208,8 @@ TABLE = {
         Case(429, 1, "too often", by="newcomer", body=WRONG | NAME, times=11),
     ],
     "POST /api/auth/logout": [
-        Case(204, 5, by="member"),
-        Case(204, 6, "of who knew keys"),
+        Case(204, 6, by="member"),
+        Case(204, 8, "of who knew keys"),
         Case(401, 2, by="unknown token"),
     ],
     "POST /api/devices": [
@@ -208,11 +217,28 @@ TABLE = {
         Case(401, 2, by="unknown token", body=NAME),
     ],
     "DELETE /api/devices/{device_id}": [
-        Case(204, 5, "one that knew no keys", by="member", named=KEYLESS),
-        Case(204, 6, "one that knew keys", named=KEYED),
-        Case(204, 5, "one that knew keys, repeated", named=KEYED, times=2),
-        Case(404, 5, by="stranger"),
+        Case(204, 6, "one that knew no keys", by="member", named=KEYLESS),
+        Case(204, 8, "one that knew keys", named=KEYED),
+        Case(204, 6, "one that knew keys, repeated", named=KEYED, times=2),
+        Case(404, 6, by="stranger"),
         Case(401, 2, by="unknown token"),
+    ],
+    "POST /api/devices/{device_id}/renew": [
+        Case(200, 6, named=PHONE),
+        Case(404, 3, by="stranger", named=PHONE),
+        Case(401, 2, by="unknown token"),
+    ],
+    "POST /owntracks": [
+        Case(200, 1, "in the clear", by="newcomer", body=FIX, headers=BASIC),
+        Case(200, 1, "repeated", by="newcomer", body=FIX, headers=BASIC, times=2),
+        Case(200, 1, "sealed", by="newcomer", body=SEALED, headers=BASIC),
+        Case(200, 1, "card", by="newcomer", body={"_type": "card"}, headers=BASIC),
+        Case(200, 1, "transition", by="newcomer", body=TRANSITION, headers=BASIC),
+        Case(200, 1, "not kept", by="newcomer", body={"_type": "lwt"}, headers=BASIC),
+        Case(401, 1, "unknown password", by="newcomer", body=FIX, headers=UNKNOWN_BASIC),
+    ],
+    "POST /pub": [
+        Case(200, 1, "in the clear", by="newcomer", body=FIX, headers=BASIC),
     ],
     "POST /api/invites": [
         Case(201, 8, body={}),
@@ -392,6 +418,7 @@ class Scene:
                     public_key=bytes(32),
                 )
             )
+            phone = factories.phone(session, group_id, admin, key_version=1)
             session.flush()
         # The connection is warm from here on.
         etag = Api(admin.token).get("/api/locations/latest").headers["ETag"]
@@ -412,6 +439,14 @@ class Scene:
                 "my own code": my_own.text,
                 "own code": Code.make(None).text,
                 "etag": etag.strip('"'),
+                "phone_id": str(phone.device_id),
+                **{
+                    name: basic(phone.device_id, password)["Authorization"].removeprefix("Basic ")
+                    for name, password in {
+                        "phone": phone.token,
+                        "unknown phone": make_token(),
+                    }.items()
+                },
                 **{name: str(id_) for name, id_ in ids.items()},
                 **{name: code.text for name, code in codes.items()},
             },
@@ -491,7 +526,7 @@ def test_reads_and_posts_of_points_are_one_round_trip() -> None:
     hot = {
         case.round_trips
         for request, case in CASES
-        if request.startswith(("GET ", "POST /api/locations"))
+        if request.startswith(("GET ", "POST /api/locations", "POST /owntracks"))
         if request not in {"GET /api/health", "GET /api/openapi.json", "GET /api/docs"}
     }
 

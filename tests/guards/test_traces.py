@@ -7,6 +7,7 @@ part spoilt, while all is well and while the database refuses rows with a mark a
 import json
 import logging
 import re
+import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -19,9 +20,10 @@ from sqlalchemy.orm import Session
 from chalicelib.errors import Problem
 from chalicelib.models import InviteCode
 from chalicelib.web import to_base64
-from chalicelib.web.contract import Contract
+from chalicelib.web.contract import Access, Contract
 from tests import factories
 from tests.api import Api, Reply
+from tests.owntracks import basic
 
 MARK = "Markmarkmark"
 KEY = "key-of-mark-0123456789"
@@ -29,6 +31,24 @@ BYTES = "bWFya21hcmttYXJr"  # twelve of them
 SEALED = BYTES * 4
 HASH = f"{BYTES * 2}bWFya21hcms"
 POINT = {"latitude": 64.13579135, "longitude": -21.24680246, "accuracy": 13.9753197}
+FIX = {
+    "_type": "location",
+    "lat": POINT["latitude"],
+    "lon": POINT["longitude"],
+    "acc": POINT["accuracy"],
+    "tst": int(time.time()),
+    "_id": MARK,
+    "tid": MARK,
+    "topic": MARK,
+}
+# What else a phone says.
+SAID = [
+    {"_type": "encrypted", "data": SEALED},
+    {"_type": "card", "name": MARK, "face": BYTES},
+    FIX | {"_type": "transition", "event": "enter", "wtst": 1, "desc": MARK},
+    FIX | {"_type": "waypoint", "desc": MARK},
+    FIX | {"_type": MARK},
+]
 GROUP = {"name": MARK, "encryption": "optional"}
 ADDRESS = "127.0.0.1"  # of the caller, says Chalice's test client
 MARKS = [MARK, KEY, BYTES, *(str(number).lstrip("-") for number in POINT.values())]
@@ -44,6 +64,8 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "POST /api/crypto/register-key": {"publicKey": "{public_key}"},
     "POST /api/devices": {"name": MARK},
+    "POST /owntracks": FIX,
+    "POST /pub": FIX,
     "POST /api/groups": GROUP,
     "POST /api/groups/join": {"code": "{code}", "proof": HASH, "group": GROUP},
     "POST /api/groups/{group_id}/keys": {
@@ -74,18 +96,24 @@ NAMED = {
     "PUT /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}": {
         "device_id": "other_device_id"
     },
+    "POST /api/devices/{device_id}/renew": {"device_id": "phone_id"},
 }
 REFUSED_ROWS = {
     "users": f"name <> '{MARK}'",
     "devices": f"name <> '{MARK}'",
     "groups": f"name <> '{MARK}'",
-    "locations": f"latitude <> {POINT['latitude']}",
+    "locations": f"latitude <> {POINT['latitude']}"
+    " AND encode(encrypted_data, 'escape') NOT LIKE 'mark%'",
+    "owntracks_cards": f"name <> '{MARK}'",
+    "owntracks_transitions": f"description <> '{MARK}'",
     "invite_codes": "encode(key_package, 'escape') NOT LIKE 'mark%'",
     "group_keys": "encode(commitment, 'escape') NOT LIKE 'mark%'",
     "key_envelopes": "encode(wrapped_key, 'escape') NOT LIKE 'mark%'",
 }
 # The routes that would write such a row.
 FAILING = {
+    "POST /owntracks",
+    "POST /pub",
     "POST /api/auth/join",
     "POST /api/devices",
     "POST /api/groups",
@@ -114,7 +142,11 @@ def names(session: Session) -> dict[str, str]:
     factories.add_member(session, group_id, bera)
     factories.invite(session, group_id=group_id, by=una)
     invite_id = session.scalars(select(InviteCode.id)).one()
+    phone = factories.phone(session, group_id, una, key_version=1)
     return {
+        "phone_id": str(phone.device_id),
+        "phone": basic(phone.device_id, phone.token)["Authorization"],
+        "password": phone.token,
         "group_id": str(group_id),
         "user_id": str(ari.user_id),
         "device_id": str(una.device_id),
@@ -158,6 +190,8 @@ def variants(method: str, path: str, names: dict[str, str]) -> Iterator[dict[str
     route = f"{method} {path}"
     names = names | {name: names[other] for name, other in NAMED.get(route, {}).items()}
     headers = {"Idempotency-Key": KEY, "User-Agent": MARK, "X-Forwarded-For": MARK, MARK: MARK}
+    if of_phones := path in {"/owntracks", "/pub"}:
+        headers["Authorization"] = names["phone"]
     request = {"method": method, "path": put_in(path, names), "headers": headers}
     body = BODIES.get(route)
     right = request | (
@@ -170,6 +204,11 @@ def variants(method: str, path: str, names: dict[str, str]) -> Iterator[dict[str
         yield right | {"query": {parameter: MARK}}
     for token in (MARK, f"draugar_{MARK * 3}-------", f"{MARK} {MARK}"):
         yield right | {"headers": headers | {"Authorization": f"Bearer {token}"}}
+        yield right | {"headers": headers | basic(names["phone_id"], token)}
+        yield right | {"headers": headers | {"Authorization": f"Basic {token}"}}
+    if of_phones:
+        for message in SAID:
+            yield right | {"body": message}
     if body is not None:
         yield right | {"body": right["body"] | {MARK: MARK}}
         yield right | {"body": spoilt(body)}
@@ -205,7 +244,8 @@ def test_nothing_of_a_request_is_told_to_the_log_or_in_a_problem(
     problems = [f"{reply.headers} {reply.text}" for reply in answers if reply.status >= 400]
     printed = capfd.readouterr()
     said = "\n".join([caplog.text, *printed, *problems])
-    marks = [*MARKS, ADDRESS, names["code"], names["token"]]
+    marks = [*MARKS, ADDRESS, names["code"], names["token"], names["password"]]
+    marks += [names["phone"].removeprefix("Basic ")]
     assert [mark for mark in marks if mark.lower() in said.lower()] == []
     assert re.findall(TOKEN, said) == []
     # The log was heard, and the requests that were right got as far as they should.
@@ -230,7 +270,7 @@ def test_a_shape_that_refuses_something_does_not_say_what() -> None:
         shape
         for _, _, contract in routes()
         for shape in (contract.body, contract.query, contract.headers)
-        if shape is not None
+        if shape is not None and contract.access is not Access.PHONE  # whom nothing is refused
     ]
 
     refusals = []

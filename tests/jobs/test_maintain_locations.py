@@ -18,6 +18,7 @@ NOTHING = {
     "partitionsMade": 0,
     "partitionsDropped": 0,
     "pointsDeleted": 0,
+    "transitionsDeleted": 0,
     "devicesUsed": 0,
     "bucketsForgotten": 0,
     "peopleDeleted": 0,
@@ -46,7 +47,7 @@ NEGLECT = [
     """
     INSERT INTO locations
         (group_id, user_id, device_id, id, recorded_at, latitude, longitude, accuracy)
-    SELECT group_id, user_id, devices.id, made, uuid_time(made), 1, 1, 1
+    SELECT group_members.group_id, user_id, devices.id, made, uuid_time(made), 1, 1, 1
     FROM group_members JOIN devices USING (user_id),
         LATERAL (
             SELECT new_id(now() - n * interval '1 minute' - interval '23 hours 59 minutes') AS made
@@ -222,6 +223,7 @@ def test_many_at_once_do_each_thing_once(url: str, neglected: Connection) -> Non
     assert done == {
         "partitionsMade": 3,
         "pointsDeleted": 3000,
+        "transitionsDeleted": 0,
         "devicesUsed": 1,
         "bucketsForgotten": 500,
         "peopleDeleted": 500,

@@ -136,9 +136,10 @@ def test_a_token_that_is_not_valid_is_called_so(api: Api, token: str) -> None:
 def test_a_token_of_another_kind_of_device_opens_no_route_of_the_app(
     api: Api, session: Session
 ) -> None:
-    una = factories.someone(session, kind="owntracks", tid="UN")
+    una = factories.someone(session)
+    phone = factories.phone(session, factories.group(session, una), una)
 
-    answer = api.as_(una.token).get("/api/auth/me")
+    answer = api.as_(phone.token).get("/api/auth/me")
 
     assert answer.status == 401
 

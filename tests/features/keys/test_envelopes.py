@@ -70,6 +70,18 @@ def test_whoever_made_the_key_cannot_replace_an_envelope_that_came_with_it(
     assert hearth.keys(ari)["envelopes"] == held
 
 
+def test_whoever_vouches_for_somebody_does_not_replace_what_came_with_a_new_key(
+    hearth: Hearth, una: Someone, ari: Someone
+) -> None:
+    assert hearth.rotate(una, new_key(1, una, ari)).status == 201
+    held = hearth.keys(una)["envelopes"]
+
+    replaced = hearth.hand_on(ari, una, opaque(), version=2, rosterEntry=opaque())
+
+    assert (replaced.status, replaced.code) == (409, "envelope_exists")
+    assert hearth.keys(una)["envelopes"] == held
+
+
 def test_only_valid_devices_of_members_with_a_public_key_are_given_it(
     hearth: Hearth, session: Session, una: Someone, ari: Someone
 ) -> None:

@@ -175,6 +175,17 @@ def test_a_revoked_device_that_knew_keys_left_no_way_back_in(
     assert join().code == "invite_not_valid"
 
 
+def test_a_revoked_device_without_a_key_left_no_way_back_in(
+    keyless: Hearth, session: Session, una: Someone
+) -> None:
+    bare = factories.further_device(session, una, public_key=None)
+    assert keyless.invite(bare, code=CODE, forMe=True).status == 201
+
+    assert Api(una.token).delete(f"/api/devices/{bare.device_id}").status == 204
+
+    assert join().code == "invite_not_valid"
+
+
 def test_it_founds_no_group(hearth: Hearth, session: Session, una: Someone) -> None:
     hearth.invite(una, code=CODE, forMe=True)
 

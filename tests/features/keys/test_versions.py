@@ -1,6 +1,7 @@
 """A group's key: made by a device of its members, one version after another."""
 
 import json
+import secrets
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -193,7 +194,7 @@ def test_devices_that_may_not_have_the_key_are_named(
         factories.further_device(session, ari, public_key=None),
         factories.further_device(session, ari, **REVOKED),
         factories.further_device(session, ari, **IDLE_TOO_LONG),
-        factories.further_device(session, ari, kind="owntracks", tid="ar"),
+        factories.phone(session, hearth.group_id, ari, public_key=secrets.token_bytes(32)),
         Someone(user_id=ari.user_id, device_id=uuid4(), token=""),
     ]
     good = [una, ari, bera, factories.further_device(session, ari, **IDLE)]

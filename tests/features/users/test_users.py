@@ -45,7 +45,13 @@ def test_a_person_is_shown_as_in_the_list(api: Api, session: Session) -> None:
         "id": str(ari.user_id),
         "name": "Ari",
         "groups": [
-            {"groupId": str(hearth), "role": "member", "joinedAt": joined_at, "devices": []}
+            {
+                "groupId": str(hearth),
+                "role": "member",
+                "joinedAt": joined_at,
+                "devices": [],
+                "phones": [],
+            }
         ],
     }
     assert datetime.fromisoformat(joined_at) < factories.now(session)

@@ -8,7 +8,7 @@ FROM caller) AND devices.last_used_on < CURRENT_DATE)
  SELECT caller.user_id AS caller_user_id, (SELECT json_build_object('id', users.id, 'name', users.name, 'created_at', users.created_at) AS json_build_object_1
 FROM users
 WHERE users.id = (SELECT caller.user_id
-FROM caller)) AS "user", (SELECT json_agg(json_build_object('id', devices.id, 'name', devices.name, 'kind', devices.kind, 'tid', devices.tid, 'public_key', translate(encode(devices.public_key, 'base64'), chr(10), ''), 'created_at', devices.created_at, 'last_used_on', devices.last_used_on, 'revoked_at', devices.revoked_at)) AS json_agg_1
+FROM caller)) AS "user", (SELECT json_agg(json_build_object('id', devices.id, 'name', devices.name, 'kind', devices.kind, 'tid', devices.tid, 'group_id', devices.group_id, 'key_version', devices.key_version, 'public_key', translate(encode(devices.public_key, 'base64'), chr(10), ''), 'created_at', devices.created_at, 'last_used_on', devices.last_used_on, 'revoked_at', devices.revoked_at)) AS json_agg_1
 FROM devices
 WHERE devices.user_id = (SELECT caller.user_id
 FROM caller)) AS devices, (SELECT json_agg(json_build_object('id', groups.id, 'name', groups.name, 'role', group_members.role, 'joined_at', group_members.joined_at, 'sharing_paused', group_members.sharing_paused, 'sharing_resumes_at', group_members.sharing_resumes_at)) AS json_agg_2
@@ -22,7 +22,13 @@ FROM caller) OR invite_codes.used_by = (SELECT caller.user_id
 FROM caller)) AS invites, (SELECT json_agg(json_build_object('group_id', key_envelopes.group_id, 'key_version', key_envelopes.key_version, 'device_id', key_envelopes.device_id, 'created_at', key_envelopes.created_at, 'wrapper_device_id', key_envelopes.wrapper_device_id, 'wrapped_key', translate(encode(key_envelopes.wrapped_key, 'base64'), chr(10), ''))) AS json_agg_4
 FROM key_envelopes JOIN devices ON devices.id = key_envelopes.device_id
 WHERE devices.user_id = (SELECT caller.user_id
-FROM caller)) AS key_envelopes, (SELECT json_agg(json_build_object('id', page.id, 'groupId', page.group_id, 'userId', page.user_id, 'deviceId', page.device_id, 'recordedAt', page.recorded_at, 'receivedAt', page.received_at, 'latitude', page.latitude, 'longitude', page.longitude, 'accuracy', page.accuracy, 'encryptedData', encode(page.encrypted_data, 'base64'), 'keyVersion', page.key_version) ORDER BY page.group_id, page.recorded_at, page.id) AS json_agg_5
+FROM caller)) AS key_envelopes, (SELECT json_agg(json_build_object('device_id', owntracks_cards.device_id, 'name', owntracks_cards.name, 'face', owntracks_cards.face, 'updated_at', owntracks_cards.updated_at)) AS json_agg_5
+FROM owntracks_cards JOIN devices ON devices.id = owntracks_cards.device_id
+WHERE devices.user_id = (SELECT caller.user_id
+FROM caller)) AS owntracks_cards, (SELECT json_agg(json_build_object('group_id', owntracks_transitions.group_id, 'device_id', owntracks_transitions.device_id, 'event', owntracks_transitions.event, 'description', owntracks_transitions.description, 'occurred_at', owntracks_transitions.occurred_at, 'latitude', owntracks_transitions.latitude, 'longitude', owntracks_transitions.longitude, 'accuracy', owntracks_transitions.accuracy)) AS json_agg_6
+FROM owntracks_transitions JOIN devices ON devices.id = owntracks_transitions.device_id
+WHERE devices.user_id = (SELECT caller.user_id
+FROM caller)) AS owntracks_transitions, (SELECT json_agg(json_build_object('id', page.id, 'groupId', page.group_id, 'userId', page.user_id, 'deviceId', page.device_id, 'recordedAt', page.recorded_at, 'receivedAt', page.received_at, 'latitude', page.latitude, 'longitude', page.longitude, 'accuracy', page.accuracy, 'encryptedData', encode(page.encrypted_data, 'base64'), 'keyVersion', page.key_version) ORDER BY page.group_id, page.recorded_at, page.id) AS json_agg_7
 FROM (SELECT of_group.group_id AS group_id, of_group.user_id AS user_id, of_group.recorded_at AS recorded_at, of_group.id AS id, of_group.device_id AS device_id, of_group.received_at AS received_at, of_group.latitude AS latitude, of_group.longitude AS longitude, of_group.accuracy AS accuracy, of_group.encrypted_data AS encrypted_data, of_group.key_version AS key_version
 FROM group_members AS group_members_1 JOIN LATERAL (SELECT locations_1.group_id AS group_id, locations_1.user_id AS user_id, locations_1.recorded_at AS recorded_at, locations_1.id AS id, locations_1.device_id AS device_id, locations_1.received_at AS received_at, locations_1.latitude AS latitude, locations_1.longitude AS longitude, locations_1.accuracy AS accuracy, locations_1.encrypted_data AS encrypted_data, locations_1.key_version AS key_version
 FROM locations AS locations_1

@@ -25,7 +25,9 @@ FROM invite_codes
 WHERE invite_codes.used_by_device_id = devices.id AND invite_codes.group_id = group_members.group_id AND invite_codes.used_at >= group_members.joined_at ORDER BY invite_codes.used_at DESC
  LIMIT 1), 'base64'), chr(10), '')) ORDER BY devices.id) AS json_agg_1
 FROM devices
-WHERE devices.user_id = users.id AND devices.public_key IS NOT NULL AND devices.revoked_at IS NULL AND devices.last_used_on > CURRENT_DATE - 365) AS devices
+WHERE devices.user_id = users.id AND devices.public_key IS NOT NULL AND devices.revoked_at IS NULL AND devices.last_used_on > CURRENT_DATE - 365) AS devices, (SELECT json_agg(json_build_object('id', devices.id, 'tid', devices.tid, 'needsSetup', devices.key_version != groups.key_version AND (devices.key_version > 0 OR groups.encryption = 'required')) ORDER BY devices.id) AS json_agg_2
+FROM devices JOIN groups ON groups.id = devices.group_id
+WHERE devices.user_id = users.id AND devices.group_id = group_members.group_id AND devices.revoked_at IS NULL AND devices.last_used_on > CURRENT_DATE - 365) AS phones
 FROM users JOIN group_members ON group_members.user_id = users.id JOIN membership ON membership.group_id = group_members.group_id)
- SELECT caller.user_id AS caller_user_id, people.id, people.name, people.group_id, people.role, people.joined_at, people.devices
+ SELECT caller.user_id AS caller_user_id, people.id, people.name, people.group_id, people.role, people.joined_at, people.devices, people.phones
 FROM (SELECT 1 AS row) AS always LEFT OUTER JOIN caller ON true LEFT OUTER JOIN people ON true ORDER BY people.id, people.group_id
