@@ -18,6 +18,7 @@
     outbox.py      the queue of points to be shared
     points.py      sealing a point, and believing one
     reading.py     where everybody is and was
+    phones.py      what sets up a phone with OwnTracks
     teller.py      how the member is told
 
     crypto.py      every construction of the protocol: pure functions on bytes

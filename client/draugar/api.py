@@ -169,7 +169,8 @@ class Api:
         answer = self._call("GET", "/users")
         listed = answer.children("users", lambda user: answers.listed_person(user, group_id))
         people = [person for person in listed if person is not None]
-        devices = [one.id for person in people for one in (*person.devices, *person.phones)]
+        devices = [device.id for person in people for device in person.devices]
+        devices += [phone.id for person in people for phone in person.phones]
         users = {person.user_id for person in people}
         if len(users) != len(people) or len(set(devices)) != len(devices):
             raise AnswerNotUnderstood  # whose device it is would be anybody's guess

@@ -197,6 +197,13 @@ class Circle:
                 device=device_id,
             )
 
+    def close_links(self) -> None:
+        """Know nobody by a link that is still open: whoever has gone may have read it."""
+        self._home.do(
+            "DELETE FROM invites WHERE group_id = :group AND device_id IS NULL",
+            group=self._group_id,
+        )
+
     def _ended_version(self, device_id: UUID) -> int:
         found = self._home.row(
             "SELECT ended_version FROM trust WHERE group_id = :group AND device_id = :device",

@@ -26,14 +26,15 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from draugar import gpx, places, present
+from draugar import gpx, phones, places, present
 from draugar import map as maps
-from draugar.errors import Failure, NotPossible, ServiceAway, Unknown
+from draugar.errors import Failure, NotPossible, ServiceAway, TrustFailure, Unknown
 from draugar.geo import Coordinates, NotAPosition, Trail
 from draugar.home import Home
 from draugar.links import InviteLink, Unreadable
 from draugar.member import Member
-from draugar.model import Comparison, Fix, OwnDevice, Person, Position, Shared
+from draugar.model import Comparison, Fix, Group, OwnDevice, Person, Position, Shared
+from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
 from draugar.render import Terminal, clock, degrees, metres, plain, qr
@@ -75,6 +76,11 @@ DeviceName = Annotated[
     str, option("--device", "What you call this device.", "NAME", show_default=True)
 ]
 Yes = Annotated[bool, option("--yes", "Do not ask.")]
+SetupFile = Annotated[
+    Path | None,
+    option("--file", "Where to put the file; else owntracks-XX.otrc here.", "FILE", dir_okay=False),
+]
+WriteOver = Annotated[bool, option("--yes", "Write over the file without asking.")]
 
 
 class NeverShown(NotPossible):
@@ -113,6 +119,8 @@ places_app = _below(
 )
 invites_app = _below("invites", COMING_IN, "Show the invites that are open, and take one back.")
 devices_app = _below("devices", MINE, "Show every device that can act for you; revoke a lost one.")
+phone_app = typer.Typer(no_args_is_help=True)
+app.add_typer(phone_app, name="phone", help="Set up a phone with OwnTracks.", rich_help_panel=MINE)
 
 
 @dataclass(frozen=True)
@@ -667,13 +675,17 @@ def people(desk: Desk, *, group: InGroup = None) -> None:
         members = me.people(_group_id(me, group))
     desk.terminal.rows(
         {"people": [present.person_data(person) for person in members]},
-        ("Who", "Role", "Since", "Devices"),
+        ("Who", "Role", "Since", "Devices", "OwnTracks"),
         [
             (
                 present.person_name(person),
                 person.role,
                 clock(person.joined_at),
                 "; ".join(map(present.standing, person.devices)) or "none with a key",
+                ", ".join(
+                    present.phone_name(phone.tid, needs_setup=phone.needs_setup)
+                    for phone in person.phones
+                ),
             )
             for person in members
         ],
@@ -705,7 +717,9 @@ def rotate(
 ) -> None:
     """Change the group's key, for those whose devices you trust."""
     with desk.member() as me:
-        rotation = me.rotate(_group_id(me, group), is_restored=restored)
+        meant = me.group(group)
+        _warn_of_phones(desk, me, meant)
+        rotation = me.rotate(meant.id, is_restored=restored)
     desk.terminal.answer(present.rotation_data(rotation), *present.rotation_texts(rotation))
 
 
@@ -719,12 +733,13 @@ def remove(
     """
     terminal = desk.terminal
     with desk.member() as me:
-        group_id = _group_id(me, group)
-        person = _found(name, me.people(group_id))
+        meant = me.group(group)
+        person = _found(name, me.people(meant.id))
+        _warn_of_phones(desk, me, meant, gone=person.user_id)
         terminal.consent(
             f"Remove {plain(person.name)}? What they posted in the group is deleted.", is_given=yes
         )
-        rotation = me.remove(person.user_id, group_id)
+        rotation = me.remove(person.user_id, meant.id)
     terminal.answer(
         {"removed": present.who_data(person), "rotation": present.rotation_data(rotation)},
         f"{plain(person.name)} is removed. What they have seen before cannot be taken back.",
@@ -764,11 +779,14 @@ def list_devices(desk: Desk) -> None:
         mine = me.devices()
     desk.terminal.rows(
         {"devices": [present.device_data(device) for device in mine]},
-        ("Device", "Kind", "Since", "Last used", "Id"),
+        ("Device", "Kind", "OwnTracks", "Since", "Last used", "Id"),
         [
             (
                 plain(device.name) + (" (this one)" if device.is_this_one else ""),
                 device.kind,
+                present.phone_name(device.tid, needs_setup=device.needs_setup)
+                if device.tid
+                else "",
                 clock(device.created_at),
                 device.last_used_on.isoformat(),
                 str(device.id),
@@ -787,6 +805,9 @@ def revoke_device(
     with desk.member() as me:
         others = [other for other in me.devices() if not other.is_this_one]
         lost = _found(device, others, "You have no other device of this name or id.")
+        for changed in me.groups():
+            if lost.has_key or lost.group_id == changed.id:
+                _warn_of_phones(desk, me, changed, gone=lost.id)
         desk.terminal.consent(
             f"Revoke {plain(lost.name)}? It can neither read nor share any more.", is_given=yes
         )
@@ -799,6 +820,57 @@ def revoke_device(
         f"{plain(lost.name)} is revoked.",
         *(text for rotation in rotations for text in present.rotation_texts(rotation)),
     )
+
+
+@command("add", to=phone_app)
+def add_phone(  # noqa: PLR0913 -- the options of one command
+    desk: Desk,
+    name: Annotated[str, argument("NAME", "What you call it.")] = "Phone",
+    *,
+    tid: Annotated[
+        str | None, option("--tid", "Two letters or digits; else chosen from your name.", "XX")
+    ] = None,
+    file: SetupFile = None,
+    yes: WriteOver = False,
+    group: InGroup = None,
+) -> None:
+    """Set up a phone that shares with OwnTracks: a file, and on a screen a QR code.
+
+    They hold the phone's password and the group's key, which the service never sees.
+    """
+    _see_file(desk, file, yes=yes)
+    with desk.member() as me:
+        setup = me.add_phone(name, _group_id(me, group), tid)
+    _hand_over(desk, setup, file)
+
+
+@command("renew", to=phone_app)
+def renew_phone(
+    desk: Desk,
+    phone: Annotated[
+        str | None, argument("NAME-OR-TID", "Which, if you have several to set up again.")
+    ] = None,
+    *,
+    file: SetupFile = None,
+    yes: WriteOver = False,
+) -> None:
+    """Set a phone up again once the group's key has changed. User name and tid stay."""
+    _see_file(desk, file, yes=yes)
+    with desk.member() as me:
+        mine = [device for device in me.devices() if device.kind == phones.KIND]
+        if phone is None:
+            due = [device for device in mine if device.needs_setup] or mine
+        else:
+            wanted = phone.strip().casefold()
+            due = [one for one in mine if wanted == (one.tid or "").casefold()]
+            due = due or [_found(phone, mine, "You have no phone of this name or tid.")]
+        if not due:
+            raise Unknown("You have no phone with OwnTracks.", advice="Next: draugar phone add")
+        if len(due) > 1:
+            told = ", ".join(f"{plain(one.name)} ({one.tid})" for one in due)
+            raise Unknown(f"You have several phones: {told}.", advice="Name one of them.")
+        setup = me.renew_phone(due[0].id)
+    _hand_over(desk, setup, file)
 
 
 @command("leave", MINE)
@@ -914,6 +986,69 @@ def _fixes(track: Sequence[gpx.Point], *, accuracy: float, end_now: bool) -> lis
             advice="Say --end-now to share it as though it had just ended.",
         )
     return fixes
+
+
+def _warn_of_phones(desk: Desk, me: Member, group: Group, *, gone: UUID | None = None) -> None:
+    """Say, before a group's key is changed, what that means for the phones that know it.
+
+    Not for that of the person, or the phone, that is gone then.
+    """
+    members: list[Person] = []
+    with suppress(TrustFailure):  # which is no reason not to change it
+        members = me.people(group.id)
+    known = [
+        phone
+        for person in members
+        for phone in person.phones
+        if not phone.needs_setup and gone not in (person.user_id, phone.id)
+    ]
+    if known and group.key_version:
+        many = "1 phone" if len(known) == 1 else f"{len(known)} phones"
+        desk.terminal.say(
+            f"With a new key, {many} with OwnTracks in {plain(group.name)} must be set up again:"
+            " draugar phone renew",
+            "yellow",
+        )
+
+
+def _see_file(desk: Desk, file: Path | None, *, yes: bool) -> None:
+    """See that a phone's file can be written, before the phone is made."""
+    if file == STDIO:
+        raise typer.BadParameter("It holds a key: give a file, which only you may read.")
+    directory = file.parent if file else Path()
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise NotPossible(f"Nothing can be written in {directory}.", advice="Name another file.")
+    if file and file.exists():
+        desk.terminal.consent(f"{file} is there already. Write over it?", is_given=yes)
+
+
+def _hand_over(desk: Desk, setup: PhoneSetup, file: Path | None) -> None:
+    """Give out what sets a phone up, and say how it is used and that it is to be deleted."""
+    terminal = desk.terminal
+    names = ("", *(f"-{number}" for number in range(2, 1000)))
+    free = (Path(f"owntracks-{setup.tid}{name}.otrc") for name in names)
+    file = file or next(path for path in free if not path.exists())
+    try:
+        _keep(file, setup.otrc.decode())
+    except NotPossible as failure:
+        raise NotPossible(
+            failure.reason,
+            advice=f"The phone is there; for another file: draugar phone renew {setup.tid}",
+        ) from None
+    data = present.setup_data(setup, str(file.absolute()))
+    terminal.answer(data, f"Wrote {file.absolute()}. OwnTracks calls this phone {setup.tid}.")
+    if terminal.is_watched:
+        code = qr(setup.link)
+        columns = code.plain.index("\n")
+        if columns <= terminal.out.width:
+            terminal.answer(data, code)
+        else:
+            terminal.say(
+                f"For a QR code this window has to be {columns} columns wide: widen it, and run"
+                f" draugar phone renew {setup.tid}"
+            )
+    for step in present.SETUP_STEPS:
+        terminal.say(step)
 
 
 def _flush(desk: Desk, me: Member) -> Shared:

@@ -84,6 +84,8 @@ class Exchange:
             if not (keys.rotation_required or ring.is_burnt):
                 self._believe(census, keys, taken.get(keys.key_version), is_first=is_first)
             proven = census.recognise()
+            if trusted.keys() - circle.trusted().keys():
+                circle.close_links()
             must_rotate = keys.rotation_required or ring.is_burnt
             holds_key = 0 < ring.highest == keys.key_version
         for key_version in refused:

@@ -116,7 +116,8 @@ def join_group(home: Home, api: Api, invite: Invite) -> UUID:
         body["proof"] = to_base64url(proof)
     group = api.join_group(body)
     with home.transaction():
-        leaving.forget(home, group.id)  # what was known of it is from another time
+        if not home.row("SELECT 1 FROM groups WHERE id = :id AND is_member", id=group.id):
+            leaving.forget(home, group.id)  # what was known of it is from another time
         _enter_by(home, invite, group.id, group.name)
         if group.key_package is not None:
             _keep_package(home, group.id, group.key_package, invite)

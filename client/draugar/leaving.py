@@ -50,6 +50,7 @@ def distrust(home: Home, group_id: UUID, device_ids: Collection[UUID]) -> None:
     circle, ring = Circle(home, group_id), Ring(home, group_id)
     with home.transaction():
         circle.end(device_ids, Ended.REMOVED, version=ring.highest)
+        circle.close_links()
         ring.burn(ring.at_risk)
 
 

@@ -30,6 +30,13 @@ from draugar.phones import PhoneSetup
 from draugar.places import Place, around
 from draugar.render import ago, degrees, metres, plain
 
+SETUP_STEPS = (
+    'In OwnTracks on the phone: switch on "Allow external configuration" in its settings.',
+    "  Android has it under Remote Control. Before Android 2.6.0 and iOS 26.2.3 there is none.",
+    "Scan the code with the phone's camera, or open the file on it; let OwnTracks take it.",
+    "Switch that off again: any link could set the phone up to report elsewhere.",
+    "Delete the file and clear the screen: they hold the phone's password and the group's key.",
+)
 HERE = 20.0
 """Metres within which two people are in the same spot, as far as phones can tell."""
 

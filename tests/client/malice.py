@@ -47,6 +47,7 @@ LATEST = "GET /api/locations/latest"
 HISTORY = "GET /api/locations"
 SHARE = "POST /api/locations"
 JOIN = "POST /api/auth/join"
+JOIN_GROUP = "POST /api/groups/join"
 INVITE = "POST /api/invites"
 """Routes, with ID and N for what stands in their path."""
 
@@ -356,6 +357,19 @@ def everybody_waits(request: Request, forward: Forward) -> Reply:
         for device in group["devices"]
     ]
     return reply.saying({"devices": devices})
+
+
+def nobody_else(request: Request, forward: Forward) -> Reply:
+    """Whoever asks is alone in the group."""
+
+    def listed(request: Request, body: Any) -> None:
+        body["users"] = [
+            user
+            for user in body["users"]
+            if str(request.device_id) in {device["id"] for device in _devices([user])}
+        ]
+
+    return _changing(listed, USERS)(request, forward)
 
 
 def nobody_waits(request: Request, forward: Forward) -> Reply:
@@ -713,24 +727,31 @@ def another_package(package: str | None) -> Lie:
     return _changing(handed, JOIN)
 
 
-def another_proof(proof: bytes | None) -> Lie:
-    """Whoever came in proved something else."""
+def another_proof(proof: bytes, *, of: UUID | None = None) -> Lie:
+    """Whoever came in, or a single device, proved something else."""
 
     def listed(request: Request, body: Any) -> None:
-        devices = (
-            body["devices"]
-            if request.route == PENDING
-            else [
-                device
-                for user in body["users"]
-                for group in user["groups"]
-                for device in group["devices"]
-            ]
-        )
+        devices = body["devices"] if request.route == PENDING else _devices(body["users"])
         for device in devices:
-            device["joinProof"] = proof and to_base64url(proof)
+            if of is None or str(of) in (device.get("id"), device.get("deviceId")):
+                device["joinProof"] = to_base64url(proof)
 
     return _changing(listed, USERS, PENDING)
+
+
+def _devices(users: list[Any]) -> Iterator[Any]:
+    for user in users:
+        for group in user["groups"]:
+            yield from group["devices"]
+
+
+def joined(group_id: UUID) -> Lie:
+    """A member has joined this group, and not the one that they were invited to."""
+
+    def told(_: Request, body: Any) -> None:
+        body["id"] = str(group_id)
+
+    return _changing(told, JOIN_GROUP)
 
 
 # Answers that are none

@@ -14,7 +14,7 @@ COMMANDS = (
     *("found", "invite", "join", "invites"),
     *("where", "map", "share", "history", "pause", "resume", "places"),
     *("confirm", "people", "safety", "rotate", "remove"),
-    *("groups", "devices", "leave", "export", "logout", "delete-account"),
+    *("groups", "devices", "phone", "leave", "export", "logout", "delete-account"),
 )
 TRACK = '<gpx><trk><trkseg><trkpt lat="64" lon="-21"/></trkseg></trk></gpx>'
 

@@ -303,6 +303,25 @@ def test_a_number_that_was_compared_is_the_one_that_is_confirmed_later(hearth: H
     hearth.goes_on()
 
 
+def test_a_link_that_a_former_member_knows_lets_nobody_in(hearth: Hearth) -> None:
+    una, ghost, bera = hearth.una, hearth.ghost, hearth.join("Bera")
+    invitation = una.invite()  # in the family's chat, which Bera reads too
+    assert invitation.link is not None
+    una.remove(bera.user_id)
+    hearth.others.remove(bera)
+    keys = InviteKeys.of(invitation.link.secret, invitation.code)
+    proof = join_proof(keys.proof, ghost.key.public, ghost.name, invitation.code)
+
+    lies = malice.ghost_person(ghost), malice.another_proof(proof, of=ghost.device_id)
+    with hearth.relay.telling(*lies, to=una.device_id):
+        people = {person.user_id: person for person in una.people()}
+        una.rotate()
+
+    assert [device.standing for device in people[ghost.user_id].devices] == [Standing.PENDING]
+    hearth.ari.where()
+    hearth.goes_on()
+
+
 def test_whom_one_member_let_in_the_others_know(hearth: Hearth) -> None:
     una, ari = hearth.una, hearth.ari
     cara = hearth.family.join(ari.invite().link, "Cara")
@@ -556,6 +575,23 @@ def test_a_key_of_the_services_own_making_is_not_taken_for_the_first(
     assert list(_seen(una.where()).values()) == [61.5]
     key = una._home.me().device_key
     assert not any(ghost.opens(one, [key.public]) for one in relay.wrapped_keys())
+
+
+def test_a_joiner_who_is_told_to_found_the_group_finds_out(hearth: Hearth) -> None:
+    una = hearth.una
+    code = una.invite_by_code().code
+    lies = malice.key_version(0), malice.nobody_else, malice.rotation_accepted(at_most=5)
+
+    with hearth.relay.telling(*lies):
+        bera = hearth.family.join_by_code(code, "Bera", url=hearth.relay.url)
+    hearth.others.append(bera)
+    bera.pending()
+
+    assert Kind.KEYS_DIFFER in hearth.heard(bera)
+    hearth.confirm_each_other(una, bera)
+    una.rotate()
+    hearth.ari.where()
+    hearth.goes_on()
 
 
 def test_another_commitment_of_a_key_that_is_held_is_told(hearth: Hearth) -> None:
@@ -863,6 +899,23 @@ def test_a_joiner_is_told_when_the_package_is_not_that_of_the_link(hearth: Heart
     for joiner in hearth.others:
         joiner.confirm(joiner.compare(una.user_id))
     hearth.goes_on()
+
+
+def test_a_further_group_is_not_one_that_a_member_is_in(hearth: Hearth) -> None:
+    una, ari = hearth.una, hearth.ari
+    away = una.found_group("Away")
+    invitation = una.invite(away.id)
+    assert invitation.link is not None
+    ari.enqueue([fix(61.5)], hearth.group_id)
+
+    lie = malice.joined(hearth.group_id)
+    with hearth.relay.telling(lie, to=ari.device_id):
+        _fails(partial(ari.join_group, invitation.link))
+
+    assert ari.waiting() == 1
+    assert ari.flush().stored == 1
+    people = {person.user_id: person for person in ari.people(hearth.group_id)}
+    assert [device.standing for device in people[una.user_id].devices] == [Standing.TRUSTED]
 
 
 def test_a_joiner_by_link_knows_that_the_group_has_a_key(hearth: Hearth) -> None:

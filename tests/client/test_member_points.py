@@ -15,7 +15,7 @@ from draugar.ring import Ring
 from draugar.teller import Teller
 from tests.client import malice
 from tests.client.family import Family, fix
-from tests.client.malice import LATEST, USERS, Forward, Relay, Reply, Request
+from tests.client.malice import HISTORY, LATEST, USERS, Forward, Relay, Reply, Request
 
 Point = dict[str, Any]
 
@@ -459,16 +459,20 @@ def test_a_device_that_counts_its_points_cannot_stop_counting(
 
 
 def with_tid(member: Member, tid: str) -> malice.Lie:
+    """Show what a member's device posts as that of a phone of theirs."""
+    phone = {"id": str(uuid4()), "tid": tid, "needsSetup": False}
+
     def listed(request: Request, forward: Forward) -> Reply:
         reply = forward(request)
-        if request.route != USERS:
-            return reply
         body = reply.json
-        for user in body["users"]:
-            for group in user["groups"]:
-                for device in group["devices"]:
-                    if device["id"] == str(member.device_id):
-                        device["tid"] = tid
+        if request.route == USERS:
+            for user in body["users"]:
+                if user["id"] == str(member.user_id):
+                    user["groups"][0]["phones"] = [phone]
+        elif request.route in (LATEST, HISTORY):
+            for point in body["locations"]:
+                if point["deviceId"] == str(member.device_id):
+                    point["deviceId"] = phone["id"]
         return reply.saying(body)
 
     return listed
@@ -525,11 +529,13 @@ def test_points_without_a_counter_are_in_the_order_of_their_times(
     with relay.telling(with_tid(ari, "ar")):
         post(ari, owntracks(tst=seconds_ago(5)))
         una.where()
-        post(ari, owntracks(tst=seconds_ago(60)))
+        post(ari, owntracks(tst=seconds_ago(60), lat=4.5))
 
-        (late,) = una.where()
+        (newest,) = una.where()
+        past = [(one.fix.latitude, one.is_old) for one in una.history()]
 
-    assert late.is_old
+    assert (newest.fix.latitude, newest.is_old) == (5.5, False)
+    assert past == [(4.5, True), (5.5, False)]
 
 
 # Who may read

@@ -1,0 +1,123 @@
+"""Phones with OwnTracks: what sets one up, made on this device because it holds the group's key.
+
+The service gives a phone its user name and password. The key goes from here to the phone, in a
+file or a QR code, and the service never sees it.
+
+Both apps write the topic into what they seal, `owntracks/<user name>/<device id>`. So that it says
+whose it is, the device id that is set up is the person's id.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from draugar.answers import NewPhone
+from draugar.api import Api
+from draugar.crypto import GroupKey
+from draugar.errors import AnswerNotUnderstood, NotPossible, Refused, Unknown, VersionConflict
+from draugar.exchange import View
+from draugar.home import Home, Me
+from draugar.ring import Ring
+
+KIND = "owntracks"
+TID = re.compile("[A-Za-z0-9]{2}")
+"""By what the apps tell friends apart. Android cuts what is longer."""
+
+_ATTEMPTS = 5
+_HTTP, _SIGNIFICANT_CHANGES = 3, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneSetup:
+    """What sets a phone up, once: it holds the phone's password and the group's key."""
+
+    device_id: UUID
+    """The phone's; its user name too."""
+    group_id: UUID
+    name: str = field(repr=False)
+    tid: str
+    otrc: bytes = field(repr=False)
+    """A configuration that both apps import, as a file `.otrc`."""
+
+    @property
+    def link(self) -> str:
+        """The same as a link, which the phone's camera reads off a QR code."""
+        return f"owntracks:///config?inline={quote(b64encode(self.otrc), safe='')}"
+
+
+Current = Callable[[UUID], View]
+"""Returns a group with the key to be used in it now; version 0 where it goes without."""
+
+
+def add(  # noqa: PLR0913 -- each by its name
+    home: Home, api: Api, current: Current, group_id: UUID, *, name: str, tid: str | None
+) -> PhoneSetup:
+    """Make a phone of this member's. Raises NotPossible, TidTaken."""
+    if tid is not None and not TID.fullmatch(tid):
+        raise NotPossible("A tid is two letters or digits.", advice="Give one like: --tid un")
+    setup = _set_up(
+        home, api, current, group_id, partial(api.add_phone, name, group_id=group_id, tid=tid)
+    )
+    if tid is not None and setup.tid != tid:
+        raise AnswerNotUnderstood
+    return setup
+
+
+def renew(home: Home, api: Api, current: Current, device_id: UUID) -> PhoneSetup:
+    """Set a phone of this member's up again, with a new password and the present key."""
+    group_id = next((one.group_id for one in api.devices() if one.id == device_id), None)
+    if group_id is None:
+        raise Unknown("You have no such phone.", advice="See what there is: draugar devices")
+    return _set_up(home, api, current, group_id, partial(api.renew_phone, device_id))
+
+
+def _set_up(
+    home: Home, api: Api, current: Current, group_id: UUID, make: Callable[[], NewPhone]
+) -> PhoneSetup:
+    for _ in range(_ATTEMPTS):
+        view = current(group_id)
+        try:
+            phone = make()
+        except Refused as refusal:
+            if refusal.code != "rotation_required":
+                raise
+            continue
+        make = partial(api.renew_phone, phone.id)
+        # The service takes the phone to have the key of the moment when it was made.
+        if api.keys(group_id).key_version == view.key_version:
+            key = Ring(home, group_id).key(view.key_version)
+            return PhoneSetup(
+                device_id=phone.id,
+                group_id=group_id,
+                name=phone.name,
+                tid=phone.tid,
+                otrc=_otrc(home.me(), phone, key),
+            )
+    raise VersionConflict(status=409, code="key_version_conflict")
+
+
+def _otrc(me: Me, phone: NewPhone, key: GroupKey | None) -> bytes:
+    configuration: dict[str, Any] = {
+        "_type": "configuration",
+        "mode": _HTTP,
+        "url": f"{me.url}/owntracks",
+        "username": str(phone.id),
+        "password": phone.password.value.decode(),
+        "auth": True,
+        "deviceId": str(me.user_id),
+        "tid": phone.tid,
+        **({} if key is None else {"encryptionKey": key.value.decode()}),
+        # No service should be able to change a phone's settings.
+        "cmd": False,
+        "remoteConfiguration": False,
+        "monitoring": _SIGNIFICANT_CHANGES,
+        "extendedData": True,
+    }
+    written = json.dumps(configuration, separators=(",", ":")).encode()
+    return written + b" " * (-len(written) % 3)  # so that its base64 ends without padding
