@@ -199,7 +199,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     told = Terminal(as_json=False)
     try:
-        app()
+        app(prog_name="draugar")  # however it was started
     except Failure as failure:
         told.fail(failure.reason, failure.next_step)
         sys.exit(2 if isinstance(failure, MISTYPED) else 1)
