@@ -81,6 +81,10 @@ SetupFile = Annotated[
     option("--file", "Where to put the file; else owntracks-XX.otrc here.", "FILE", dir_okay=False),
 ]
 WriteOver = Annotated[bool, option("--yes", "Write over the file without asking.")]
+Unsealed = Annotated[
+    bool,
+    option("--in-the-clear", "Agree that the service can read it, in a group without a key."),
+]
 
 
 class NeverShown(NotPossible):
@@ -832,6 +836,7 @@ def add_phone(  # noqa: PLR0913 -- the options of one command
     ] = None,
     file: SetupFile = None,
     yes: WriteOver = False,
+    in_the_clear: Unsealed = False,
     group: InGroup = None,
 ) -> None:
     """Set up a phone that shares with OwnTracks: a file, and on a screen a QR code.
@@ -840,7 +845,7 @@ def add_phone(  # noqa: PLR0913 -- the options of one command
     """
     _see_file(desk, file, yes=yes)
     with desk.member() as me:
-        setup = me.add_phone(name, _group_id(me, group), tid)
+        setup = me.add_phone(name, _group_id(me, group), tid, in_the_clear=in_the_clear)
     _hand_over(desk, setup, file)
 
 
@@ -853,6 +858,7 @@ def renew_phone(
     *,
     file: SetupFile = None,
     yes: WriteOver = False,
+    in_the_clear: Unsealed = False,
 ) -> None:
     """Set a phone up again once the group's key has changed. User name and tid stay."""
     _see_file(desk, file, yes=yes)
@@ -869,7 +875,7 @@ def renew_phone(
         if len(due) > 1:
             told = ", ".join(f"{plain(one.name)} ({one.tid})" for one in due)
             raise Unknown(f"You have several phones: {told}.", advice="Name one of them.")
-        setup = me.renew_phone(due[0].id)
+        setup = me.renew_phone(due[0].id, in_the_clear=in_the_clear)
     _hand_over(desk, setup, file)
 
 

@@ -24,6 +24,7 @@
     └── NotPossible             what was asked for cannot be done
         ├── KeyPending          nobody has confirmed this device yet
         ├── KeyMissing          the group has no key yet
+        ├── InTheClear          it goes without one, and a phone would post unsealed
         ├── NotNamed            several groups, and none was named
         ├── Unknown             no such group, person or device
         └── PointNotPossible    a fix that cannot be shared
@@ -200,6 +201,13 @@ class KeyMissing(NotPossible):
 
     text = "Nobody has made a key for this group yet."
     advice = "Rotate to make the first one; then confirm the others."
+
+
+class InTheClear(NotPossible):
+    """A group goes without a key, or the service says so: its phones would post unsealed."""
+
+    text = "The service says that this group has no key: it could read where the phone is."
+    advice = "If that is meant, say so: --in-the-clear. If not, ask whoever invited you."
 
 
 class NotNamed(NotPossible):

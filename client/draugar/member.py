@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
 from draugar import confirming, inviting, joining, leaving, phones, reading, rotation
 from draugar.api import Api
 from draugar.circle import Circle
-from draugar.errors import NotNamed, NotPossible, SignedOut, Unknown
+from draugar.errors import InTheClear, NotNamed, NotPossible, SignedOut, Unknown
 from draugar.exchange import Exchange, View
 from draugar.home import Home
 from draugar.joining import Invite, Newcomer
@@ -388,19 +389,30 @@ class Member:
         return [OwnDevice(**vars(device)) for device in self._api.devices()]
 
     def add_phone(
-        self, name: str, group_id: UUID | None = None, tid: str | None = None
+        self,
+        name: str,
+        group_id: UUID | None = None,
+        tid: str | None = None,
+        *,
+        in_the_clear: bool = False,
     ) -> PhoneSetup:
         """Make a phone of mine that shares with OwnTracks; what sets it up holds the group's key.
 
-        `tid` is two letters or digits, chosen from my name where it is left out. Raises TidTaken.
+        `tid` is two letters or digits, chosen from my name where it is left out. `in_the_clear`
+        agrees to one that shares unsealed, in a group without a key. Raises InTheClear, TidTaken.
         """
         group_id = self._resolve(group_id)
-        return phones.add(self._home, self._api, self._usable, group_id, name=name, tid=tid)
+        usable = partial(self._usable, in_the_clear=in_the_clear)
+        return phones.add(self._home, self._api, usable, group_id, name=name, tid=tid)
 
-    def renew_phone(self, device_id: UUID) -> PhoneSetup:
-        """Set a phone of mine up again: what it has is void, and it gets the present key."""
+    def renew_phone(self, device_id: UUID, *, in_the_clear: bool = False) -> PhoneSetup:
+        """Set a phone of mine up again: what it has is void, and it gets the present key.
+
+        Raises InTheClear.
+        """
         self._settle()
-        return phones.renew(self._home, self._api, self._usable, device_id)
+        usable = partial(self._usable, in_the_clear=in_the_clear)
+        return phones.renew(self._home, self._api, usable, device_id)
 
     def revoke_device(self, device_id: UUID) -> list[Rotation]:
         """Make another device of mine worthless, and change the keys it may know."""
@@ -473,12 +485,17 @@ class Member:
             view.require_key()
         return view
 
-    def _usable(self, group_id: UUID) -> View:
-        """Return a view with a key as `_current` does, or of a group that goes without one."""
+    def _usable(self, group_id: UUID, *, in_the_clear: bool) -> View:
+        """Return a view with a key as `_current` does, or of a group that goes without one.
+
+        That a group does is only the service's word. Raises InTheClear.
+        """
         view = self._update(group_id)
         is_keyed = view.key_version > 0 or Ring(self._home, group_id).is_keyed
         if is_keyed or self.group(group_id).encryption == "required":
             return self._current(group_id)
+        if not in_the_clear:
+            raise InTheClear
         return view
 
     def _rotate(self, group_id: UUID) -> Rotation:

@@ -13,7 +13,15 @@ import httpx
 import pytest
 
 from draugar.crypto import NotAuthentic, open_location
-from draugar.errors import KeyMissing, KeyPending, NotPossible, Refused, TidTaken, Unknown
+from draugar.errors import (
+    InTheClear,
+    KeyMissing,
+    KeyPending,
+    NotPossible,
+    Refused,
+    TidTaken,
+    Unknown,
+)
 from draugar.home import Home
 from draugar.member import Member
 from draugar.model import Kind, OwnDevice, Phone
@@ -275,8 +283,11 @@ def test_without_a_key_phones_and_members_see_each_other_too(
 ) -> None:
     una, group_id = office
     ari = family.join_by_code(una.invite_by_code(group_id).code)
-    setup = una.add_phone("Phone", group_id)
-    phone, his = Handset.of(app, setup), Handset.of(Android, ari.add_phone("Phone", group_id))
+    with pytest.raises(InTheClear):
+        una.add_phone("Phone", group_id)
+    setup = una.add_phone("Phone", group_id, in_the_clear=True)
+    phone = Handset.of(app, setup)
+    his = Handset.of(Android, ari.add_phone("Phone", group_id, in_the_clear=True))
 
     # To the second, that is before the group was founded.
     his.is_at(65.5, tst=ago(-2))
@@ -292,7 +303,7 @@ def test_a_group_without_a_key_that_gets_one_gives_it_to_its_phones(
     office: tuple[Member, UUID],
 ) -> None:
     una, group_id = office
-    setup = una.add_phone("Phone", group_id)
+    setup = una.add_phone("Phone", group_id, in_the_clear=True)
     una.rotate(group_id)
 
     phone = Handset.of(Android, una.renew_phone(setup.device_id))
