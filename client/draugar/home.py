@@ -7,6 +7,7 @@ in it (the token, keys, codes, queued positions) is sealed by the vault.
 import json
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -138,7 +139,7 @@ class Home:
 
     def _identify(self) -> tuple[str, Place]:
         self._database.row_factory = sqlite3.Row
-        self.do("PRAGMA journal_mode = WAL")
+        self._log_ahead()
         self.do("PRAGMA synchronous = FULL")
         self.do("PRAGMA foreign_keys = ON")
         self.do("PRAGMA secure_delete = ON")
@@ -156,6 +157,21 @@ class Home:
                     "This home was made by a newer client.", advice="Update this client."
                 )
         return str(self.recall("id")), Place(self.recall("place"))
+
+    def _log_ahead(self) -> None:
+        """Write changes to a log first; where two begin with it at once, SQLite does not wait."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.Error as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its finer shades
+                is_busy = code == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until:
+                    raise HomeUnusable(f"The home's database fails: {_named(error)}.") from None
+                time.sleep(0.02)
+            else:
+                return
 
     # The database
 
