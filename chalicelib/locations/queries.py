@@ -248,8 +248,8 @@ def _joined_before(chosen: CTE, point: Any) -> ColumnElement[bool]:
     return or_(point.user_id == chosen.c.user_id, point.received_at >= chosen.c.joined_at)
 
 
-def newest_visible(chosen: CTE, member: Any, point: Any, *conditions: ColumnElement[bool]) -> Any:
-    """Return the newest point of a member that the caller may see, to join with them."""
+def newest_visible(chosen: CTE, member: Any, point: Any, *, limit: Any = _ONE) -> Any:
+    """Return the newest point of a member that the caller may see, or some, to join with them."""
     return (
         select(point)
         .where(
@@ -257,10 +257,10 @@ def newest_visible(chosen: CTE, member: Any, point: Any, *conditions: ColumnElem
             point.user_id == member.user_id,
             point.recorded_at >= _visible_since(chosen, member),
             _joined_before(chosen, point),
-            *conditions,
         )
         .order_by(point.recorded_at.desc(), point.id.desc())
-        .limit(_ONE)
+        .limit(limit)
+        .correlate(chosen, member)
         .lateral("newest")
     )
 

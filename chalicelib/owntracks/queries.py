@@ -5,7 +5,7 @@ says everything. They read the phone FOR SHARE, so what they note of it they not
 owntracks_served.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -59,8 +59,8 @@ _EIGHT: ColumnElement[int] = literal_column("8", Integer)
 _FIRST = literal_column(f"'{UUID(int=0)}'::uuid", Uuid)
 _PLACE = ("latitude", "longitude", "accuracy")
 _ONE: ColumnElement[int] = literal_column("1", Integer)
-_RETRIED_OF_LATE: ColumnElement[int] = literal_column("200", Integer)
-"""Among so many points a message is looked for that iOS sends once more."""
+_OF_LATE: ColumnElement[int] = literal_column("200", Integer)
+"""Among so many points of a member one that would do is looked for, or that iOS sends again."""
 
 
 def _text(code: str) -> ColumnElement[str]:
@@ -142,8 +142,8 @@ def _told(caller: CTE, membership: CTE, judged: CTE) -> CTE:
     A card takes the place of the one before whole, its face too, in both apps: one with a face
     is told whole once a day and when it has changed, or not at all.
     """
-    member, point, phone = aliased(Member), aliased(Location), aliased(Device)
-    newest = locations.newest_visible(membership, member, point, point.encrypted_data.is_(None))
+    member, phone = aliased(Member), aliased(Device)
+    newest = _newest(membership, member, lambda point: point.encrypted_data.is_(None))
     carried = (
         select(phone.tid)
         .where(
@@ -233,6 +233,21 @@ def _told(caller: CTE, membership: CTE, judged: CTE) -> CTE:
     )
 
 
+def _newest(membership: CTE, member: Any, would_do: Callable[[Any], ColumnElement[bool]]) -> Any:
+    """Return the newest point of a member that would do, to join with them.
+
+    They may have posted in the other form, or with a former key, for months: not all is read.
+    """
+    of_late = locations.newest_visible(membership, member, aliased(Location), limit=_OF_LATE)
+    return (
+        select(of_late)
+        .where(would_do(of_late.c))
+        .order_by(of_late.c.recorded_at.desc(), of_late.c.id.desc())
+        .limit(_ONE)
+        .lateral("newest_that_would_do")
+    )
+
+
 def _build_post_sealed() -> Select[Any]:
     caller, membership, device = _posting()
     point = select(
@@ -251,16 +266,18 @@ def _build_post_sealed() -> Select[Any]:
             Location.group_id == select(caller.c.group_id).scalar_subquery(),
             Location.user_id == select(caller.c.user_id).scalar_subquery(),
             Location.recorded_at > func.now() - literal_column("interval '7 days'"),
-            Location.encrypted_data.is_not(None),
         )
         .order_by(Location.recorded_at.desc(), Location.id.desc())
-        .limit(_RETRIED_OF_LATE)
+        .limit(_OF_LATE)
+        .subquery("of_late")
     )
-    is_new = judged.c.encrypted_data.not_in(of_late)
+    is_new = judged.c.encrypted_data.not_in(
+        select(of_late.c.encrypted_data).where(of_late.c.encrypted_data.is_not(None))
+    )
     stored = locations.new_points(judged, is_new).returning(Location.id).cte("stored")
-    member, sealed = aliased(Member), aliased(Location)
-    newest = locations.newest_visible(
-        membership, member, sealed, sealed.key_version == membership.c.key_version
+    member = aliased(Member)
+    newest = _newest(
+        membership, member, lambda point: point.key_version == membership.c.key_version
     )
     turn = (
         select(member.user_id, newest.c.encrypted_data)
