@@ -391,6 +391,30 @@ def test_a_point_that_is_sealed_is_not_told_in_the_clear(
     assert una.app.friends[str(family.ari.user_id)[-8:]]["lat"] == 65.0
 
 
+@pytest.mark.parametrize(("sealed", "told"), [(199, True), (200, False)])
+def test_a_point_is_looked_for_among_the_newest_alone(
+    family: Family, phone_of: MakePhone, session: Session, sealed: int, *, told: bool
+) -> None:
+    una, now = phone_of(family.una, Android), factories.now(session)
+    day_ago = now - timedelta(days=1)
+    factories.stored_point(session, family.group_id, family.ari, day_ago)
+    nowhere = dict.fromkeys(("latitude", "longitude", "accuracy"))
+    for number in range(sealed):
+        factories.stored_point(
+            session,
+            family.group_id,
+            family.ari,
+            now - timedelta(minutes=number),
+            **nowhere,
+            encrypted_data=secrets.token_bytes(64),
+            key_version=1,
+        )
+
+    una.post(family.fix())
+
+    assert ("lat" in una.app.friends[str(family.ari.user_id)[-8:]]) is told
+
+
 def test_a_card_names_a_person_and_shows_a_face(
     family: Family, phone_of: MakePhone, app: type[App]
 ) -> None:
