@@ -42,9 +42,13 @@ class Timed:
 
 
 def timed(call: Call) -> Timed:
-    """Make a call and note when."""
-    begun = time.monotonic()
-    reply = perform(call)
+    """Make a call, again while the service is busy as a client does, and note when."""
+    for _ in range(100):
+        begun = time.monotonic()
+        reply = perform(call)
+        if reply.status != 503:  # a revocation meets a person who is just entering another group
+            break
+        time.sleep(0.02)
     return Timed(begun, time.monotonic(), reply.status)
 
 
