@@ -620,7 +620,7 @@ def _locations() -> Json:
         },
         "passphrase": {
             "what": "a secretbox under an OwnTracks passphrase, as UTF-8 and zeros up to 32 bytes;"
-            " the apps' own, from github.com/owntracks/owntracks issue 32",
+            " the apps' own, from owntracks/owntracks#32 on GitHub",
             "passphrase": "s3cr1t",
             "key": b"s3cr1t".ljust(32, b"\0").hex(),
             "data": "vG0sAik3/+1KwrZ4b27yQtfJEVz6g2v0Os+yGIECNm8PnxwTR7ZUlUYRclgku7eP19FeNjJugxhY"

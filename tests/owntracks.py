@@ -6,6 +6,7 @@ where the app would lose an answer, block its queue or alarm its person.
 
 import base64
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -40,7 +41,7 @@ class NotUnderstood(Exception):
 
 
 @dataclass
-class App:
+class App(ABC):
     """An app in HTTP mode, with an encryption key if one was set in it."""
 
     key: bytes | None = None
@@ -132,8 +133,9 @@ class App:
         elif element["tst"] > friend.get("tst", 0):
             friend |= {name: element[name] for name in ("tst", "lat", "lon")}
 
+    @abstractmethod
     def _notice(self, element: Json) -> None:
-        raise NotImplementedError
+        """Do what the app does when a friend enters or leaves a region."""
 
 
 class Android(App):
