@@ -157,8 +157,11 @@ def settle(home: Home, api: Api, exchange: Exchange, teller: Teller) -> None:
 
 
 def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> dict[str, Any]:
-    """Return what is to be sent: the same as before where that was not finished."""
-    wanted = {
+    """Return what is to be sent: the same as before where that was not finished.
+
+    Raises NotPossible before anything is kept.
+    """
+    wanted: dict[str, Any] = {
         "url": service_url(invite.url),
         "code": invite.code,
         "secret": invite.secret and invite.secret.text,
@@ -167,6 +170,8 @@ def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> dict[str, Any]:
         "device": newcomer.device,
         "group": newcomer.group,
     }
+    for text in (wanted["name"], newcomer.device, *(newcomer.group or {}).values()):
+        _check(text)
     with home.transaction():
         if home.is_joined:
             raise AlreadyJoined
@@ -182,6 +187,14 @@ def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> dict[str, Any]:
         }
         home.do("INSERT INTO joining VALUES (1, :plan)", plan=home.seal_json(plan))
     return plan
+
+
+def _check(text: str) -> None:
+    """Refuse what cannot be sent, or that nobody could read."""
+    with suppress(UnicodeEncodeError):
+        if text.encode().strip():
+            return
+    raise NotPossible("A name has to be a text that others can read.", advice="Give another one.")
 
 
 def _body(plan: dict[str, Any], device_key: DeviceKey) -> dict[str, Any]:

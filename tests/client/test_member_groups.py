@@ -100,6 +100,21 @@ def test_a_home_is_nobodys_at_first(tmp_path: Path) -> None:
         Member(home, tell=print)
 
 
+@pytest.mark.parametrize("name", ["", "  ", "\udcff"])
+def test_a_name_that_nobody_can_read_is_refused_before_anything_is_kept(
+    family: Family, tmp_path: Path, name: str
+) -> None:
+    link = family.found().invite().link
+    assert link is not None
+
+    with Home.open(tmp_path / "ari") as home:
+        for named, device in ((name, "App"), ("Ari", name)):
+            with pytest.raises(NotPossible):
+                Member.join(home, link, name=named, device=device, tell=print)
+        with Member.join(home, link, name="Ari", tell=print) as ari:
+            assert ari.name == "Ari"
+
+
 def test_a_code_is_good_once(family: Family) -> None:
     una = family.found()
     code = una.invite_by_code().code
