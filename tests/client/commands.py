@@ -1,4 +1,8 @@
-"""The command line as somebody uses it: a process of its own for each command."""
+"""The command line as somebody uses it: a process of its own for each command.
+
+Those without a terminal are forked from a server that has imported the command line already: a
+test gives many, and each would take a third of a second for that alone.
+"""
 
 import fcntl
 import json
@@ -10,10 +14,14 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from tests.faults.processes import forkserver
 
 DRAUGAR = Path(sys.executable).with_name("draugar")
 PATIENCE = 60.0
@@ -45,20 +53,29 @@ class Person:
     def __call__(
         self, *arguments: object, stdin: str = "", wait: float | None = None, **environment: str
     ) -> Result:
-        """Run a command with its output piped."""
+        """Run a command with its output going to files."""
         patience = () if wait is None else ("--wait", str(wait))
-        done = subprocess.run(
-            [DRAUGAR, *map(str, arguments), *patience],
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            env=self._environment(environment),
-            cwd=self._directory(),
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Result(done.returncode, done.stdout, done.stderr)
+        directory = self._directory()
+        with TemporaryDirectory() as streams:
+            given, out, err = (Path(streams) / name for name in ("in", "out", "err"))
+            given.write_text(stdin)
+            process = forkserver.Process(
+                target=_run,
+                args=(
+                    [*map(str, arguments), *patience],
+                    self._environment(environment),
+                    directory,
+                    (given, out, err),
+                ),
+            )
+            process.start()
+            process.join(PATIENCE)
+            if process.exitcode is None:
+                process.kill()
+            assert process.exitcode is not None, f"It took {PATIENCE} s"
+            result = Result(process.exitcode, out.read_text(), err.read_text())
+        assert "Traceback" not in result.err, result.err
+        return result
 
     def does(self, *arguments: object, stdin: str = "") -> str:
         """Run a command that has to succeed, and return its answer."""
@@ -124,3 +141,19 @@ class Person:
         """Where commands run, and write what they write."""
         self.home.parent.mkdir(parents=True, exist_ok=True)
         return self.home.parent
+
+
+def _run(
+    arguments: Sequence[str], environment: dict[str, str], directory: Path, streams: Sequence[Path]
+) -> None:
+    from draugar.cli import main  # noqa: PLC0415 -- it is loaded in the process that forks
+
+    for number, stream in enumerate(streams):
+        os.dup2(os.open(stream, os.O_RDWR | os.O_CREAT), number)
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115, PTH123 -- for as long as it runs
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    os.chdir(directory)
+    sys.argv = ["draugar", *arguments]
+    main()

@@ -92,6 +92,8 @@ def encodings(secret: bytes) -> Iterator[tuple[str, bytes]]:
     yield "hex", secret.hex().encode()
     yield "upper-case hex", secret.hex().upper().encode()
     yield "escaped by Python", repr(secret)[2:-1].encode()
+    # It escapes a quote only where the other kind stands beside it.
+    yield "escaped by Python beside a quote", repr(secret + b'"')[2:-2].encode()
     yield (
         "escaped by PostgreSQL",
         b"".join(bytes([byte]) if 32 <= byte < 127 else b"\\%03o" % byte for byte in secret),

@@ -457,7 +457,7 @@ def test_a_phone_that_is_shown_as_another_phone_is_not_believed(
         assert ari.where() == []
 
 
-@pytest.mark.parametrize("device_id", ["phone", str(uuid4())])
+@pytest.mark.parametrize("device_id", ["phone", str(uuid4())], ids=["a name", "an id"])
 def test_a_phone_that_was_set_up_by_hand_is_taken_at_the_services_word(
     two: tuple[Member, Member], device_id: str
 ) -> None:

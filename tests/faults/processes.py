@@ -27,7 +27,7 @@ from tests import contract
 from tests.api import Reply
 from tests.database import PEPPER, Server
 
-_context = get_context("forkserver")
+forkserver = get_context("forkserver")
 _FEATURES = (
     "auth",
     "devices",
@@ -40,10 +40,11 @@ _FEATURES = (
     "locations",
     "users",
 )
-_context.set_forkserver_preload(
+forkserver.set_forkserver_preload(
     [
         "alembic.command",
         "chalice.test",
+        "draugar.cli",
         __name__,
         *(f"chalicelib.{feature}.routes" for feature in _FEATURES),
     ]
@@ -69,12 +70,12 @@ class Processes:
     def __init__(
         self, url: str, *, count: int, threads: int = 1, connections: int | None = None
     ) -> None:
-        self._gate = _context.Barrier(count, timeout=60)
-        pipes = [_context.Pipe() for _ in range(count)]
+        self._gate = forkserver.Barrier(count, timeout=60)
+        pipes = [forkserver.Pipe() for _ in range(count)]
         self._pipes = [ours for ours, _ in pipes]
         self._theirs = [theirs for _, theirs in pipes]
         self._processes = [
-            _context.Process(
+            forkserver.Process(
                 target=_serve,
                 args=(url, threads, connections or threads, self._gate, theirs),
                 daemon=True,

@@ -465,7 +465,9 @@ def family_ago(session: Session, **ago: float) -> Any:
 
 
 @pytest.mark.parametrize(
-    "face", [None, 7, "", "no base64!", "A" * 65_537, FACE[:40] + "\r\n" + FACE[40:]], ids=str
+    "face",
+    [None, 7, "", "no base64!", "A" * 65_537, FACE[:40] + "\r\n" + FACE[40:]],
+    ids=["none", "a number", "empty", "no base64", "too long", "in lines"],
 )
 def test_what_is_no_face_is_none(family: Family, phone_of: MakePhone, face: Any) -> None:
     una, ari = phone_of(family.una, Ios), phone_of(family.ari, Ios)
@@ -529,7 +531,15 @@ def test_the_app_for_android_is_told_of_no_transition(family: Family, phone_of: 
 
 @pytest.mark.parametrize(
     "fields",
-    [{"event": "stay"}, {"event": None}, {"tst": 0}, {"wtst": None}, {"tst": 10**400}],
+    [
+        {"event": "stay"},
+        {"event": None},
+        {"tst": 0},
+        {"wtst": None},
+        {"tst": 10**400},
+        {"tst": 253_402_300_800},  # the year 10000
+        {"wtst": 281_474_976_709},  # the last second that an id has room for
+    ],
     ids=str,
 )
 def test_a_transition_that_cannot_be_is_put_down(
@@ -605,7 +615,7 @@ def test_who_does_not_sign_in_is_told_to(
         {"last_used_on": "2020-01-01"},
         {"token_hash": secrets.token_bytes(32)},
     ],
-    ids=str,
+    ids=["revoked", "idle for too long", "set up again"],
 )
 def test_a_phone_that_was_revoked_or_set_up_again_elsewhere_is_told_so(
     family: Family,
