@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults check bench bench-full format invoke demo openapi package deploy
+.PHONY: help run test test-faults check bench audit format invoke demo openapi package deploy
 .PHONY: destroy lock clean force
 
 help: ## Show this list
@@ -16,7 +16,7 @@ run: $(READY) ## Serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=, DATABASE_URL=
 	@$(BIN)/python -m scripts.serve
 
 test: $(READY) ## Run the tests on PostgreSQL 18, and on TEST_DATABASE_URL if set (PYTEST_ARGS=)
-	env -u TEST_DATABASE_URL $(BIN)/python -m pytest $(PYTEST_ARGS)
+	env -u TEST_DATABASE_URL $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 ifneq ($(TEST_DATABASE_URL),)
 	$(BIN)/python -m pytest --ignore=tests/laptop $(PYTEST_ARGS)
 endif
@@ -31,11 +31,12 @@ check: $(READY) ## Check format, lint, types and import rules, then run the test
 	$(BIN)/lint-imports
 	@$(MAKE) test
 
-bench: $(READY) ## Measure, in pairs, what docs/performance.md says (under 3 minutes)
-	$(BIN)/python -m bench
+bench: $(READY) ## Measure, in pairs, what docs/performance.md says (BENCH_ARGS=--full: half an hour)
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
-bench-full: $(READY) ## The same with 10 million rows and longer rounds (about half an hour)
-	$(BIN)/python -m bench --full
+audit: $(READY) ## Ask PyPI whether a package is known to be vulnerable
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip $(AUDIT_ARGS) -r requirements.txt
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip $(AUDIT_ARGS) -r requirements-dev.txt
 
 format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix

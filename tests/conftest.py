@@ -1,8 +1,13 @@
-"""What every test stands on: a real PostgreSQL, a migrated schema, and the app."""
+"""What every test stands on: a real PostgreSQL, a migrated schema, and the app.
+
+A run of all features also fails when a route declares an error that no test of any worker has seen.
+"""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pg8000
@@ -11,9 +16,34 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from tests import contract
 from tests.api import Api
 from tests.database import PEPPER, Server
 from tests.database import server as start_server
+
+FEATURES = set((Path(__file__).parent / "features").rglob("test_*.py"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if "app" in sys.modules and {item.path for item in session.items} >= FEATURES:
+        contract.DECLARED.update(contract.declared())
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told.update(seen=[*contract.SEEN], declared=[*contract.DECLARED])
+    elif contract.DECLARED - contract.SEEN and not session.testsfailed:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    told = getattr(node, "workeroutput", {})  # none of a worker that crashed
+    contract.SEEN.update(told.get("seen", ()))
+    contract.DECLARED.update(told.get("declared", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for name, code in sorted(contract.DECLARED - contract.SEEN):
+        terminalreporter.write_line(f"No test has seen {name} answer {code}", red=True)
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,14 @@ from chalicelib.web import openapi
 from chalicelib.web.endpoint import HEADERS
 
 if TYPE_CHECKING:
+    from chalicelib.web.contract import Contract
     from tests.api import Reply
 
 SEEN: set[tuple[str, str]] = set()
 """The codes that have been answered, each after its operation's id."""
+
+DECLARED: set[tuple[str, str]] = set()
+"""The codes that a whole run has to have seen, each after its operation's id."""
 
 Json = dict[str, Any]
 
@@ -48,6 +52,24 @@ def document() -> Json:
     from app import app  # noqa: PLC0415 -- it reads the settings that fixtures make
 
     return openapi.document(app.routes)
+
+
+def operations() -> dict[str, "Contract"]:
+    """What each operation says of itself, by its id."""
+    from app import app  # noqa: PLC0415 -- it reads the settings that fixtures make
+
+    return {
+        document()["paths"][path][method.lower()]["operationId"]: vars(entry.view_function)[
+            "contract"
+        ]
+        for path, methods in app.routes.items()
+        for method, entry in methods.items()
+    }
+
+
+def declared() -> set[tuple[str, str]]:
+    """The codes that routes say they raise, each after its operation's id."""
+    return {(name, problem.code) for name, said in operations().items() for problem in said.raises}
 
 
 @cache

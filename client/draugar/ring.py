@@ -93,14 +93,14 @@ class Ring:
 
     def _number(self, column: str) -> int:
         found = self._home.row(
-            f"SELECT {column} AS number FROM groups WHERE id = :group",  # noqa: S608
+            f"SELECT {column} AS number FROM groups WHERE id = :group",  # noqa: S608 -- of ours
             group=self._group_id,
         )
         return 0 if found is None else int(found["number"])
 
     def _raise(self, column: str, value: int) -> None:
         self._home.do(
-            f"UPDATE groups SET {column} = max({column}, :value) WHERE id = :group",  # noqa: S608
+            f"UPDATE groups SET {column} = max({column}, :value) WHERE id = :group",  # noqa: S608 -- of ours
             group=self._group_id,
             value=value,
         )

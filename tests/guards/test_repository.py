@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -19,6 +21,16 @@ def test_every_make_command_in_the_readme_is_a_target() -> None:
 
     assert {"run", "test"} <= named
     assert named - targets == set()
+
+
+@pytest.mark.parametrize("name", ["SECURITY.md"])
+def test_every_test_that_is_named_as_a_proof_exists(name: str) -> None:
+    named = re.findall(r"`(tests/[\w/]+(?:\.py)?)(?:::(\w+))?", (ROOT / name).read_text())
+
+    assert len(named) >= 10
+    for path, test in named:
+        assert (ROOT / path).exists(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path}::{test}"
 
 
 def test_the_zip_takes_along_what_it_runs_on_and_nothing_else() -> None:
