@@ -33,8 +33,8 @@ LARGEST_BODY = 256 * 1024
 _UNREADABLE = Unwanted("owntracks_unreadable")
 _NOT_KEPT = Unwanted("owntracks_not_kept")
 _OUT_OF_RANGE = Unwanted("owntracks_out_of_range")
-# A UUID v7 has 48 bits for the milliseconds.
-_LATEST = 2**48 // 1000 - 1
+# The last second of the year 9999: Python knows no later one. A UUID v7 has room for more.
+_LATEST = 253_402_300_799
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _LOCATION = {"_type": "location", "lat": 64.1466, "lon": -21.9426, "tst": 1782894600, "acc": 12}
 _ENCRYPTED = {"_type": "encrypted", "data": "vD0cV5mB6yqYl3nJx1ZtQw8rKp2sHf4uJb1hA4Gq2rT7mV0sK8dW"}

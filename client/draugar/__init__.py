@@ -16,6 +16,7 @@
     circle.py      whom this device trusts, and why
     ring.py        which keys it holds
     outbox.py      the queue of points to be shared
+    pausing.py     what a device does about a pause by itself
     points.py      sealing a point, and believing one
     reading.py     where everybody is and was
     phones.py      what sets up a phone with OwnTracks

@@ -201,6 +201,7 @@ def open_invite(answer: Answer) -> OpenInvite:
         used_at=answer.maybe(answer.moment, "usedAt"),
         used_by=answer.maybe(answer.uuid, "usedBy"),
         revoked_at=answer.maybe(answer.moment, "revokedAt"),
+        for_me=answer.maybe(answer.truth, "forMe") or False,
     )
 
 

@@ -1,7 +1,8 @@
 """Who is in a group: what the service lists, held against what this device knows."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
 from uuid import UUID
 
 from draugar.answers import ListedDevice, ListedPerson
@@ -11,6 +12,9 @@ from draugar.home import Home
 from draugar.model import Device, How, Kind, Standing
 from draugar.ring import Ring
 from draugar.teller import Teller
+
+_OWN = "own"
+_REMINDED = timedelta(days=7)
 
 OWN_NAME = "me"
 """What a further device of one's own proves in the place of a name."""
@@ -78,6 +82,37 @@ class Census:
                     once=f"{person.user_id} {sorted(device.id for device in person.devices)}",
                 )
 
+    def mind_own(self) -> None:
+        """Remind of what has come to act for this member, be it a device or a phone.
+
+        On several days: somebody else may have let it in here, and have read what was told then.
+        """
+        today = date.today()  # noqa: DTZ011 -- as the reader counts days
+        is_first = self._home.recall(_OWN) is None
+        self._home.remember(_OWN, "met")
+        for id_, what in self._own():
+            met = self._home.recall(f"{_OWN} {id_}")
+            if met is None:
+                # A further device of somebody finds the others there.
+                day = today - 2 * _REMINDED if is_first and self._me.is_further else today
+                self._home.remember(f"{_OWN} {id_}", day.isoformat())
+            elif timedelta() < today - date.fromisoformat(met) <= _REMINDED:
+                self._teller.say(
+                    Kind.NEW_DEVICE,
+                    f"{what} since {met}. If you do not know it: draugar devices",
+                    group_id=self.group_id,
+                    once=f"{id_} {today}",
+                )
+
+    def _own(self) -> Iterator[tuple[UUID, str]]:
+        for person in self.people:
+            if person.user_id == self._me.user_id:
+                for device in person.devices:
+                    if device.id != self._me.device_id:
+                        yield device.id, "A further device of yours is in this group"
+                for phone in person.phones:
+                    yield phone.id, f"A phone with OwnTracks, {phone.tid}, shares as you"
+
     def is_changed(self, person: ListedPerson) -> bool:
         """Whether somebody has other keys than when their safety number was compared."""
         return self._circle.is_changed(
@@ -111,6 +146,13 @@ class Census:
             if is_mine or self._proves(entry, device.join_proof):
                 self._circle.trust(entry, How.PROOF, version=self._ring.highest)
                 proven.append(id_)
+            if is_mine:
+                self._teller.say(
+                    Kind.JOINED,
+                    "A device of yours that proved itself in another of your groups can read this"
+                    " one too. If you do not know it: draugar devices",
+                    group_id=self.group_id,
+                )
         return proven
 
     def _proves(self, entry: RosterEntry, proof: bytes | None) -> bool:

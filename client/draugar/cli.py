@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from threading import Event, Thread
@@ -85,6 +86,13 @@ Unsealed = Annotated[
     bool,
     option("--in-the-clear", "Agree that the service can read it, in a group without a key."),
 ]
+
+
+class Role(StrEnum):
+    """What somebody is in a group."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
 
 
 class NeverShown(NotPossible):
@@ -373,11 +381,12 @@ def list_invites(desk: Desk) -> None:
     ]
     desk.terminal.rows(
         {"invites": [present.invite_data(invite) for invite in live]},
-        ("Invite", "Group", "Made", "Good until"),
+        ("Invite", "Group", "Lets in", "Made", "Good until"),
         [
             (
                 str(invite.id),
                 names.get(invite.group_id, ""),
+                "a device of its maker" if invite.for_me else "a person",
                 clock(invite.created_at),
                 clock(invite.expires_at) if invite.expires_at else "for ever",
             )
@@ -458,7 +467,9 @@ def draw_map(
 @command("share", EVERYDAY, context_settings=BELOW_ZERO)
 def share(  # noqa: PLR0913 -- the options of one command
     desk: Desk,
-    latitude: Annotated[str | None, argument("LAT")] = None,
+    latitude: Annotated[
+        str | None, argument("LAT", "- reads both from stdin: no shell keeps them.")
+    ] = None,
     longitude: Annotated[str | None, argument("LON")] = None,
     *,
     track: Annotated[
@@ -484,9 +495,7 @@ def share(  # noqa: PLR0913 -- the options of one command
     if track:
         fixes = _fixes(gpx.read(track), accuracy=accuracy, end_now=end_now)
     elif latitude is not None:
-        if longitude is None:
-            raise typer.BadParameter("A position is a latitude and a longitude.")
-        here = Coordinates.parse(latitude, longitude)
+        here = _position(desk.terminal, latitude, longitude)
         fixes = [Fix(**here._asdict(), accuracy=accuracy, at=_now())]
     else:
         fixes = []
@@ -607,8 +616,8 @@ def list_places(desk: Desk) -> None:
 def add_place(
     desk: Desk,
     name: Annotated[str, argument("NAME")],
-    latitude: Annotated[str, argument("LAT")],
-    longitude: Annotated[str, argument("LON")],
+    latitude: Annotated[str, argument("LAT", "- reads both from stdin: no shell keeps them.")],
+    longitude: Annotated[str | None, argument("LON")] = None,
     *,
     radius: Annotated[
         float,
@@ -616,7 +625,7 @@ def add_place(
     ] = places.RADIUS,
 ) -> None:
     """Name a place; it stays on this device."""
-    here = Coordinates.parse(latitude, longitude)
+    here = _position(desk.terminal, latitude, longitude)
     place = Place(name.strip(), here.latitude, here.longitude, radius)
     with desk.home() as home:
         places.add(home, place)
@@ -751,6 +760,27 @@ def remove(
     )
 
 
+@command("role", TRUST)
+def set_role(
+    desk: Desk,
+    name: Annotated[str, argument("NAME")],
+    role: Annotated[Role, argument("ROLE", "admin or member.")],
+    *,
+    group: InGroup = None,
+) -> None:
+    """Let somebody run the group, or no longer; only those who run it can.
+
+    Who runs a group removes people, and reads nothing that the others do not.
+    """
+    with desk.member() as me:
+        meant = me.group(group)
+        person = _found(name, me.people(meant.id))
+        me.set_role(person.user_id, role.value, meant.id)
+    desk.terminal.answer(
+        {**present.who_data(person), "role": role.value}, f"{plain(person.name)} is {role} now."
+    )
+
+
 # What is yours
 
 
@@ -761,13 +791,14 @@ def groups(desk: Desk) -> None:
         mine = me.groups()
     desk.terminal.rows(
         {"groups": [present.group_data(group) for group in mine]},
-        ("Group", "You are", "Sealed", "Key", "Sharing"),
+        ("Group", "You are", "Sealed", "Key", "Kept", "Sharing"),
         [
             (
                 plain(group.name),
                 group.role,
                 "always" if group.encryption == "required" else "not always",
                 f"{group.key_state} ({group.key_version})",
+                f"{group.retention_days} days",
                 "paused" if group.is_paused else "on",
             )
             for group in mine
@@ -879,6 +910,45 @@ def renew_phone(
     _hand_over(desk, setup, file)
 
 
+@command("rename", MINE)
+def rename(desk: Desk, name: Annotated[str, argument("NAME")]) -> None:
+    """Change what the others call you. They are told of it."""
+    with desk.member() as me:
+        me.rename(name)
+        user_id = me.user_id
+    desk.terminal.answer(
+        {"userId": str(user_id), "name": name.strip()}, f"You are {plain(name.strip())} now."
+    )
+
+
+@command("erase", MINE)
+def erase(
+    desk: Desk,
+    *,
+    since: Annotated[
+        str | None, option("--from", "2h, 3d, 18:30 or 2026-08-05; else from the first.", "TIME")
+    ] = None,
+    until: Annotated[str | None, option("--to", "The same; else to the last.", "TIME")] = None,
+    yes: Yes = False,
+    group: InGroup = None,
+) -> None:
+    """Delete what you have shared with a group, all of it or of a time, and what still waits here.
+
+    The time is that of sending. What others have fetched they keep, and those who have seen newer
+    positions of yours than are left are told that there is less.
+    """
+    start, end = (moment(time, _now()) if time else None for time in (since, until))
+    with desk.member() as me:
+        meant = me.group(group)
+        part = "what you shared then with" if start or end else "all that you have shared with"
+        desk.terminal.consent(f"Delete {part} {plain(meant.name)}?", is_given=yes)
+        deleted = me.delete_points(meant.id, since=start, until=end)
+    desk.terminal.answer(
+        {"deleted": deleted},
+        f"Deleted {points(deleted)}. What others have fetched before they may keep.",
+    )
+
+
 @command("leave", MINE)
 def leave(desk: Desk, *, yes: Yes = False, group: InGroup = None) -> None:
     """Leave a group. Nobody is asked, and what you posted there is deleted."""
@@ -946,6 +1016,15 @@ def _now() -> datetime:
 def _typed(terminal: Terminal, text: str, prompt: str) -> str:
     """Return what was typed, or, where that is a hyphen, the first line of stdin."""
     return terminal.read(prompt) if text == "-" else text.strip()
+
+
+def _position(terminal: Terminal, latitude: str, longitude: str | None) -> Coordinates:
+    """Read a position as it was typed; in the place of both, a hyphen means a line of stdin."""
+    if latitude == "-" and longitude is None:
+        latitude, _, longitude = terminal.read("Latitude and longitude: ").partition(" ")
+    if not longitude:
+        raise typer.BadParameter("A position is a latitude and a longitude.")
+    return Coordinates.parse(latitude, longitude)
 
 
 def _group_id(me: Member, name: str | None) -> UUID | None:
@@ -1092,7 +1171,7 @@ def _trails(current: Iterable[Position], past: Iterable[Position]) -> list[Trail
     trails = []
     for positions in walked.values():
         ordered = sorted(positions.values(), key=lambda position: position.fix.at)
-        trails.append(Trail(ordered[-1].name, [position.fix for position in ordered]))
+        trails.append(Trail(plain(present.owner(ordered)), [position.fix for position in ordered]))
     return sorted(trails, key=lambda trail: trail.fixes[-1].at, reverse=True)
 
 

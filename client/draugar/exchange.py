@@ -84,6 +84,7 @@ class Exchange:
             if not (keys.rotation_required or ring.is_burnt):
                 self._believe(census, keys, taken.get(keys.key_version), is_first=is_first)
             proven = census.recognise()
+            census.mind_own()
             if trusted.keys() - circle.trusted().keys():
                 circle.close_links()
             must_rotate = keys.rotation_required or ring.is_burnt

@@ -124,6 +124,13 @@ class Home:
         file = directory / _DATABASE
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held = [path.name for path in directory.iterdir()]
+            if held and not any(name.startswith(_DATABASE) for name in held):
+                # Somebody's own directory, or /tmp: to close it would lock others out.
+                raise HomeUnusable(
+                    "That directory holds something else.",
+                    advice="Name a new one, or an empty one.",
+                )
             directory.chmod(0o700)
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             file.chmod(0o600)

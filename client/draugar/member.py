@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
-from draugar import confirming, inviting, joining, leaving, phones, reading, rotation
+from draugar import confirming, inviting, joining, leaving, pausing, phones, reading, rotation
 from draugar.api import Api
 from draugar.circle import Circle
 from draugar.errors import InTheClear, NotNamed, NotPossible, SignedOut, Unknown
@@ -66,6 +66,7 @@ class Member:
         self._teller = Teller(home, tell)
         self._exchange = Exchange(home, self._api, self._teller)
         self._outbox = Outbox(home, self._teller)
+        self._is_pause_minded = False
         if home.keeps_secrets_in is Place.FILE:
             self._teller.say(
                 Kind.SECRETS_IN_FILE,
@@ -357,8 +358,10 @@ class Member:
 
     def flush(self) -> Shared:
         """Send the queue, of all groups."""
+        dropped = self._outbox.drop_paused()  # which needs no service
         self._settle()
-        return self._outbox.flush(self._api, self._exchange)
+        shared = self._outbox.flush(self._api, self._exchange)
+        return replace(shared, dropped=shared.dropped + dropped)
 
     def waiting(self) -> int:
         """How many points are queued."""
@@ -371,16 +374,25 @@ class Member:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> int:
-        """Delete my own points of a group from the service, by when they were sent."""
-        return self._api.delete_points(self._resolve(group_id), since=since, until=until)
+        """Delete my own points of a group, by when they were sent; how many.
+
+        Those that still wait here too, by when they were queued.
+        """
+        group_id = self._resolve(group_id)
+        waiting = self._outbox.forget(group_id, since=since, until=until)
+        return waiting + self._api.delete_points(group_id, since=since, until=until)
 
     def pause(self, group_id: UUID | None = None, *, until: datetime | None = None) -> None:
         """Pause my sharing; others see me as offline."""
-        self._api.set_sharing(self._resolve(group_id), paused=True, until=until)
+        group_id = self._resolve(group_id)
+        self._api.set_sharing(group_id, paused=True, until=until)
+        pausing.begin(self._home, group_id, until=until)
 
     def resume(self, group_id: UUID | None = None) -> None:
         """Share again."""
-        self._api.set_sharing(self._resolve(group_id), paused=False, until=None)
+        group_id = self._resolve(group_id)
+        self._api.set_sharing(group_id, paused=False, until=None)
+        pausing.end(self._home, group_id)
 
     # My devices and my account
 
@@ -439,7 +451,7 @@ class Member:
     def export(self) -> dict[str, Any]:
         """All that the service stores about me; of my points also what they say, as `opened`."""
         self._settle()
-        return reading.export(self._home, self._api)
+        return reading.export(self._home, self._api, self._teller)
 
     def logout(self) -> None:
         """Revoke this device, and wipe its home."""
@@ -470,6 +482,9 @@ class Member:
 
     def _settle(self) -> None:
         joining.settle(self._home, self._api, self._exchange, self._teller)
+        if not self._is_pause_minded:
+            pausing.mind(self._home, self._api, self._teller)
+            self._is_pause_minded = True
 
     def _update(self, group_id: UUID) -> View:
         self._settle()

@@ -204,6 +204,8 @@ class OpenInvite:
     used_at: datetime | None
     used_by: UUID | None
     revoked_at: datetime | None
+    for_me: bool = False
+    """Whether it admits a further device of its maker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +237,8 @@ class Kind(StrEnum):
     SECRETS_IN_FILE = "secrets_in_file"
     JOINED = "joined"
     """Somebody came in by a link of this member's, and proved it; they were given the key."""
+    NEW_DEVICE = "new_device"
+    """For a week: a device or a phone has come to act for this member."""
     CONFIRMED = "confirmed"
     """A device that somebody trusted vouched for was given the key."""
     PROOF_FAILED = "proof_failed"
@@ -264,7 +268,9 @@ class Kind(StrEnum):
     OLDER_THAN_SEEN = "older_than_seen"
     """The service shows less of somebody than it did: they deleted points, or it withholds them."""
     NOT_SHARED = "not_shared"
-    """A point of one's own was refused for good."""
+    """A point of one's own was refused for good, or shared while sharing was paused."""
+    PAUSE_ENDED = "pause_ended"
+    """The service shares what this member has paused."""
 
 
 @dataclass(frozen=True, kw_only=True)

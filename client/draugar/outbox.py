@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from draugar import points, rotation
+from draugar import pausing, points, rotation
 from draugar.answers import Verdict
 from draugar.api import Api
 from draugar.crypto import to_base64url
@@ -38,9 +38,10 @@ LARGEST_BATCH = 500
 _ATTEMPTS = 6
 _AHEAD = 10_000  # milliseconds: a clock that was further ahead was wrong
 _NOT_A_MEMBER = "group_not_found"
+_PAUSED = "sharing_paused"
 _OUTDATED = {"key_version_conflict", "rotation_required", "group_key_missing"}
 _FOR_GOOD = {
-    "sharing_paused": "sharing with the group is paused",
+    _PAUSED: "sharing with the group is paused",
     "out_of_range": "they are older than the group keeps points, or this device's clock is wrong",
     "id_time_mismatch": "the service does not understand them",
     "invalid_point": "the service does not understand them",
@@ -83,6 +84,26 @@ class Outbox:
             UUID(row["group_id"])
             for row in self._home.rows("SELECT DISTINCT group_id FROM outbox ORDER BY group_id")
         ]
+
+    def forget(self, group_id: UUID, *, since: datetime | None, until: datetime | None) -> int:
+        """Drop what was queued for a group in [since, until); return how many points."""
+        return self._home.do(
+            "DELETE FROM outbox WHERE group_id = :group"
+            " AND id >= :first AND (:last IS NULL OR id < :last)",
+            group=group_id,
+            first=UUID(int=0) if since is None else _first_id(since),
+            last=until and _first_id(until),
+        )
+
+    def drop_paused(self) -> int:
+        """Drop what waits for groups in which sharing is paused; return how many points."""
+        dropped = 0
+        for group_id in self.groups():
+            if pausing.is_on(self._home, group_id):
+                count = self._home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
+                _say_not_shared(self._teller, group_id, _PAUSED, count)
+                dropped += count
+        return dropped
 
     def flush(self, api: Api, exchange: Exchange) -> Shared:
         """Send what can be sent; the rest waits.
@@ -155,12 +176,7 @@ class _Sending:
     def report(self) -> int:
         """Tell what was refused for good; return how many points that were."""
         for code, count in self.refused.items():
-            many = "1 point was" if count == 1 else f"{count} points were"
-            self.teller.say(
-                Kind.NOT_SHARED,
-                f"{many} not shared: {_FOR_GOOD[code]}.",
-                group_id=self.group_id,
-            )
+            _say_not_shared(self.teller, self.group_id, code, count)
         return sum(self.refused.values())
 
     def _current(self) -> View:
@@ -220,6 +236,17 @@ class _Sending:
 
     def _take(self, id_: UUID) -> int:
         return self.home.do("DELETE FROM outbox WHERE id = :id", id=id_)
+
+
+def _first_id(at: datetime) -> UUID:
+    """Return the least id that a point of a time can have."""
+    milliseconds = int(at.timestamp() * 1000)
+    return UUID(int=max(0, min(milliseconds, 2**48 - 1)) << 80)
+
+
+def _say_not_shared(teller: Teller, group_id: UUID, code: str, count: int) -> None:
+    many = "1 point was" if count == 1 else f"{count} points were"
+    teller.say(Kind.NOT_SHARED, f"{many} not shared: {_FOR_GOOD[code]}.", group_id=group_id)
 
 
 def _as_json(fix: Fix) -> dict[str, Any]:

@@ -20,7 +20,14 @@ from uuid import UUID
 from draugar.answers import NewPhone
 from draugar.api import Api
 from draugar.crypto import GroupKey
-from draugar.errors import AnswerNotUnderstood, NotPossible, Refused, Unknown, VersionConflict
+from draugar.errors import (
+    AnswerNotUnderstood,
+    NotPossible,
+    Refused,
+    ServiceAway,
+    Unknown,
+    VersionConflict,
+)
 from draugar.exchange import View
 from draugar.home import Home, Me
 from draugar.ring import Ring
@@ -29,6 +36,10 @@ KIND = "owntracks"
 TID = re.compile("[A-Za-z0-9]{2}")
 """By what the apps tell friends apart. Android cuts what is longer."""
 
+PERHAPS_MADE = (
+    "The phone may have been made all the same: see draugar devices, and if it is there, set it up"
+    " by draugar phone renew."
+)
 _ATTEMPTS = 5
 _HTTP, _SIGNIFICANT_CHANGES = 3, 1
 
@@ -58,12 +69,14 @@ Current = Callable[[UUID], View]
 def add(  # noqa: PLR0913 -- each by its name
     home: Home, api: Api, current: Current, group_id: UUID, *, name: str, tid: str | None
 ) -> PhoneSetup:
-    """Make a phone of this member's. Raises NotPossible, TidTaken."""
+    """Make a phone of this member's. Raises NotPossible, ServiceAway, TidTaken."""
     if tid is not None and not TID.fullmatch(tid):
         raise NotPossible("A tid is two letters or digits.", advice="Give one like: --tid un")
-    setup = _set_up(
-        home, api, current, group_id, partial(api.add_phone, name, group_id=group_id, tid=tid)
-    )
+    make = partial(api.add_phone, name, group_id=group_id, tid=tid)
+    try:
+        setup = _set_up(home, api, current, group_id, make)
+    except ServiceAway as failure:
+        raise ServiceAway(failure.reason, advice=PERHAPS_MADE) from None
     if tid is not None and setup.tid != tid:
         raise AnswerNotUnderstood
     return setup

@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -273,6 +274,20 @@ class Reader:
             is_confirmed=is_this or (device is not None and device.user_id == point.user_id),
             is_mine=is_mine,
         )
+
+
+def belongs(content: dict[str, Any], point: StoredPoint) -> bool:
+    """Whether a point is, as far as it says itself, of whom the service says it is."""
+    if "draugar" in content:
+        with suppress(_Unbelievable):
+            return _counter(content, point) is not None
+        return False
+    phone_id, user_id = _named_in(content)
+    return (
+        content.get("userId", str(point.user_id)) == str(point.user_id)
+        and phone_id in (None, point.device_id)
+        and user_id in (None, point.user_id)
+    )
 
 
 def _counter(content: dict[str, Any], point: StoredPoint) -> int | None:

@@ -67,8 +67,8 @@ class Sight:
     @property
     def name(self) -> str:
         """Whose it is, and whether that is sure."""
-        doubt = "" if self.position.is_confirmed else " (not confirmed)"
-        return plain(self.position.name) + (" (you)" if self.position.is_mine else doubt)
+        you = " (you)" if self.position.is_mine else ""
+        return plain(self.position.name) + you + _doubt([self.position])
 
     @property
     def spot(self) -> str:
@@ -114,6 +114,15 @@ class Sight:
             "distance": None if self.away is None else round(self.away, 1),
             "bearing": None if self.heading is None else round(self.heading, 1),
         }
+
+
+def owner(positions: Sequence[Position]) -> str:
+    """Name whose positions these are, of one device, and whether that is sure of all of them."""
+    return positions[-1].name + _doubt(positions)
+
+
+def _doubt(positions: Sequence[Position]) -> str:
+    return "" if all(position.is_confirmed for position in positions) else " (not confirmed)"
 
 
 def stamp(at: datetime | None) -> str | None:
@@ -185,6 +194,7 @@ def invite_data(invite: OpenInvite) -> dict[str, Any]:
         "createdBy": str(invite.created_by),
         "createdAt": stamp(invite.created_at),
         "expiresAt": stamp(invite.expires_at),
+        "forMe": invite.for_me,
     }
 
 

@@ -1,7 +1,6 @@
 """Reading: groups, where everybody is and was, and all that is stored of oneself."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from draugar.errors import AnswerNotUnderstood
 from draugar.exchange import Exchange, View
 from draugar.home import Home
 from draugar.model import Group, KeyState, Kind, Position
-from draugar.points import CLOCKS_DIFFER, Reader
+from draugar.points import CLOCKS_DIFFER, Reader, belongs
 from draugar.ring import Ring
 from draugar.teller import Teller
 
@@ -104,22 +103,36 @@ def _history(
     raise AnswerNotUnderstood  # pages that never end
 
 
-def export(home: Home, api: Api) -> dict[str, Any]:
-    """Return all that is stored about the caller, as the service has it, with points opened."""
+def export(home: Home, api: Api, teller: Teller) -> dict[str, Any]:
+    """Return all that is stored about the caller, as the service has it, with points opened.
+
+    What is not a point of the caller's stays sealed.
+    """
     everything: dict[str, Any] = {}
     locations: list[dict[str, Any]] = []
+    strange = 0
     cursor: str | None = None
     met: set[str] = set()
     while True:
         page, points, cursor = api.export(cursor)
         everything = everything or page
         for raw, point in zip(page["locations"], points, strict=True):
-            locations.append({**raw, **_opened(home, point)})
+            try:
+                locations.append({**raw, **_opened(home, point)})
+            except NotAuthentic:
+                locations.append(raw)
+                strange += 1
         if cursor is None:
             break
         if cursor in met:
             raise AnswerNotUnderstood
         met.add(cursor)
+    if strange:
+        teller.warn(
+            Kind.POINTS_DROPPED,
+            f"{strange} of {len(locations)} points are not what the service says they are, and are"
+            " left sealed.",
+        )
     return {**everything, "locations": locations, "nextCursor": None}
 
 
@@ -151,11 +164,14 @@ def _look_back(api: Api, reader: Reader, view: View, user_id: UUID) -> Position 
 
 
 def _opened(home: Home, point: StoredPoint) -> dict[str, Any]:
+    """Return what a point of one's own says. Raises NotAuthentic."""
     key = Ring(home, point.group_id).key(point.key_version)
-    if key is not None and point.sealed is not None:
-        with suppress(NotAuthentic):
-            return {"opened": open_location(point.sealed, key)}
-    return {}
+    if key is None or point.sealed is None:
+        return {}
+    content = open_location(point.sealed, key)
+    if point.user_id != home.me().user_id or not belongs(content, point):
+        raise NotAuthentic
+    return {"opened": content}
 
 
 def _require_readable(home: Home, view: View) -> None:

@@ -1,5 +1,7 @@
 """Making the next key of a group: for whom this device trusts, and nobody else."""
 
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,7 +12,7 @@ from draugar.crypto import GroupKey, NotAuthentic, RosterEntry, Unsealable, seal
 from draugar.errors import AnswerNotUnderstood, NotPossible, SurplusDevices, VersionConflict
 from draugar.exchange import Exchange, View
 from draugar.home import Home, Me
-from draugar.model import Kind, Rotation
+from draugar.model import Device, Kind, Rotation
 from draugar.ring import Ring
 from draugar.teller import Teller
 
@@ -112,12 +114,19 @@ def _send(api: Api, group_id: UUID, proposal: _Proposal) -> None:
         raise AnswerNotUnderstood
 
 
+def _named(devices: Iterable[Device]) -> str:
+    """Name people, each with how many devices: one more than they know of is somebody else's."""
+    counted = Counter((device.user_id, device.name) for device in devices)
+    return ", ".join(
+        name if count == 1 else f"{name} ({count} devices)" for (_, name), count in counted.items()
+    )
+
+
 def _tell(teller: Teller, view: View, proposal: _Proposal) -> Rotation:
     devices = view.census.devices()
     wrapped_for = tuple(device for device in devices if device.id in proposal.envelopes)
     left_out = tuple(device for device in devices if device.id not in proposal.envelopes)
-    names = ", ".join(dict.fromkeys(device.name for device in wrapped_for))
-    waiting = ", ".join(dict.fromkeys(device.name for device in left_out))
+    names, waiting = _named(wrapped_for), _named(left_out)
     has_phones = view.key_version > 0 and bool(view.census.phones)
     teller.say(
         Kind.ROTATED,

@@ -21,6 +21,9 @@ MOST_ITEMS = 20_000
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What moves a terminal's cursor, breaks or turns a line, or cannot be written at all."""
 
+_YEARS = range(1970, 3000)
+"""In which a service can be; sums and time zones lead beyond the first and the last there is."""
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})")
 _Item = TypeVar("_Item")
@@ -100,7 +103,9 @@ class Answer:
         value = self.text(name)
         try:
             if _MOMENT.fullmatch(value):
-                return datetime.fromisoformat(value).astimezone(UTC)
+                at = datetime.fromisoformat(value).astimezone(UTC)
+                if at.year in _YEARS:
+                    return at
         except (ValueError, OverflowError):
             pass
         raise AnswerNotUnderstood

@@ -4,13 +4,17 @@ Certificates are verified, no redirect is followed, an answer has bounds in size
 token is in no text. Whoever is busy is asked again after a while that grows, or that they named.
 """
 
+import json
 import random
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
+from socket import SHUT_RDWR, socket
+from threading import Event, Timer
 from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -86,6 +90,7 @@ class Transport:
             trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
+        self._stream: Any = None
 
     def call(  # noqa: PLR0913 -- an HTTP request has that many parts
         self,
@@ -141,20 +146,57 @@ class Transport:
     ) -> tuple[int | None, float | None, bytes]:
         """Return status, the pause asked for and content; no status where there was no answer."""
         sent = dict(headers or {})
+        content = None
+        if body is not None:
+            # All in ASCII: a text that has no UTF-8 is the service's to refuse.
+            content = json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
+            sent["Content-Type"] = "application/json"
         if self.token is not None:
             sent["Authorization"] = f"Bearer {self.token.value.decode()}"
         try:
-            with self._client.stream(
-                method,
-                f"{self.url}/api{path}",
-                params=dict(query or {}),
-                headers=sent,
-                json=body,
-            ) as response:
+            with (
+                self._in_time(),
+                self._client.stream(
+                    method,
+                    f"{self.url}/api{path}",
+                    params=dict(query or {}),
+                    headers=sent,
+                    content=content,
+                    extensions={"trace": self._note_stream},
+                ) as response,
+            ):
                 return response.status_code, _asked_pause(response), _content(response)
         except httpx.HTTPError:
             # The library's own error holds the request, and with it the token.
             return None, None, b""
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Hang up on what takes too long in all: the library bounds each wait for a piece alone.
+
+        Raises ServiceAway.
+        """
+        is_late = Event()
+
+        def hang_up() -> None:
+            is_late.set()
+            with suppress(OSError, AttributeError):
+                # Not the method of a TLS socket, which would take away what is being read from.
+                socket.shutdown(self._stream.get_extra_info("socket"), SHUT_RDWR)
+
+        timer = Timer(_SLOWEST_ANSWER, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if is_late.is_set():
+                raise ServiceAway from None
+
+    def _note_stream(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._stream = info["return_value"]
 
 
 @cache
@@ -168,14 +210,11 @@ def _certificates(scheme: str) -> ssl.SSLContext:
 def _content(response: httpx.Response) -> bytes:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise AnswerNotUnderstood  # a bomb, perhaps: it was not asked for
-    deadline = time.monotonic() + _SLOWEST_ANSWER
     content = bytearray()
     for piece in response.iter_raw():
         content += piece
         if len(content) > LARGEST_ANSWER:
             raise AnswerNotUnderstood
-        if time.monotonic() > deadline:
-            raise ServiceAway
     return bytes(content)
 
 

@@ -150,7 +150,7 @@ def _run(
 
     for number, stream in enumerate(streams):
         os.dup2(os.open(stream, os.O_RDWR | os.O_CREAT), number)
-    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115, PTH123 -- for as long as it runs
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115 -- for as long as it runs
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()

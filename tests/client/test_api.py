@@ -102,12 +102,11 @@ class Script:
 
         self.answers.append(answer)
 
-    def drips(self, piece: bytes, pause: float) -> None:
+    def drips(self, piece: bytes, pause: float, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> None:
         """Answer without end."""
 
         def answer(request: BaseHTTPRequestHandler) -> None:
-            request.send_response(200)
-            request.end_headers()
+            request.wfile.write(head)
             request.close_connection = True
             while True:
                 request.wfile.write(piece)
@@ -132,7 +131,7 @@ def listening(script: Script, context: ssl.SSLContext | None = None) -> Iterator
             script.asked.append((self.command, self.path, dict(self.headers), content))
             script.answers.pop(0)(self)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Write nothing."""
@@ -448,6 +447,31 @@ def test_an_answer_that_does_not_end_is_not_waited_for(
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Many: x\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nX-Early: x\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ],
+    ids=["a long header", "many headers", "answers ahead of the answer", "pieces"],
+)
+def test_whatever_of_an_answer_does_not_end_is_not_waited_for(
+    script: Script, api: Api, monkeypatch: pytest.MonkeyPatch, head: bytes, piece: bytes
+) -> None:
+    monkeypatch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
+    script.drips(piece, 0.05, head)
+    script.says({"groups": []})
+
+    started = time.monotonic()
+    with pytest.raises(ServiceAway):
+        api.groups()
+
+    assert time.monotonic() - started < 3
+    assert api.groups() == []
+
+
 def test_an_answer_that_was_packed_unasked_is_not_unpacked(script: Script, api: Api) -> None:
     script.says(gzip.compress(b'{"groups": []}'), Content_Encoding="gzip")
 
@@ -606,6 +630,17 @@ def test_no_failure_holds_the_token_or_what_was_sent(script: Script, impatient: 
             assert TOKEN not in shown
             assert "SECRET-NAME" not in shown
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def test_a_name_that_has_no_utf_8_is_the_services_to_refuse(script: Script, api: Api) -> None:
+    script.refuses(400, "malformed_body")
+
+    with pytest.raises(Refused, match="Refused: malformed_body"):
+        api.rename("\ud800")
+
+    ((_, _, headers, body),) = script.asked
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body) == {"name": "\ud800"}
 
 
 def test_every_failure_says_what_to_do_next() -> None:

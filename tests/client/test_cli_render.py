@@ -1,14 +1,18 @@
 """What people read: times, lengths, names that others chose, and tables on any terminal."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from draugar import cli, gpx
 from draugar.geo import Coordinates
+from draugar.model import Fix, Position
 from draugar.render import ago, clock, degrees, metres, plain
 from draugar.when import NotATime, moment
 from tests.client.commands import Person
@@ -86,6 +90,27 @@ def test_nothing_that_steers_a_terminal_gets_through(text: str) -> None:
 
     assert len(shown) == len(text)
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
+
+
+def test_no_name_steers_the_terminal_that_tracks_are_written_to() -> None:
+    nobody = UUID(int=0)
+    said_by_a_member = Position(
+        point_id=nobody,
+        group_id=nobody,
+        user_id=nobody,
+        device_id=nobody,
+        name="Una\x9b2J\u202e",
+        fix=Fix(latitude=64.1, longitude=-21.9, accuracy=10, at=NOON),
+        received_at=NOON,
+        key_version=1,
+        is_confirmed=True,
+    )
+
+    trails = cli._trails((), [said_by_a_member])
+
+    for written in (gpx.written(trails), json.dumps(gpx.geojson(trails), ensure_ascii=False)):
+        assert "Una\ufffd2J\ufffd" in written
+        assert not re.search("[\x80-\x9f\u202e]", written)
 
 
 @pytest.mark.parametrize(

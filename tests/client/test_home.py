@@ -90,6 +90,17 @@ def test_a_directory_that_others_may_enter_is_closed_to_them(tmp_path: Path) -> 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
+def test_a_directory_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "home.key").write_text("to a door")
+    tmp_path.chmod(0o755)
+
+    with pytest.raises(HomeUnusable):
+        Home.open(tmp_path)
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["home.key"]
+
+
 def test_its_place_is_that_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,9 +240,10 @@ def test_a_key_in_a_file_is_wiped_too(tmp_path: Path) -> None:
 
 
 def test_wiping_leaves_what_is_not_of_the_home(tmp_path: Path) -> None:
+    home = Home.open(tmp_path)
     (tmp_path / "letter").write_text("Dear Ari")
 
-    Home.open(tmp_path).wipe()
+    home.wipe()
 
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]
 

@@ -19,6 +19,7 @@ from draugar.errors import (
     KeyPending,
     NotPossible,
     Refused,
+    ServiceAway,
     TidTaken,
     Unknown,
 )
@@ -237,6 +238,24 @@ def test_a_key_that_is_due_is_made_first(family: Family) -> None:
 
     assert una.group().key_version == 2
     assert seen(una) == {"Una": 64.5}
+
+
+def test_a_phone_whose_answer_was_lost_is_found_again_and_set_up(
+    two: tuple[Member, Member], relay: Relay
+) -> None:
+    una, ari = two
+
+    def losing(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        return Reply(504, b"") if request.route == "POST /api/devices" else reply
+
+    with relay.telling(losing), pytest.raises(ServiceAway) as told:
+        una.add_phone("Phone")
+    assert "draugar phone renew" in told.value.next_step
+
+    Handset.of(Android, una.renew_phone(own_phone(una).id)).is_at(64.5)
+
+    assert seen(ari) == {"Una": 64.5}
 
 
 # Who sees whom
