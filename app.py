@@ -4,8 +4,6 @@ import gc
 
 gc.disable()  # nothing that importing makes is garbage, and looking for it takes a sixth of a start
 
-from chalice.app import Chalice
-
 from chalicelib.auth.routes import blueprint as auth
 from chalicelib.devices.routes import blueprint as devices
 from chalicelib.docs.routes import blueprint as docs
@@ -23,11 +21,11 @@ from chalicelib.locations.routes import blueprint as locations
 from chalicelib.owntracks.routes import blueprint as owntracks
 from chalicelib.settings import settings
 from chalicelib.users.routes import blueprint as users
-from chalicelib.web import gateway
+from chalicelib.web import Application, gateway
 
 settings()  # refuses to start, and says why, before any request does
 
-app = Chalice(app_name="draugar")
+app = Application(app_name="draugar")
 app.register_middleware(gateway, "http")
 for feature in (
     health,

@@ -190,7 +190,8 @@ class Gateway(ChaliceRequestHandler):
         """Read the head of a request; refuse a body too large, or without a length to read by."""
         if not super().parse_request():
             return False
-        length = self.headers.get("Content-Length", "0")
+        # Of two lengths a proxy might believe the other one: joined, they are none.
+        length = ", ".join(self.headers.get_all("Content-Length", ["0"]))
         if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,15}", length):
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "length_required", "Say the body's length.")
             return False
@@ -200,6 +201,15 @@ class Gateway(ChaliceRequestHandler):
             )
             return False
         return True
+
+    def send_error(self, *_: object) -> None:
+        """Refuse what is no request; the words of the standard library's page repeat it."""
+        self.request_version = self.protocol_version  # of what has none, HTTP/0.9 was assumed
+        self._refuse(
+            HTTPStatus.BAD_REQUEST,
+            "unacceptable_request",
+            "The request cannot be served as it was sent.",
+        )
 
     def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
         self.close_connection = True

@@ -1,7 +1,7 @@
 """All that knows HTTP. Only routes and app.py import it."""
 
 from chalicelib.web.contract import Access
-from chalicelib.web.endpoint import endpoint, gateway
+from chalicelib.web.endpoint import Application, endpoint, gateway
 from chalicelib.web.request import address
 from chalicelib.web.shapes import (
     Answer,
@@ -20,6 +20,7 @@ from chalicelib.web.shapes import (
 __all__ = [
     "Access",
     "Answer",
+    "Application",
     "InvalidFields",
     "Moment",
     "Name",

@@ -14,7 +14,8 @@ from chalicelib.web import request
 
 BODY_BYTES = 64 * 1024
 DEEPEST_NESTING = 16
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+# Possessive, and without its end where that is missing: looked through once, whatever it holds.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
 

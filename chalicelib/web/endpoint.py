@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from chalice.app import Chalice, Response
 from chalice.app import Request as ChaliceRequest
-from chalice.app import Response
 
 from chalicelib.errors import Problem, UnsupportedMedia
 from chalicelib.log import write
@@ -77,6 +77,18 @@ def endpoint(  # noqa: PLR0913 -- each by its name
     return decorate
 
 
+class Application(Chalice):
+    """Chalice, and an answer where it cannot even make a request of what it is invoked with."""
+
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        """Serve one event of API Gateway's."""
+        try:
+            return super().__call__(event, context)
+        except (AttributeError, KeyError, TypeError):  # before the middleware, which raises nothing
+            answer: dict[str, Any] = _not_a_request().to_dict()
+            return answer
+
+
 def gateway(
     event: ChaliceRequest | None, get_response: Callable[[ChaliceRequest], Response]
 ) -> Response:
@@ -87,7 +99,12 @@ def gateway(
     request.current.set(event)
     outcome = log.Outcome()
     log.outcome.set(outcome)
-    response = get_response(event)
+    try:
+        response = get_response(event)
+    except Exception as error:  # noqa: BLE001 -- routes raise nothing, so Chalice cannot read it
+        refusal = problems.UnacceptableRequest()
+        outcome.code, outcome.cause = refusal.code, type(error).__name__
+        response = problems.answer(refusal)
     if isinstance(response.body, dict):
         # Only Chalice's own refusals have a body that is not text yet.
         problem = _refusal(response.status_code)

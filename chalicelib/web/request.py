@@ -24,7 +24,7 @@ def header(name: str) -> str | None:
 
 def address() -> str:
     """Return the address that API Gateway saw: not a header, which anyone can write."""
-    return str(current.get().context.get("identity", {}).get("sourceIp") or "")
+    return str((current.get().context.get("identity") or {}).get("sourceIp") or "")
 
 
 def request_id() -> str:

@@ -28,7 +28,9 @@ from pydantic_core import ErrorDetails
 from chalicelib.errors import Invalid
 
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*")
-_TURNS_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_STEERS = re.compile("[\x80-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What some terminals obey, breaks a line, or turns the text around it about."""
+
 _PATHS_TOLD = 5
 
 
@@ -109,8 +111,8 @@ def _only_text(value: object) -> object:
 
 
 def _visible(name: str) -> str:
-    """Refuse names that nobody sees, or that turn the text around them about."""
-    if not any(character.isprintable() for character in name) or _TURNS_TEXT.search(name):
+    """Refuse names that nobody sees, or that do something to what stands around them."""
+    if not any(character.isprintable() for character in name) or _STEERS.search(name):
         raise ValueError("should be visible text")
     return name
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from time import process_time
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -277,6 +278,19 @@ def test_a_hundred_thousand_levels_are_refused(una: Api, bera: "Neighbour", open
 
     assert (answer.status, answer.code) == (400, "malformed_body")
     bera.finds_all_well()
+
+
+@pytest.mark.parametrize("repeated", [b'\\"', b'"', b'"\\', b'"\n', b'\\\\"', b"[],"], ids=str)
+def test_no_body_takes_longer_to_read_than_it_is_long(api: Api, repeated: bytes) -> None:
+    # Anybody may send it: no token is looked up before, and no attempt counted.
+    raw = b'"' + repeated * ((SMALL - 1) // len(repeated))
+    began = process_time()
+
+    answer = api.post("/api/invites/validate", raw=raw, headers=JSON)
+
+    assert (answer.status, answer.code) == (400, "malformed_body")
+    # Of processor time: milliseconds, where one that is read again from every quote takes 30 s.
+    assert process_time() - began < 2
 
 
 @pytest.mark.parametrize(

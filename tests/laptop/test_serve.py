@@ -201,3 +201,15 @@ def test_a_body_without_a_length_is_refused(running: Run) -> None:
 
     assert connection.getresponse().status == 411
     connection.close()
+
+
+def test_a_body_of_two_lengths_is_refused(running: Run) -> None:
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection.putrequest("POST", "/api/auth/join")
+    for length in ("2", "100"):
+        connection.putheader("Content-Length", length)
+
+    connection.endheaders(b"{}")
+
+    assert connection.getresponse().status == 411
+    connection.close()
