@@ -1,7 +1,9 @@
-"""A relay between PostgreSQL's clients and its server, which counts, delays and speaks TLS.
+"""A relay between PostgreSQL's clients and its server: it counts, delays, loses and speaks TLS.
 
     with Relay(url, directory=tmp_path) as relay:
         statements, round_trips = relay.count(lambda: request(relay.url))
+        with relay.breaking_off(after=7, by=Ending.RST):
+            request(relay.url)
 
 It is a thread of the process that enters it. What is timed should not share an interpreter with
 it: `relay_process` runs one in a process of its own, and so does a terminal:
@@ -22,6 +24,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
 from pathlib import Path
 from typing import IO, Self, cast
 from urllib.parse import quote
@@ -39,6 +43,37 @@ NEGOTIATIONS = frozenset({80877103, 80877104})
 PROJECT = Path(__file__).parents[1]
 
 _CHUNK = 1 << 18  # bytes
+_NOTHING = b"."
+_AT_ONCE = struct.pack("ii", 1, 0)  # do not linger: a close is a reset then
+
+
+class Way(Flag):
+    """Which way something goes."""
+
+    TO_SERVER = auto()
+    TO_CLIENT = auto()
+
+
+class Ending(Enum):
+    """How a connection ends for a client. In silence it stays open, and nothing comes any more."""
+
+    FIN = b"F"
+    RST = b"R"
+    SILENCE = b"S"
+
+
+@dataclass(eq=False)
+class Break:
+    """An answer that breaks off: so many more bytes come on a connection, and then it ends.
+
+    With `after=0` that is when the first byte would come, so the server has done its work. Noted
+    is how many bytes have `passed`, on all connections, and how many that had come were `lost`.
+    """
+
+    after: int
+    by: Ending
+    passed: int = 0
+    lost: int = 0
 
 
 class Relay:
@@ -48,6 +83,11 @@ class Relay:
     seconds it adds to a round trip, half on each way; bytes on their way hold up no others. With
     `tls` it answers a client's request for TLS and talks to the server in the clear; without, it
     passes the request on. `on_message` is called with each message of a client, whole.
+
+    While it runs, anybody may set `way`, how many seconds it adds on each way; `trickle`, how
+    many seconds lie between two bytes of an answer, which then come one by one; and `drops`,
+    which ways nothing passes, not even an end. A way that has lost something stays silent: what
+    TCP cannot deliver it does not leave out.
 
     Counted, since the beginning and over all connections, are `connections`; `round_trips`: how
     often a client spoke, whatever it was (a start, a handshake, a BEGIN), after something had
@@ -66,6 +106,9 @@ class Relay:
     ) -> None:
         self.connections = self.round_trips = self.statements = 0
         self.way = delay / 2
+        self.trickle: float = 0
+        self.drops = Way(0)
+        self.breaking: Break | None = None
         self.tls = tls
         self.on_message = on_message
         self._target = DatabaseAddress.parse(url)
@@ -101,6 +144,25 @@ class Relay:
         request()
         return self.statements - before[0], self.round_trips - before[1]
 
+    @contextmanager
+    def breaking_off(self, after: int, by: Ending) -> Iterator[Break]:
+        """Let answers break off for a while; which connections that has ended is seen then."""
+        self.breaking = breaking = Break(after, by)
+        try:
+            yield breaking
+        finally:
+            self.breaking = None
+            self._order(_NOTHING)
+
+    def end_all(self, by: Ending) -> None:
+        """End the connections that there are, for both sides unless it is in silence."""
+        self._order(by.value)
+
+    def _order(self, order: bytes) -> None:
+        """Wait until the relay has done this, and whatever it was about to do."""
+        self._end.sendall(order)
+        self._end.recv(1)
+
     def _url(self) -> str:
         user, password = self._target.user, self._target.password
         who = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
@@ -125,7 +187,8 @@ class Relay:
                 [],
                 None if next_due == math.inf else next_due - now,
             )
-            if self._ended in readable:
+            order = self._ended.recv(1) if self._ended in readable else _NOTHING
+            if not order:
                 return
             for conversation in [*self._conversations]:
                 try:
@@ -135,6 +198,15 @@ class Relay:
                     self._conversations.remove(conversation)
             if self._listener in readable:
                 self._accept()
+            if self._ended in readable:
+                self._obey(order)
+
+    def _obey(self, order: bytes) -> None:
+        if order != _NOTHING:
+            for conversation in self._conversations:
+                conversation.end(Ending(order))
+            self._conversations = {each for each in self._conversations if not each.has_ended}
+        self._ended.sendall(order)
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
@@ -169,6 +241,9 @@ class _Conversation:
         self._messages = _Messages()
         self._tls: _Tls | None = None
         self._server_spoke_last = True
+        self._ending = Ending.FIN
+        self._breaking: Break | None = None
+        self._told = 0  # bytes, since `_breaking` was set
 
     def go_on(self, readable: list[socket.socket]) -> None:
         """Read what has come and send what is due; OSError and EOFError are the end."""
@@ -180,13 +255,33 @@ class _Conversation:
         self._to_server.send(now)
         self._server_spoke_last |= self._to_client.send(now)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether both sides know the end."""
+        return self._to_client.sink.fileno() < 0
+
+    def end(self, by: Ending) -> None:
+        """End it at once, in this way."""
+        self._ending = by
+        if by is Ending.SILENCE:
+            for lane in self.lanes:
+                lane.is_silent = True
+        else:
+            self.close()
+
     def close(self) -> None:
         """Hang up on both sides."""
+        if self._ending is Ending.RST:
+            self._to_client.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         for lane in self.lanes:
             lane.sink.close()
 
     def _hear_client(self, data: bytes, now: float) -> None:
         there, back = now + self._relay.way, now + 2 * self._relay.way
+        self._to_server.is_silent |= Way.TO_SERVER in self._relay.drops
+        if self._to_server.is_silent:
+            self._to_server.has_ended |= not data
+            return
         if not data:
             self._to_server.end(there)
             return
@@ -194,11 +289,11 @@ class _Conversation:
         self._server_spoke_last = False
         if self._relay.tls and data == TLS_REQUEST:  # whoever sends it waits, so it comes alone
             self._tls = _Tls(self._relay.tls)
-            self._to_client.put(b"S", back)
+            self._tell_client(b"S", back)
             return
         if self._tls:
             data, answer = self._tls.open(data)
-            self._to_client.put(answer, back)
+            self._tell_client(answer, back)
         for message in self._messages.completed_by(data):
             self._relay.statements += message[0] in STATEMENTS
             if self._relay.on_message:
@@ -208,17 +303,43 @@ class _Conversation:
     def _hear_server(self, data: bytes, now: float) -> None:
         back = now + self._relay.way
         if data:
-            self._to_client.put(self._tls.seal(data) if self._tls else data, back)
+            self._tell_client(self._tls.seal(data) if self._tls else data, back)
         else:
             self._to_client.end(back)
 
+    def _tell_client(self, data: bytes, due: float) -> None:
+        self._to_client.is_silent |= Way.TO_CLIENT in self._relay.drops
+        breaking = self._relay.breaking
+        if breaking is not self._breaking:
+            self._breaking, self._told = breaking, 0
+        passed = data if breaking is None else data[: breaking.after - self._told]
+        self._told += len(passed)
+        if step := self._relay.trickle:
+            for number in range(len(passed)):
+                self._to_client.put(passed[number : number + 1], due + number * step)
+        else:
+            self._to_client.put(passed, due)
+        if breaking is None:
+            return
+        breaking.passed += len(passed)
+        breaking.lost += len(data) - len(passed)
+        if data and self._told == breaking.after:
+            self._ending = breaking.by
+            if breaking.by is Ending.SILENCE:
+                self._to_client.is_silent = True
+            else:
+                self._to_client.end(due)
+
 
 class _Lane:
-    """The way from one socket to another: chunks in their order, each with the time it is due."""
+    """The way from one socket to another: chunks in their order, each with the time it is due.
+
+    When it is silent, what is put on it is lost.
+    """
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
         self.source, self.sink = source, sink
-        self.has_ended = False
+        self.has_ended = self.is_silent = False
         self._chunks: deque[tuple[float, bytes]] = deque()
 
     @property
@@ -228,13 +349,14 @@ class _Lane:
 
     def put(self, data: bytes, due: float) -> None:
         """Send this when it is due."""
-        if data:
+        if data and not self.is_silent:
             self._chunks.append((due, data))
 
     def end(self, due: float) -> None:
         """Hang up when everything has been sent."""
         self.has_ended = True
-        self._chunks.append((due, b""))
+        if not self.is_silent:
+            self._chunks.append((due, b""))
 
     def send(self, now: float) -> bool:
         """Send what is due, as far as the sink takes it; return whether it took anything."""

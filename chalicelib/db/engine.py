@@ -10,7 +10,7 @@ import pg8000
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from chalicelib import secrets
 from chalicelib.db import wire
@@ -153,9 +153,15 @@ def _discard_connection_out_of_step(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _discard_closed_connection(connection: Any, _record: object, _proxy: object) -> None:
-    if wire.has_ended(connection):
+def _discard_closed_connection(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+    """Have a connection replaced that ended while it was idle.
+
+    The new one is taken as it is. If it has ended as well, its first statement tells; SQLAlchemy
+    would make a third and then give up, with an error that is not the database's.
+    """
+    if record.info.get("has_served") and wire.has_ended(connection):
         raise DisconnectionError
+    record.info["has_served"] = True
 
 
 @cache

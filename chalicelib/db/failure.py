@@ -11,16 +11,20 @@ from sqlalchemy.exc import DBAPIError
 DEADLOCK_DETECTED = "40P01"
 CHECK_VIOLATION = "23514"
 FOREIGN_KEY_VIOLATION = "23503"
+READ_ONLY = "25006"
 SHUTDOWN = "57P"
 UNDEFINED_TABLE = "42P01"
+_BEHIND = frozenset({UNDEFINED_TABLE, "42703", "42883"})
+"""A table, column or function is missing: the schema is of an earlier release than the code."""
 REFUSED_AT_START = frozenset({"08P01", "0A000"})
 """How poolers (PgBouncer, RDS Proxy) refuse a parameter at the start of a connection."""
 
 # Classes and codes that pass by themselves, or with the operator's help, but never by another
-# request: connection lost or refused, out of resources, shut down, locked, serialisation.
+# request: connection lost or refused, out of resources, shut down, locked, serialisation, and a
+# database that has yet to be migrated.
 _PASSING_CLASSES = ("08", "28", "53", SHUTDOWN, "58")
 GAVE_UP_WAITING = frozenset({DEADLOCK_DETECTED, "55P03", "57014"})
-_PASSING_CODES = GAVE_UP_WAITING | {"25006", "25P03", "25P04", "3D000", "40001"}
+_PASSING_CODES = GAVE_UP_WAITING | _BEHIND | {READ_ONLY, "25P03", "25P04", "3D000", "40001"}
 
 
 def sqlstate(error: BaseException | None) -> str | None:

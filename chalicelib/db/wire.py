@@ -38,7 +38,7 @@ from pg8000 import core, legacy
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
-from chalicelib.db.failure import GAVE_UP_WAITING, sqlstate
+from chalicelib.db.failure import GAVE_UP_WAITING, READ_ONLY, sqlstate
 
 PINNED = "1.31.6"
 _BORROWED = {
@@ -60,11 +60,13 @@ _DESCRIBE_PORTAL = _message(b"D", b"P\0")
 _EXECUTE = _message(b"E", b"\0", pack("!i", 0))
 _SYNC = _message(b"S")
 _READY = b"Z"
+_ROWS = core.ROW_DESCRIPTION, core.DATA_ROW
 _HEAD = Struct("!ci")
 _CHUNK = 1 << 16
 _TERMINATE = _message(b"X")
 _RUN = _DESCRIBE_PORTAL + _EXECUTE + _SYNC
-_BEGIN_TEXT = "begin transaction"
+# Whatever is the default there: what is looked up under a lock has to be what is there by then.
+_BEGIN_TEXT = "begin isolation level read committed"
 _BEGIN = (
     _message(b"P", b"\0", _BEGIN_TEXT.encode(), b"\0", pack("!h", 0))
     + _message(b"B", b"\0\0", pack("!hhh", 0, 0, 0))
@@ -251,11 +253,22 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         self._hang_up()
 
     def handle_messages(self, context: core.Context) -> None:
-        """Read the answer up to the server's ReadyForQuery, and raise the error it told, if any."""
-        kind = b""
+        """Read the answer up to the server's ReadyForQuery, and raise the error it told, if any.
+
+        A row that cannot be read is told at the end. If there is none, it was no row: where a
+        server dies in the midst of one, a pooler writes its own last message there.
+        """
+        kind, unreadable = b"", None
         while kind != _READY:
             kind, body = self._next_message()
-            self.message_types[kind](body, context)
+            try:
+                self.message_types[kind](body, context)
+            except Exception as error:
+                if kind not in _ROWS:
+                    raise
+                unreadable = unreadable or error
+        if unreadable is not None:
+            raise unreadable
         if context.error is not None:
             raise context.error
 
@@ -265,6 +278,8 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         while len(unread) < _HEAD.size:
             self._receive()
         kind, length = _HEAD.unpack_from(unread)
+        if length < 0:
+            raise pg8000.InterfaceError("out of step")
         while len(unread) <= length:
             self._receive()
         body = bytes(unread[_HEAD.size : length + 1])
@@ -327,6 +342,8 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             self.handle_messages(context)
         except BaseException as error:
             if error is context.error:  # the server's own, and it is ready for the next
+                if sqlstate(error) == READ_ONLY:
+                    self.close()  # the next one may be led to who has taken over from it
                 raise
             self._hang_up()
             if context.error is not None and isinstance(error, OSError | pg8000.InterfaceError):

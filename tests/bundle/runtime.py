@@ -253,6 +253,11 @@ class Function:
         return os.pread(self._printed.fileno(), 1 << 24, 0).decode()
 
     @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         """Whether the process is gone."""
         return self._process.poll() is not None

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from chalicelib.db import engine
 from chalicelib.settings import Settings
 from tests.database import PEPPER, Server
+from tests.faults.own_server import OwnServer
 from tests.faults.processes import own_database
 
 
@@ -24,3 +25,10 @@ def session(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     monkeypatch.setattr(engine, "settings", lambda: settings)
     with Session(engine.migration_engine()) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """A server that nobody else uses, for those who end it; each of them starts it again."""
+    with OwnServer(tmp_path_factory.mktemp("own") / "postgres") as server:
+        yield server

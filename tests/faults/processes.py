@@ -6,6 +6,7 @@ from a server that has imported everything but settings, and so start in a few m
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
@@ -154,6 +155,16 @@ def perform(call: Call) -> Reply:
     answer = app(event, LambdaContext("api", memory_size=1024))
     reply = Reply(answer["statusCode"], answer["headers"], answer["body"])
     contract.check(call.method, call.path, reply)
+    return reply
+
+
+def perform_patiently(call: Call) -> Reply:
+    """Send a request until it is served: after each 503 again, when its answer says."""
+    for _ in range(60):
+        reply = perform(call)
+        if reply.status != 503:
+            break
+        time.sleep(int(reply.headers["Retry-After"]))
     return reply
 
 

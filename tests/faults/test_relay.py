@@ -1,9 +1,12 @@
 """The relay that tests and benches listen with says what happened."""
 
+import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -11,7 +14,8 @@ import pytest
 
 from tests.certificates import make_certificates
 from tests.database import Server
-from tests.relay import PROJECT, Relay, relay_process
+from tests.laptop.runs import eventually
+from tests.relay import PROJECT, Ending, Relay, Way, relay_process
 
 
 @pytest.fixture
@@ -141,6 +145,140 @@ def test_it_delays_every_round_trip(server: Server) -> None:
             connection.execute("SELECT 1")
 
         assert time.perf_counter() - begun >= 3 * 0.05
+
+
+QUERY = b"Q\0\0\0\x0dSELECT 1\0"
+LOCK = b"Q\0\0\0\x24SELECT pg_advisory_lock(1909)  \0"
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1909"
+
+
+@contextmanager
+def spoken(relay: Relay) -> Iterator[socket.socket]:
+    """Connect, and speak with the server by hand from then on."""
+    with (
+        connected(relay.url, options="&sslmode=disable") as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as client,
+    ):
+        client.settimeout(10)
+        yield client
+
+
+def received(client: socket.socket, length: int) -> bytes:
+    """Read so many bytes."""
+    parts = b""
+    while len(parts) < length:
+        parts += client.recv(length - len(parts))
+    return parts
+
+
+@pytest.fixture
+def answer(relay: Relay) -> bytes:
+    """What the server answers to the query."""
+    with spoken(relay) as client, relay.breaking_off(1 << 30, Ending.FIN) as whole:
+        client.sendall(QUERY)
+        parts = b""
+        while not parts.endswith(b"Z\0\0\0\5I"):
+            parts += client.recv(1 << 16)
+    assert (whole.passed, whole.lost) == (len(parts), 0)
+    return parts
+
+
+def test_an_answer_breaks_off_after_any_number_of_bytes(relay: Relay, answer: bytes) -> None:
+    for after in range(len(answer) + 1):
+        with spoken(relay) as client, relay.breaking_off(after, Ending.FIN) as breaking:
+            client.sendall(QUERY)
+
+            assert received(client, after) == answer[:after]
+            assert client.recv(1) == b""
+        assert (breaking.passed, breaking.lost) == (after, len(answer) - after)
+
+
+def test_it_is_reset_after_any_number_of_bytes(relay: Relay, answer: bytes) -> None:
+    for after in range(len(answer) + 1):
+        with spoken(relay) as client, relay.breaking_off(after, Ending.RST):
+            client.sendall(QUERY)
+
+            assert received(client, after) == answer[:after]
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+
+
+@pytest.mark.parametrize("after", [0, 1, 40])
+def test_it_stops_after_so_many_bytes_and_nobody_hangs_up(
+    relay: Relay, answer: bytes, after: int
+) -> None:
+    with spoken(relay) as client, relay.breaking_off(after, Ending.SILENCE):
+        client.sendall(QUERY)
+
+        assert received(client, after) == answer[:after]
+        assert_silent(client)
+        client.sendall(QUERY)
+        assert_silent(client)
+
+
+def assert_silent(client: socket.socket) -> None:
+    """See that nothing comes, not even an end."""
+    client.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+
+
+def test_each_connection_breaks_off_by_itself_and_those_to_come_are_whole(
+    relay: Relay, answer: bytes
+) -> None:
+    with (
+        spoken(relay) as one,
+        spoken(relay) as other,
+        relay.breaking_off(3, Ending.FIN) as breaking,
+    ):
+        for client in (one, other):
+            client.sendall(QUERY)
+            assert received(client, 3) == answer[:3]
+            assert client.recv(1) == b""
+    with spoken(relay) as client:
+        client.sendall(QUERY)
+
+        assert received(client, len(answer)) == answer
+    assert breaking.passed == 6
+
+
+@pytest.mark.parametrize("way", Way)
+def test_what_is_dropped_on_a_way_is_never_made_up_for(
+    server: Server, relay: Relay, way: Way
+) -> None:
+    with spoken(relay) as client, server.connect() as onlooker:
+        relay.drops = way
+        client.sendall(LOCK)
+        assert_silent(client)
+        relay.drops = Way(0)
+        client.sendall(QUERY)
+        assert_silent(client)
+
+        assert eventually(lambda: onlooker.run(LOCKS) == [[0 if way is Way.TO_SERVER else 1]])
+
+
+@pytest.mark.parametrize("by", [Ending.FIN, Ending.RST])
+def test_all_connections_end_at_once(relay: Relay, by: Ending) -> None:
+    with spoken(relay) as one, spoken(relay) as other:
+        relay.end_all(by)
+
+        for client in (one, other):
+            if by is Ending.FIN:
+                assert client.recv(1) == b""
+            else:
+                with pytest.raises(ConnectionResetError):
+                    client.recv(1)
+
+
+def test_bytes_come_one_by_one(relay: Relay, answer: bytes) -> None:
+    relay.trickle = 0.002
+    with spoken(relay) as client:
+        client.sendall(QUERY)
+        begun = time.perf_counter()
+        told = received(client, len(answer))
+
+    assert time.perf_counter() - begun >= (len(answer) - 1) * relay.trickle * 0.9
+    assert told == answer
 
 
 def test_it_runs_in_a_process_of_its_own(server: Server) -> None:

@@ -1,0 +1,220 @@
+"""A server that is there and says nothing: stopped, or out of reach while packets vanish (R11)."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from chalicelib.models import Group, Location
+from tests import factories
+from tests.api import Reply
+from tests.factories import Someone
+from tests.faults.own_server import OwnServer
+from tests.faults.processes import Call, perform
+from tests.relay import Ending, Relay, Way
+from tests.servers import serving
+
+pytestmark = pytest.mark.usefixtures("schema")  # by which the app finds its settings
+
+LONGEST, MARGIN = 5, 1
+"""So many seconds a request waits in silence, and so many more a busy machine may take."""
+
+AS_SET_UP: dict[str, float] = {}
+IMPATIENT = {"timeout_seconds": 1.0}
+
+HELD = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Una's group, and Bera, who has nothing to do with it; the service reaches them by a relay."""
+
+    server: OwnServer
+    relay: Relay
+    session: Session
+    una: Someone
+    bera: Someone
+    group_id: UUID
+
+    @property
+    def name(self) -> str:
+        """What the group is called."""
+        self.session.rollback()
+        return self.session.get_one(Group, self.group_id).name
+
+    @property
+    def points(self) -> int:
+        """How many points the group has."""
+        self.session.rollback()
+        count = select(func.count(Location.id)).filter_by(group_id=self.group_id)
+        return self.session.scalars(count).one()
+
+    def post(self) -> Call:
+        return Call("POST", "/api/locations", factories.plain_point(), token=self.una.token)
+
+    def rename(self) -> Call:
+        path = f"/api/groups/{self.group_id}"
+        return Call("PATCH", path, {"name": "Hall"}, token=self.una.token)
+
+    def held_back(self) -> None:
+        """Wait until two statements wait for us in the server."""
+        with Session(self.session.get_bind()) as onlooker:
+            while onlooker.scalar(text(HELD)) != 2:
+                onlooker.rollback()
+
+
+@pytest.fixture(scope="module")
+def url(own_server: OwnServer) -> Iterator[str]:
+    """The URL of a database on a server that may be stopped."""
+    with own_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def scene(own_server: OwnServer, url: str, session: Session) -> Iterator[Scene]:
+    una, bera = (factories.someone(session, name=name) for name in ("Una", "Bera"))
+    group_id = factories.group(session, una)
+    with Relay(url) as relay:
+        yield Scene(own_server, relay, session, una, bera, group_id)
+
+
+def who_am_i(who: Someone) -> Call:
+    return Call("GET", "/api/auth/me", token=who.token)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An answer, and when it was there."""
+
+    reply: Reply
+    at: float
+
+
+def ended(call: Call) -> Ended:
+    reply = perform(call)
+    return Ended(reply, time.monotonic())
+
+
+Silence = Callable[[Scene], AbstractContextManager[None]]
+
+
+def stopped(scene: Scene) -> AbstractContextManager[None]:
+    return scene.server.halted()
+
+
+def vanishing(*ways: Way) -> Silence:
+    @contextmanager
+    def vanish(scene: Scene) -> Iterator[None]:
+        for way in ways:
+            scene.relay.drops |= way
+        yield
+        scene.relay.drops = Way(0)
+
+    return vanish
+
+
+BOTH_WAYS = vanishing(Way.TO_SERVER, Way.TO_CLIENT)
+SILENCES = [
+    pytest.param(stopped, AS_SET_UP, id="stopped"),
+    pytest.param(BOTH_WAYS, IMPATIENT, id="packets vanish"),
+    pytest.param(BOTH_WAYS, AS_SET_UP, marks=pytest.mark.full, id="packets vanish for long"),
+    pytest.param(vanishing(Way.TO_SERVER), IMPATIENT, marks=pytest.mark.full, id="requests vanish"),
+    pytest.param(vanishing(Way.TO_CLIENT), IMPATIENT, marks=pytest.mark.full, id="answers vanish"),
+]
+
+
+def longest(settings: dict[str, float]) -> float:
+    return settings.get("timeout_seconds", LONGEST) + MARGIN
+
+
+@pytest.mark.parametrize(("silence", "settings"), SILENCES)
+def test_a_silent_server_costs_its_seconds_and_nothing_else(
+    scene: Scene, silence: Silence, settings: dict[str, float]
+) -> None:
+    posts = [scene.post(), scene.post()]
+    # Two connections for what is in the server's hands, two idle ones, and one not made yet.
+    with (
+        serving(scene.relay.url, pool_size=5, **settings) as engine,
+        ThreadPoolExecutor(5) as threads,
+    ):
+        perform(who_am_i(scene.una))  # so that the app is loaded
+        scene.session.execute(select(Group).with_for_update())
+        waiting = [threads.submit(ended, call) for call in (posts[0], scene.rename())]
+        scene.held_back()
+        with engine.connect(), engine.connect():
+            pass
+        connections = scene.relay.connections
+
+        with silence(scene):
+            begun = time.monotonic()
+            calls = [who_am_i(scene.una), posts[1], who_am_i(scene.bera)]
+            waiting += [threads.submit(ended, call) for call in calls]
+            outcomes = [work.result() for work in waiting]
+
+        assert connections == 4
+        assert {outcome.reply.status for outcome in outcomes} == {503}
+        assert {outcome.reply.code for outcome in outcomes} == {"temporarily_unavailable"}
+        assert {outcome.reply.headers["Retry-After"] for outcome in outcomes} == {"1"}
+        assert max(outcome.at for outcome in outcomes) - begun < longest(settings)
+
+        assert scene.name == "Hearth"
+        # The same process, and the first attempts, on several connections at once.
+        repeated = threads.map(perform, [scene.rename(), *posts])
+        assert [reply.status for reply in repeated] == [200] * 3
+        asked = [scene.una, scene.bera] * 20
+        told = threads.map(perform, map(who_am_i, asked))
+        assert [reply.json["id"] for reply in told] == [str(who.user_id) for who in asked]
+    assert (scene.name, scene.points) == ("Hall", 2)
+
+
+@pytest.mark.parametrize(
+    "settings", [IMPATIENT, pytest.param(AS_SET_UP, marks=pytest.mark.full)], ids=["1 s", "5 s"]
+)
+def test_what_a_transaction_held_that_cannot_be_reached_is_free_when_it_is_repeated(
+    scene: Scene, settings: dict[str, float]
+) -> None:
+    def vanish_once_it_is_done(message: bytes) -> None:
+        if b"UPDATE groups" in message:
+            scene.relay.drops = Way.TO_SERVER | Way.TO_CLIENT
+
+    with serving(scene.relay.url, **settings):
+        perform(who_am_i(scene.una))  # so that the app is loaded
+        scene.relay.on_message = vanish_once_it_is_done
+        begun = time.monotonic()
+        lost = ended(scene.rename())
+        scene.relay.end_all(Ending.SILENCE)  # the server does not hear of the client's end either
+        scene.relay.on_message, scene.relay.drops = None, Way(0)
+        name = scene.name
+        repeated = perform(scene.rename())
+
+    assert lost.reply.status == 503
+    assert lost.at - begun < longest(settings)
+    assert name == "Hearth"
+    assert (repeated.status, repeated.json["name"], scene.name) == (200, "Hall", "Hall")
+
+
+def test_a_server_that_takes_no_connection_costs_no_more(scene: Scene) -> None:
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = deaf.getsockname()[1]
+        for _ in range(3):  # then its queue is full, and Linux drops what else comes
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(("127.0.0.1", port))
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        stack.enter_context(serving(url, **IMPATIENT))
+        begun = time.monotonic()
+        lost = ended(who_am_i(scene.una))
+
+    assert (lost.reply.status, lost.reply.code) == (503, "temporarily_unavailable")
+    assert 1 <= lost.at - begun < longest(IMPATIENT)
