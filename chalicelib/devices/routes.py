@@ -4,11 +4,12 @@ from uuid import UUID
 
 from chalice.app import Blueprint
 
-from chalicelib import auth
+from chalicelib import auth, limits
 from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
 from chalicelib.devices import service
 from chalicelib.devices.schemas import AddDeviceRequest, DevicesAnswer, NewDeviceAnswer
+from chalicelib.errors import TooManyRequests
 from chalicelib.groups.service import (
     GroupNotFound,
     GroupRequired,
@@ -33,10 +34,21 @@ def list_devices(credential: Credential) -> DevicesAnswer:
 @endpoint(
     access=Access.APP,
     status=201,
-    raises=(GroupNotFound, GroupRequired, NotConfirmed, RotationRequired, service.TidTaken),
+    raises=(
+        GroupNotFound,
+        GroupRequired,
+        NotConfirmed,
+        RotationRequired,
+        TooManyRequests,
+        service.TidTaken,
+    ),
 )
 def add_device(credential: Credential, body: AddDeviceRequest) -> NewDeviceAnswer:
     """Add a device of my own, with a token of its own."""
+    with one_statement() as connection:
+        owner = auth.me(connection, credential=credential)
+    with one_statement() as connection:
+        limits.admit_maker(connection, user_id=owner.id)
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         device = service.add(session, caller=caller, name=body.name, phone=body.phone())

@@ -161,14 +161,14 @@ def revoke(session: Session, *, caller: Caller, device_id: UUID) -> None:
     """Make one of the caller's own devices worthless; once more does no harm.
 
     A device with a public key may know the keys of its person's groups, a phone that of its own
-    group, so they need new ones. Open invites for further devices of the person are revoked.
+    group, so they need new ones. The person's open invites are revoked.
     Raises DeviceNotFound, Unauthenticated; Unavailable when it is just entering another group.
     """
     group_ids = groups.lock_groups_of(session, user_id=caller.user_id)
     # Under the lock, where no other revocation can be under way.
     auth.authenticate(session, caller.credential)
     # The device may have made one, by which it would come back. Invites before devices.
-    groups.revoke_invites_for_oneself(session, user_id=caller.user_id)
+    groups.revoke_invites_with(session, device_id=device_id, user_id=caller.user_id)
     revoked = queries.revoke_device(session, user_id=caller.user_id, device_id=device_id)
     if revoked is None:
         raise DeviceNotFound

@@ -32,7 +32,7 @@ from sqlalchemy.orm import aliased
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
-from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Member, User
+from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Location, Member, User
 
 
 def membership(caller: CTE, *, locked: bool = False) -> CTE:
@@ -149,9 +149,13 @@ def list_group_ids(session: Session, *, user_id: UUID) -> list[UUID]:
     return list(session.scalars(statement))
 
 
-def lock_group(session: Session, *, group_id: UUID) -> bool:
-    """Lock a group's row; False if there is none."""
-    statement = select(Group.id).where(Group.id == group_id).with_for_update()
+def lock_group(session: Session, *, group_id: UUID, user_id: UUID) -> bool:
+    """Lock the row of a group that somebody is in; False if there is none.
+
+    Whoever is not in it neither holds the group up nor learns that there is something to wait for.
+    """
+    mine = select(Member.id).where(Member.group_id == Group.id, Member.user_id == user_id)
+    statement = select(Group.id).where(Group.id == group_id, mine.exists()).with_for_update()
     return session.scalar(statement) is not None
 
 
@@ -212,6 +216,18 @@ def present_member(*, group_id: UUID, user_id: UUID) -> CTE:
 def update_group(session: Session, *, group_id: UUID, changes: dict[str, Any]) -> None:
     """Set the given columns of a group."""
     session.execute(update(Group).where(Group.id == group_id).values(**changes))
+
+
+def delete_past_retention(session: Session, *, group_id: UUID) -> None:
+    """Delete the points that a group keeps no longer."""
+    day: ColumnElement[Any] = literal_column("interval '1 day'")
+    session.execute(
+        delete(Location).where(
+            Location.group_id == group_id,
+            Group.id == group_id,
+            Location.recorded_at < func.now() - Group.retention_days * day,
+        )
+    )
 
 
 def require_new_keys(session: Session) -> int:
@@ -298,15 +314,18 @@ def require_rotation(session: Session, *, group_ids: Sequence[UUID]) -> None:
     session.execute(_rotation(group_ids).add_cte(_revocation(group_ids).cte("revoked")))
 
 
-def revoke_invites_for_oneself(session: Session, *, user_id: UUID) -> None:
-    """Make a person's open invites for further devices of their own worthless."""
+def revoke_invites_with(session: Session, *, device_id: UUID, user_id: UUID) -> None:
+    """Make a person's open invites worthless, unless that device of theirs is revoked already."""
+    valid = select(Device.id).where(
+        Device.id == device_id, Device.user_id == user_id, Device.revoked_at.is_(None)
+    )
     session.execute(
         update(InviteCode)
         .where(
             InviteCode.created_by == user_id,
-            InviteCode.for_creator,
             InviteCode.used_at.is_(None),
             InviteCode.revoked_at.is_(None),
+            valid.exists(),
         )
         .values(revoked_at=func.now(), key_package=None)
     )

@@ -4,9 +4,10 @@ from uuid import UUID
 
 from chalice.app import Blueprint
 
-from chalicelib import auth
+from chalicelib import auth, limits
 from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
+from chalicelib.errors import TooManyRequests
 from chalicelib.groups import service
 from chalicelib.groups.schemas import (
     ChangeGroupRequest,
@@ -22,9 +23,13 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/groups", methods=["POST"])
-@endpoint(access=Access.APP, status=201)
+@endpoint(access=Access.APP, status=201, raises=(TooManyRequests,))
 def found_group(credential: Credential, body: FoundGroupRequest) -> GroupAnswer:
     """Found a group and become its admin."""
+    with one_statement() as connection:
+        founder = auth.me(connection, credential=credential)
+    with one_statement() as connection:
+        limits.admit_maker(connection, user_id=founder.id)
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         group = service.found_group(

@@ -167,7 +167,7 @@ def enter(session: Session, *, caller: Caller, group_id: UUID) -> Membership:
     The caller is looked up again under the lock: whoever removed them or revoked their device
     had it before. Raises GroupNotFound, Unauthenticated.
     """
-    if not queries.lock_group(session, group_id=group_id):
+    if not queries.lock_group(session, group_id=group_id, user_id=caller.user_id):
         raise GroupNotFound
     return find(session, caller=caller, group_id=group_id)
 
@@ -225,9 +225,13 @@ def change_group(
     Raises GroupNotFound, NotAnAdmin, Unauthenticated.
     """
     before = enter_as_admin(session, caller=caller, group_id=group_id)
+    keeps_more = changes.get("retention_days", 0) > before.retention_days
+    if keeps_more:
+        # What was promised to be gone would come back where it waits for the daily maintenance.
+        queries.delete_past_retention(session, group_id=group_id)
     if changes:
         queries.update_group(session, group_id=group_id, changes=dict(changes))
-    if changes.get("retention_days", 0) > before.retention_days:
+    if keeps_more:
         # Older points are accepted as soon as this commits, so there must be room for them.
         partitions.make(session)
     return replace(before, **changes)

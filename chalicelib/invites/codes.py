@@ -67,10 +67,19 @@ def keyed_address(address: str, pepper: bytes) -> str:
 
     Of an IPv6 address the first 64 bits count, for whoever has one has all of its network.
     """
-    return _keyed("address", _network(address), pepper).hex()
+    return _keyed("address", _network(address, 64), pepper).hex()
 
 
-def _network(address: str) -> str:
+def keyed_network(address: str, pepper: bytes) -> str | None:
+    """Return what stands for an IPv6 address and its neighbours; None for any other address.
+
+    Whoever asks for 65,536 networks gets them, with the same first 48 bits.
+    """
+    network = _network(address, 48)
+    return _keyed("network", network, pepper).hex() if ":" in network else None
+
+
+def _network(address: str, bits: int) -> str:
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -78,7 +87,7 @@ def _network(address: str) -> str:
     if not isinstance(parsed, IPv6Address):
         return str(parsed)
     # An IPv4 address in IPv6 notation shares its first 64 bits with all others.
-    return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
+    return str(parsed.ipv4_mapped or ip_network((parsed, bits), strict=False))
 
 
 def _keyed(purpose: str, text: str, pepper: bytes) -> bytes:

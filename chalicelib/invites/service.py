@@ -138,11 +138,14 @@ class GroupNotFounded(Invalid):
 def admit_attempt(connection: OneStatement, *, code: InviteCode | None, address: str) -> None:
     """Let somebody try a code, or not: by address, and short codes by the number of wrong guesses.
 
+    Of a large network, so that it cannot use up alone what the whole deployment has.
     Raises TooManyRequests.
     """
-    keyed = codes.keyed_address(address, settings().pepper)
-    buckets = [limits.Bucket.of_address(keyed)]
+    pepper = settings().pepper
+    buckets = [limits.Bucket.of_address(codes.keyed_address(address, pepper))]
     if code is not None and code.is_short:
+        if network := codes.keyed_network(address, pepper):
+            buckets.append(limits.Bucket.of_network(network))
         buckets.append(limits.Bucket.FAILED_REDEMPTIONS)
     limits.admit(connection, *buckets)
 
@@ -161,6 +164,8 @@ def join(session: Session, *, code: InviteCode | None, newcomer: Newcomer) -> Jo
     Raises InviteNotValid, GroupNotFounded.
     """
     invite = _lock(session, code)
+    if invite is None:
+        raise InviteNotValid
     key_hash = _key_hash(newcomer.idempotency_key)
     if invite.is_live:
         joined = _admit(session, invite, newcomer, key_hash)
@@ -184,9 +189,10 @@ def join_group(
     Raises InviteNotValid, AlreadyAMember, GroupNotFounded, Unauthenticated.
     """
     invite = _lock(session, code)
+    # Whether there is a code or not: how long the answer takes says nothing of it either.
     auth.hold(session, caller)
-    if invite.for_creator:
-        # It admits a device that is not signed in yet, and nobody else.
+    # One for its creator admits a device that is not signed in yet, and nobody else.
+    if invite is None or invite.for_creator:
         raise InviteNotValid
     if not invite.is_live:
         if invite.used_by != caller.user_id or invite.group_id is None:
@@ -285,13 +291,10 @@ def purge_expired(session: Session, *, at_most: int) -> int:
     return queries.delete_expired(session, at_most=at_most)
 
 
-def _lock(session: Session, code: InviteCode | None) -> Any:
+def _lock(session: Session, code: InviteCode | None) -> Any | None:
     if code is None:
         raise InviteNotValid
-    invite = queries.lock_invite(session, code_hash=_hash(code), repeatable=REPEATABLE)
-    if invite is None:
-        raise InviteNotValid
-    return invite
+    return queries.lock_invite(session, code_hash=_hash(code), repeatable=REPEATABLE)
 
 
 def _admit(

@@ -7,14 +7,17 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Integer,
     Select,
     Text,
     Uuid,
     and_,
     bindparam,
     case,
+    cast,
     delete,
     exists,
+    extract,
     func,
     literal_column,
     or_,
@@ -31,6 +34,9 @@ from chalicelib.groups import queries as groups
 from chalicelib.models import Device, Group, GroupKey, InviteCode, KeyEnvelope, Member, User
 
 _NOTHING = literal_column("''", Text)
+
+MOST_VERSIONS_A_DAY = 100
+"""No family needs more, and every one is kept and shown for as long as the group lives."""
 
 RECENT_VERSIONS = 20
 """Of so many versions the rosters are shown: what a device needs that was off for a long time."""
@@ -298,6 +304,17 @@ def list_recipients(session: Session, *, group_id: UUID) -> Mapping[UUID, Any]:
         .where(Member.group_id == group_id, Device.kind == "app", auth.IS_VALID)
     )
     return {row.id: row for row in session.execute(statement)}
+
+
+def wait_for_version(session: Session, *, group_id: UUID, key_version: int) -> int:
+    """Return how many seconds a group of this version has to wait for its next key; 0: none."""
+    day: ColumnElement[Any] = literal_column("interval '1 day'")
+    wait = func.ceil(extract("epoch", GroupKey.created_at + day - func.now()))
+    statement = select(cast(wait, Integer)).where(
+        GroupKey.group_id == group_id,
+        GroupKey.key_version == key_version - MOST_VERSIONS_A_DAY + 1,
+    )
+    return max(0, session.scalar(statement) or 0)
 
 
 def create_version(

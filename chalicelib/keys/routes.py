@@ -7,6 +7,7 @@ from chalice.app import Blueprint
 from chalicelib import auth
 from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
+from chalicelib.errors import TooManyRequests
 from chalicelib.groups.service import (
     GroupKeyMissing,
     GroupNotFound,
@@ -62,6 +63,7 @@ def group_key(credential: Credential) -> KeyPackageAnswer:
         GroupNotFound,
         KeyVersionConflict,
         NotConfirmed,
+        TooManyRequests,
         service.OwnEnvelopeMissing,
         service.SurplusDevices,
     ),

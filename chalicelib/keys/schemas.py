@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from chalicelib.db.base import HASH_BYTES
 from chalicelib.keys.service import Envelope, NewVersion
@@ -63,6 +63,13 @@ class EnvelopeRequest(Request):
     wrapped_key: WrappedKey
 
 
+def _for_each_once(envelopes: list[EnvelopeRequest]) -> list[EnvelopeRequest]:
+    """Refuse two keys for one device: nobody could say which one it is to have."""
+    if len({sent.device_id for sent in envelopes}) < len(envelopes):
+        raise ValueError("should name each device once")
+    return envelopes
+
+
 class NewVersionRequest(Request):
     """A key that this device has made: whoever else is to have it gets an envelope."""
 
@@ -71,7 +78,11 @@ class NewVersionRequest(Request):
     ]
     commitment: Commitment
     roster: Roster | None = None
-    envelopes: Annotated[list[EnvelopeRequest], Field(min_length=1, max_length=MOST_ENVELOPES)]
+    envelopes: Annotated[
+        list[EnvelopeRequest],
+        Field(min_length=1, max_length=MOST_ENVELOPES),
+        AfterValidator(_for_each_once),
+    ]
 
     def version(self) -> NewVersion:
         """Return what was made."""

@@ -12,7 +12,7 @@ from uuid import UUID
 from chalicelib import auth
 from chalicelib.auth import Caller, Credential
 from chalicelib.db import OneStatement, Session
-from chalicelib.errors import Conflict, Invalid, NotFound, Unauthenticated
+from chalicelib.errors import Conflict, Invalid, NotFound, TooManyRequests, Unauthenticated
 from chalicelib.groups import service as groups
 from chalicelib.groups.service import GroupKeyMissing, KeyVersionConflict, NotConfirmed
 from chalicelib.keys import queries
@@ -102,10 +102,10 @@ def rotate(session: Session, *, caller: Caller, group_id: UUID, version: NewVers
     """Give a group its next key; return its version.
 
     Of several at once one wins. Devices without an envelope are pending from then on. Where no
-    confirmed device is left, an admin's may begin anew.
+    confirmed device is left, an admin's may begin anew. One that is required is never too many.
 
     Raises GroupNotFound, KeyVersionConflict, NotConfirmed, OwnEnvelopeMissing, SurplusDevices,
-    Unauthenticated.
+    TooManyRequests, Unauthenticated.
     """
     membership = groups.enter(session, caller=caller, group_id=group_id)
     if membership.key_version != version.expected_version:
@@ -114,6 +114,12 @@ def rotate(session: Session, *, caller: Caller, group_id: UUID, version: NewVers
     is_anybody_confirmed = any(device.is_confirmed for device in devices.values())
     if not membership.is_confirmed and (is_anybody_confirmed or not membership.is_admin):
         raise NotConfirmed
+    if not membership.rotation_required:
+        wait = queries.wait_for_version(
+            session, group_id=group_id, key_version=membership.key_version
+        )
+        if wait:
+            raise TooManyRequests(retry_after=wait)
     sent = {envelope.device_id: envelope.wrapped_key for envelope in version.envelopes}
     surplus = [id_ for id_ in sent if id_ not in devices or devices[id_].public_key is None]
     if surplus:

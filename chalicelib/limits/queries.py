@@ -78,7 +78,7 @@ def _taken(number: int, previous: CTE | None) -> CTE:
     )
 
 
-_TAKE = {count: Compiled(partial(_build_take, count)) for count in (1, 2)}
+_TAKE = {count: Compiled(partial(_build_take, count)) for count in (1, 2, 3)}
 
 
 def take(
@@ -108,9 +108,9 @@ def give_back(session: Session, *, name: str, interval: timedelta) -> None:
     )
 
 
-def delete_bucket(session: Session, *, name: str) -> None:
-    """Delete a bucket."""
-    session.execute(delete(RateLimit).where(RateLimit.bucket == name))
+def delete_buckets(session: Session, *, names: Sequence[str]) -> None:
+    """Delete buckets."""
+    session.execute(delete(RateLimit).where(RateLimit.bucket.in_(names)))
 
 
 def delete_full(session: Session) -> int:

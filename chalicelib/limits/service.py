@@ -27,9 +27,19 @@ class Bucket:
         return cls(f"join:{keyed_address}", burst=10, interval=timedelta(seconds=6))
 
     @classmethod
+    def of_network(cls, keyed_network: str) -> "Bucket":
+        """Wrong guesses from all the addresses that one holder may have."""
+        return cls(f"network:{keyed_network}", burst=60, interval=timedelta(seconds=1))
+
+    @classmethod
     def of_inviter(cls, user_id: UUID) -> "Bucket":
         """Invites made by one person."""
         return cls(f"invite:{user_id}", burst=20, interval=timedelta(hours=1))
+
+    @classmethod
+    def of_maker(cls, user_id: UUID) -> "Bucket":
+        """Devices and groups made by one person: others are shown them, and all are kept."""
+        return cls(f"make:{user_id}", burst=50, interval=timedelta(hours=1))
 
 
 Bucket.FAILED_REDEMPTIONS = Bucket(
@@ -52,14 +62,19 @@ def admit(connection: OneStatement, *buckets: Bucket) -> None:
             raise TooManyRequests(retry_after=max(1, ceil(wait or 0)))
 
 
+def admit_maker(connection: OneStatement, *, user_id: UUID) -> None:
+    """Let somebody make a device or a group, or not. Raises TooManyRequests."""
+    admit(connection, Bucket.of_maker(user_id))
+
+
 def give_back(session: Session, bucket: Bucket) -> None:
     """Return one to a bucket, in the transaction that shows it was not due."""
     queries.give_back(session, name=bucket.name, interval=bucket.interval)
 
 
-def forget(session: Session, bucket: Bucket) -> None:
-    """Delete a bucket together with whom it is about."""
-    queries.delete_bucket(session, name=bucket.name)
+def forget(session: Session, *buckets: Bucket) -> None:
+    """Delete buckets together with whom they are about."""
+    queries.delete_buckets(session, names=[bucket.name for bucket in buckets])
 
 
 def forget_full_buckets(session: Session) -> int:

@@ -143,6 +143,10 @@ def judge(point: CTE, membership: CTE, device: CTE) -> CTE:
                     _text("key_version_conflict"),
                 ),
                 # After what a device learns of a rotation by that left it out.
+                (
+                    and_(~membership.c.is_confirmed, _has_waited_for_a_key(membership)),
+                    _text("key_version_conflict"),
+                ),
                 (~membership.c.is_confirmed, _text("not_confirmed")),
                 (
                     or_(recorded_at < oldest, recorded_at > func.now() + _AHEAD),
@@ -157,6 +161,17 @@ def judge(point: CTE, membership: CTE, device: CTE) -> CTE:
         )
         .cte("judged")
     )
+
+
+def _has_waited_for_a_key(membership: CTE) -> ColumnElement[bool]:
+    """Whether the group's key was another when this statement began.
+
+    The group has been read again when its lock was there, and the envelopes of its new key not: who
+    is confirmed in it is not known.
+    """
+    group = aliased(Group)
+    before = select(group.key_version).where(group.id == membership.c.group_id).scalar_subquery()
+    return before != membership.c.key_version
 
 
 def new_points(judged: CTE, *conditions: ColumnElement[bool]) -> Insert:

@@ -75,7 +75,8 @@ def delete_account(session: Session, *, caller: Caller) -> None:
     if memberships.list_own(session, caller=caller) != group_ids:
         raise Unavailable(retry_after=1)
     queries.delete_user(session, user_id=caller.user_id)
-    limits.forget(session, limits.Bucket.of_inviter(caller.user_id))
+    of_mine = (limits.Bucket.of_inviter(caller.user_id), limits.Bucket.of_maker(caller.user_id))
+    limits.forget(session, *of_mine)
     groups.settle(session, group_ids=group_ids)
 
 

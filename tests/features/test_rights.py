@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Connection, Text, cast, func, select
+from sqlalchemy import Connection, Label, Table, Text, cast, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from chalicelib.auth.credentials import make_token
@@ -163,6 +164,11 @@ class Scene:
 
 @pytest.fixture
 def scene(api: Api, session: Session) -> Scene:
+    return make_scene(api, session)
+
+
+def make_scene(api: Api, session: Session) -> Scene:
+    """Make it anew."""
     everybody = [factories.with_key(session) for _ in range(6)]
     admin, member, removed, outcast, stranger, pending = everybody
     group_id = factories.group(session, admin, removed, outcast, key_version=1)
@@ -182,7 +188,9 @@ def scene(api: Api, session: Session) -> Scene:
             "user_id": str(member.user_id),
             "device_id": str(member.device_id),
             "key_version": "1",
-            "invite_id": str(session.scalars(select(InviteCode.id)).one()),
+            "invite_id": str(
+                session.scalars(select(InviteCode.id).filter_by(group_id=group_id)).one()
+            ),
             "code": code.text,
         },
         tokens={
@@ -231,13 +239,20 @@ def old_device(session: Session, group_id: UUID, owner: Someone, **columns: Any)
     return device.token
 
 
+def _rows(table: Table) -> Label[Any]:
+    row = cast(table.table_valued(), Text)
+    return select(func.json_agg(aggregate_order_by(row, row))).scalar_subquery().label(table.name)
+
+
+EVERYTHING = select(
+    *(_rows(table) for table in Base.metadata.sorted_tables if table.name != "rate_limits")
+)
+
+
 def stored(database: Connection) -> dict[str, list[str]]:
     """Return every row of every table but the limiter's, whose ticks no refusal gives back."""
-    return {
-        table.name: sorted(database.scalars(select(cast(table.table_valued(), Text))))
-        for table in Base.metadata.sorted_tables
-        if table.name != "rate_limits"
-    }
+    row = database.execute(EVERYTHING).one()
+    return {name: rows or [] for name, rows in row._mapping.items()}
 
 
 def told(reply: Reply) -> tuple[int, dict[str, Any]]:

@@ -144,9 +144,9 @@ def test_a_device_that_knew_group_keys_takes_them_out_of_use_when_it_goes(
 
 
 def test_a_device_without_a_public_key_knew_no_group_key(api: Api, session: Session) -> None:
-    una = factories.someone(session)
-    hearth = factories.group(session, una, **KEYED)
-    code = factories.invite(session, group_id=hearth, by=una)
+    una, ari = factories.someone(session), factories.someone(session)
+    hearth = factories.group(session, una, ari, **KEYED)
+    code = factories.invite(session, group_id=hearth, by=ari)
 
     api.as_(una.token).post("/api/auth/logout")
 

@@ -3,9 +3,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from chalicelib.locations import partitions
+from chalicelib.models import Location
 from tests import factories
 from tests.api import Api
 
@@ -173,6 +175,24 @@ def test_a_longer_retention_makes_room_for_older_points_at_once(api: Api, sessio
 
     assert admin.post("/api/locations", point).status == 200
     assert [each["id"] for each in admin.get("/api/locations").json["locations"]] == [point["id"]]
+
+
+def test_what_a_group_keeps_no_longer_does_not_come_back_when_it_keeps_more(
+    api: Api, session: Session
+) -> None:
+    una, ari = factories.someone(session), factories.someone(session)
+    group_id = factories.group(session, una, ari, retention_days=1)
+    other = factories.group(session, una, ari, retention_days=30)
+    two_days_ago = factories.now(session) - timedelta(days=2)
+    # The daily maintenance has not come by yet.
+    factories.stored_point(session, group_id, ari, two_days_ago)
+    kept = factories.stored_point(session, group_id, ari)
+    elsewhere = factories.stored_point(session, other, ari, two_days_ago)
+
+    changed = api.as_(una.token).patch(f"/api/groups/{group_id}", {"retentionDays": 365})
+
+    assert changed.status == 200
+    assert set(session.scalars(select(Location.id))) == {kept, elsewhere}
 
 
 def test_a_new_group_takes_points_as_old_as_it_keeps_them_whatever_others_keep(

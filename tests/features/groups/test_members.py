@@ -5,9 +5,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pg8000.native import Connection
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from chalicelib.db import engine
 from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.models import Group, InviteCode, Location
 from tests import factories
@@ -389,3 +391,26 @@ def test_a_deleted_group_takes_everything_of_it_along_and_nothing_else(family: F
     (left,) = family.as_(family.ari).get("/api/groups").json["groups"]
     assert left["id"] == str(other)
     assert family.as_(family.eva).get("/api/groups").json == {"groups": []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        *ADMINS_ONLY[:1],
+        *MEMBERS_TOO[:1],
+        ("PUT", f"/keys/1/envelopes/{UUID(int=7)}", {"wrappedKey": factories.opaque()}),
+    ],
+)
+def test_a_stranger_waits_for_nobody_in_anothers_group_nor_holds_it_up(
+    operator: Connection, method: str, path: str, body: Any
+) -> None:
+    with Session(engine.engine()) as session:
+        una, stranger = factories.someone(session), factories.someone(session)
+        group_id = factories.group(session, una)
+    operator.run("BEGIN")
+    operator.run("SELECT FROM groups FOR UPDATE")
+
+    answer = Api(stranger.token).call(method, f"/api/groups/{group_id}{path}", body)
+
+    # Whoever waited would be told to come back: that there is such a group, and that it is busy.
+    assert (answer.status, answer.code) == (404, "group_not_found")

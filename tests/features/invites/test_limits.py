@@ -16,6 +16,9 @@ from tests.faults.processes import Call, perform
 HERE, ELSEWHERE = "203.0.113.7", "203.0.113.8"
 DEPLOYMENT = Bucket.FAILED_REDEMPTIONS
 
+NAME = {"name": "Nest"}
+PHONE = {"name": "Phone", "kind": "owntracks"}
+
 pytestmark = pytest.mark.usefixtures("api")
 
 WRONG = {
@@ -155,6 +158,20 @@ def test_what_cannot_be_guessed_does_not_count_in_the_deployment(
     assert len(buckets(session)) == 1
 
 
+def test_a_large_network_does_not_use_up_what_the_whole_deployment_has(session: Session) -> None:
+    for number in range(6):
+        exhaust(f"2001:db8:1:{number}::1")
+
+    refused = validate("2001:db8:1:6::1")
+
+    assert (refused.status, refused.code) == (429, "too_many_requests")
+    assert taken(session) == 60
+    assert validate("2001:db8:2::1").status == 200
+    assert validate(HERE).status == 200
+    later(session, seconds=1)
+    assert [validate(f"2001:db8:1:{number}::1").status for number in (7, 8)] == [200, 429]
+
+
 def test_a_deployment_that_sees_too_many_wrong_guesses_takes_no_short_codes(
     session: Session,
 ) -> None:
@@ -187,6 +204,24 @@ def test_a_person_makes_twenty_invites_and_then_one_an_hour(session: Session, ar
     assert [invite(ari, HERE).status for _ in range(2)] == [201, 429]
 
 
+def test_a_person_makes_fifty_devices_and_groups_and_then_one_an_hour(
+    api: Api, session: Session, ari: Someone
+) -> None:
+    bera = factories.someone(session)
+    factories.group(session, ari, bera)
+    made = [("/api/devices", NAME), ("/api/groups", NAME), ("/api/devices", PHONE)]
+    burst = [api.as_(ari.token).post(*made[number % 2]).status for number in range(50)]
+
+    refused = [api.as_(ari.token).post(*thing) for thing in made]
+
+    assert burst == [201] * 50
+    assert [(one.status, one.code) for one in refused] == [(429, "too_many_requests")] * 3
+    assert refused[0].headers["Retry-After"] == "3600"
+    assert api.as_(bera.token).post(*made[0]).status == 201
+    later(session, seconds=3600)
+    assert [api.as_(ari.token).post(*thing).status for thing in made] == [201, 429, 429]
+
+
 def test_no_address_is_stored_in_clear(session: Session) -> None:
     addresses = [HERE, "2001:db8:1:2::1"]
     for address in addresses:
@@ -194,8 +229,8 @@ def test_no_address_is_stored_in_clear(session: Session) -> None:
 
     stored = factories.everything(session)
 
-    assert len(buckets(session)) == 3
-    for text in (*addresses, "2001:db8:1:2::/64", "2001:db8:1:2"):
+    assert len(buckets(session)) == 4
+    for text in (*addresses, "2001:db8:1:2::/64", "2001:db8:1:2", "2001:db8:1::/48"):
         assert text not in stored
         assert hashlib.sha256(text.encode()).hexdigest() not in stored
 

@@ -175,11 +175,12 @@ def test_a_revoked_device_that_knew_keys_left_no_way_back_in(
     assert join().code == "invite_not_valid"
 
 
+@pytest.mark.parametrize("for_me", [True, False], ids=["as its person", "as a newcomer"])
 def test_a_revoked_device_without_a_key_left_no_way_back_in(
-    keyless: Hearth, session: Session, una: Someone
+    keyless: Hearth, session: Session, una: Someone, *, for_me: bool
 ) -> None:
     bare = factories.further_device(session, una, public_key=None)
-    assert keyless.invite(bare, code=CODE, forMe=True).status == 201
+    assert keyless.invite(bare, code=CODE, forMe=for_me).status == 201
 
     assert Api(una.token).delete(f"/api/devices/{bare.device_id}").status == 204
 

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -109,6 +110,18 @@ def test_a_device_is_shown_no_envelope_of_another_not_even_of_ones_own(
     }
 
     assert shown == {device_id: [key] for device_id, key in wrapped.items()}
+
+
+def test_a_device_is_given_one_key_and_not_two(
+    hearth: Hearth, session: Session, una: Someone, ari: Someone
+) -> None:
+    before = factories.everything(session)
+
+    refused = hearth.rotate(una, new_key(1, una, ari, ari))
+
+    assert (refused.status, refused.code) == (422, "invalid_request")
+    assert refused.json["detail"] == "envelopes: should name each device once"
+    assert factories.everything(session) == before
 
 
 @pytest.mark.parametrize("expected", [0, 2, 2**31 - 2])
@@ -287,6 +300,44 @@ def test_a_new_key_ends_the_wait_for_one(hearth: Hearth, una: Someone, ari: Some
 
     assert hearth.keys(una)["rotationRequired"] is False
     assert hearth.post_sealed(una, 2).status == 200
+
+
+@pytest.mark.parametrize(("hours", "status"), [(23, 429), (24, 201)])
+def test_a_group_makes_a_hundred_keys_a_day(
+    keyless: Hearth, session: Session, una: Someone, hours: int, status: int
+) -> None:
+    earlier = factories.now(session) - timedelta(hours=hours)
+    make_versions(session, keyless.group_id, [earlier, *[factories.now(session)] * 98])
+    factories.confirm(session, keyless.group_id, una, 99)
+    assert keyless.rotate(una, new_key(99, una)).status == 201
+
+    one_more = keyless.rotate(una, new_key(100, una))
+
+    assert one_more.status == status
+    if status == 429:
+        assert one_more.code == "too_many_requests"
+        assert one_more.headers["Retry-After"] == "3600"
+
+
+def test_a_key_that_is_required_is_made_however_many_there_were(
+    keyless: Hearth, session: Session, una: Someone, ari: Someone
+) -> None:
+    make_versions(session, keyless.group_id, [factories.now(session)] * 100)
+    factories.confirm(session, keyless.group_id, una, 100)
+    assert keyless.rotate(una, new_key(100, una)).status == 429
+
+    assert keyless.leave(ari).status == 204
+
+    assert keyless.rotate(una, new_key(100, una)).status == 201
+
+
+def make_versions(session: Session, group_id: UUID, made: list[datetime]) -> None:
+    """Give a group its versions, each made at its time."""
+    for number, at in enumerate(made, 1):
+        version = {"key_version": number, "commitment": bytes(32), "created_at": at}
+        session.add(GroupKey(group_id=group_id, **version))
+    session.execute(update(Group).where(Group.id == group_id).values(key_version=len(made)))
+    session.commit()
 
 
 def test_rosters_are_shown_of_the_newest_twenty_versions(

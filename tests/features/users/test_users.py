@@ -96,7 +96,40 @@ def test_a_name_can_be_changed_and_others_see_it(api: Api, session: Session) -> 
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"name": ""}, {"name": "x" * 65}, {"name": None}, {"name": "U", "id": "x"}]
+    "name",
+    [
+        "'; DROP TABLE users; --",
+        "%s %(name)s {0} $1 \\u0000 \\",
+        "<script>alert('Una')</script>&amp;",
+        "${jndi:ldap://example.org/x}",
+        "می\u200cخواهم 👩\u200d👧",  # noqa: RUF001 -- both need what nobody sees
+    ],
+)
+def test_a_name_is_text_and_means_nothing_to_the_service(
+    api: Api, session: Session, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    una, ari = factories.someone(session, name="Una"), factories.someone(session, name="Ari")
+    factories.group(session, una, ari)
+
+    renamed = api.as_(una.token).patch("/api/users/me", {"name": name})
+
+    assert renamed.status == 204
+    assert api.as_(ari.token).get(f"/api/users/{una.user_id}").json["name"] == name
+    assert api.as_(ari.token).get("/api/auth/me").json["name"] == "Ari"
+    assert name not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": ""},
+        {"name": "x" * 65},
+        {"name": None},
+        {"name": "U", "id": "x"},
+        *({"name": f"Una{steers}x"} for steers in "\x1b\x7f\x80\x9b\x9f\u2028\u2029\u202e\u2066"),
+        *({"name": nobody_sees} for nobody_sees in ("\u200b", "\u2060", "\U000e0041")),
+    ],
 )
 def test_what_is_no_name_changes_nothing(api: Api, session: Session, body: dict[str, Any]) -> None:
     una = factories.someone(session, name="Una")
