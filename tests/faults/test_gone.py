@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -17,7 +17,9 @@ from tests import factories
 from tests.database import Server
 from tests.factories import Someone
 from tests.faults.processes import Call, Processes, own_database, perform
-from tests.features.test_rights import RULES, Rule
+from tests.features.test_rights import OF_PHONES, RULES, Rule
+from tests.guards.test_round_trips import FIX
+from tests.owntracks import basic
 
 # By these somebody goes themselves, and then nothing is left to be taken from them.
 GOING = {
@@ -26,8 +28,14 @@ GOING = {
     "DELETE /api/groups/{group_id}",
     "POST /api/groups/{group_id}/leave",
 }
-RACED = [rule for rule in RULES if rule.statuses["no token"] == 401 and str(rule) not in GOING]
+SIGNED_IN = [
+    rule for rule in RULES if rule.statuses["no token"] == 401 and rule.path not in OF_PHONES
+]
+RACED = [rule for rule in SIGNED_IN if str(rule) not in GOING]
+GOING_ONESELF = [rule for rule in SIGNED_IN if str(rule) in GOING]
 OF_THE_GROUP = [rule for rule in RACED if rule.statuses["stranger"] == 404]
+# Whoever is removed from one group may do these still.
+NOT_OF_THE_GROUP = {("removal", "POST /api/auth/logout"), ("removal", "DELETE /api/users/me")}
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 CALLS = [300, pytest.param(1000, marks=pytest.mark.full)]
 
@@ -63,18 +71,20 @@ class Scene:
 
     def calls(self, rules: list[Rule], many: int) -> list[Call]:
         """Return so many calls of Ari's, of each route in turn."""
-        return [self._call(rules[number % len(rules)], number) for number in range(many)]
+        return [
+            replace(
+                call_of(rules[number % len(rules)], self.names, token=self.ari.token),
+                address=f"10.0.{number // 256}.{number % 256}",  # so that the limiter lets it pass
+            )
+            for number in range(many)
+        ]
 
-    def _call(self, rule: Rule, number: int) -> Call:
-        request: dict[str, Any] = rule.request(self.names)
-        query = f"?{urlencode(request['query'])}" if request["query"] else ""
-        return Call(
-            rule.method,
-            request["path"] + query,
-            request.get("body"),
-            token=self.ari.token,
-            address=f"10.0.{number // 256}.{number % 256}",  # so that the limiter lets it pass
-        )
+
+def call_of(rule: Rule, names: Mapping[str, str], *, token: str | None) -> Call:
+    """Return the request of a rule with these names put in, as a process makes it."""
+    request: dict[str, Any] = rule.request(names)
+    query = f"?{urlencode(request['query'])}" if request["query"] else ""
+    return Call(rule.method, request["path"] + query, request.get("body"), token=token)
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +170,55 @@ def test_a_revoked_device_does_nothing_more_at_all(
     assert traces(session, scene)["invites"] == 0
     session.rollback()
     assert session.get_one(Group, scene.group_id).rotation_required
+    assert session.scalar(text(DEADLOCKS)) == 0
+
+
+@pytest.mark.parametrize("change", ["removal", "revocation"])
+@pytest.mark.parametrize("rule", GOING_ONESELF, ids=str)
+def test_whoever_is_made_to_go_while_they_go_themselves_goes_once(
+    session: Session, processes: Processes, scene: Scene, rule: Rule, change: str
+) -> None:
+    tablet = factories.further_device(session, scene.ari)
+    path = f"/api/devices/{scene.ari.device_id}"
+    revocation = Call("DELETE", path, token=tablet.token)
+    forced = removal(scene) if change == "removal" else revocation
+
+    calls = [*scene.calls([rule], 3), forced, *scene.calls([rule], 4)]
+    outcomes = processes.each(timed, calls)
+    changed = outcomes.pop(3)
+    late = [outcome.status for outcome in processes.each(timed, scene.calls([rule], 8))]
+
+    assert {changed.status, *(outcome.status for outcome in outcomes)} <= {204, 401, 404}
+    assert [outcome.status for outcome in outcomes].count(204) <= 1
+    assert set(late) <= {401, 404} or (change, str(rule)) in NOT_OF_THE_GROUP
+    assert session.scalar(text(DEADLOCKS)) == 0
+
+
+@pytest.mark.parametrize("many", CALLS)
+@pytest.mark.parametrize("change", ["removal", "revocation"])
+def test_a_phone_whose_person_or_token_has_gone_leaves_no_point(
+    session: Session, processes: Processes, scene: Scene, change: str, many: int
+) -> None:
+    phone = factories.phone(session, scene.group_id, scene.ari)
+    factories.group(session, scene.ari)
+    headers, now = basic(phone.device_id, phone.token), int(time.time())
+    calls = [
+        Call("POST", OF_PHONES[number % 2], FIX | {"tst": now - number}, headers=headers)
+        for number in range(many)
+    ]
+    revocation = Call("DELETE", f"/api/devices/{phone.device_id}", token=scene.ari.token)
+
+    before, after = race(processes, calls, removal(scene) if change == "removal" else revocation)
+    of_phone = select(func.count(Location.id)).filter_by(device_id=phone.device_id)
+    session.rollback()
+    kept = session.scalar(of_phone)
+    processes.each(perform, calls[:20])
+
+    assert before == {200}
+    assert after == {401}
+    session.rollback()
+    assert session.scalar(of_phone) == kept
+    assert change == "revocation" or kept == 0
     assert session.scalar(text(DEADLOCKS)) == 0
 
 

@@ -166,7 +166,7 @@ def test_points_that_wait_for_a_change_are_refused_once_it_is_there(
 ) -> None:
     posts = [hearth.sealed(hearth.ari), hearth.plain(hearth.ari), hearth.sealed(hearth.bera)]
     of_ari = {
-        "rotation": ["key_version_conflict", "not_confirmed"],
+        "rotation": ["key_version_conflict"] * 2,
         "removal": ["group_not_found"] * 2,
         "leaving": ["group_not_found"] * 2,
         "revocation": ["unauthenticated"] * 2,
@@ -187,6 +187,25 @@ def test_points_that_wait_for_a_change_are_refused_once_it_is_there(
     assert broken(session) == {}
     points = select(func.count(Location.id)).filter_by(group_id=hearth.group_id)
     assert session.scalar(points) == 0
+
+
+def test_nobody_whose_point_waits_for_a_rotation_is_told_that_they_are_not_let_in(
+    hearth: Hearth, race: Race
+) -> None:
+    everybody = (hearth.una, hearth.bera)
+
+    with Holding.of(race.url, "UPDATE ON groups") as holding:
+        race.changing.begin(perform, [hearth.change("rotation")])
+        assert holding.has(1)
+        race.posting.begin(perform, [hearth.plain(who) for who in everybody])
+        assert holding.keeps_waiting(2)
+        holding.let_go()
+        posted, _ = race.posting.results(), race.changing.results()
+    again = race.posting.each(perform, [hearth.plain(who) for who in (*everybody, hearth.ari)])
+
+    # What they see is the new key, and not yet whom it was given to.
+    assert [outcome(reply) for reply in posted] == ["key_version_conflict"] * 2
+    assert [outcome(reply) for reply in again] == ["stored", "stored", "not_confirmed"]
 
 
 @pytest.mark.parametrize("change", ["rotation", "removal", "revocation"])
