@@ -143,10 +143,10 @@ def test_every_exception_from_a_rule_on_security_says_why() -> None:
 
 def licence_of(name: str) -> str:
     """Return the licence that a package gives itself, in a few words."""
-    about = metadata.metadata(name)
+    about = metadata.metadata(name).json
     classified = [
         kind.rpartition(" :: ")[2].removesuffix(" License").removesuffix(" Software")
-        for kind in about.get_all("Classifier") or []
+        for kind in about.get("classifier", [])
         if kind.startswith("License ::")
     ]
-    return about["License-Expression"] or " or ".join(classified) or about["License"]
+    return str(about.get("license_expression") or " or ".join(classified) or about["license"])

@@ -173,7 +173,6 @@ def test_a_read_notes_the_day_once(api: Api, session: Session, path: str) -> Non
     ("method", "path", "body"),
     [
         ("POST", "/api/locations", factories.plain_point()),
-        ("POST", "/api/groups", {"name": "Other"}),
         ("PATCH", "/api/users/me", {"name": "Una"}),
     ],
 )
