@@ -16,10 +16,13 @@ run: $(READY) ## Serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=, DATABASE_URL=
 	@$(BIN)/python -m scripts.serve
 
 test: $(READY) ## Run the tests on PostgreSQL 18, and on TEST_DATABASE_URL if set (PYTEST_ARGS=)
-	env -u TEST_DATABASE_URL $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
+	env -u TEST_DATABASE_URL $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 ifneq ($(TEST_DATABASE_URL),)
 	$(BIN)/python -m pytest --ignore=tests/laptop $(PYTEST_ARGS)
 endif
+
+# One more than there are cores, for a test often waits; a file is given to one of them.
+WORKERS ?= --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist=loadfile --no-loadscope-reorder
 
 test-faults: $(READY) ## Run the long tests too: killed servers, races, fuzzing
 	$(BIN)/python -m pytest -m full $(PYTEST_ARGS)

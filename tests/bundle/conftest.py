@@ -1,6 +1,9 @@
+import fcntl
 import json
+import os
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -21,16 +24,18 @@ class Bundle(NamedTuple):
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle for this machine's kind of processor, so that it can be run here."""
-    here = tmp_path_factory.mktemp("bundle")
     (architecture,) = (name for name, machine in MACHINES.items() if machine == platform.machine())
-    project = copy_of_the_project(here / "project", architecture=architecture)
-    return unpacked(project, here)
+    return made_once(
+        tmp_path_factory,
+        "bundle",
+        lambda here: copy_of_the_project(here / "project", architecture=architecture),
+    )
 
 
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle that `make package` makes."""
-    return unpacked(PROJECT, tmp_path_factory.mktemp("release"))
+    return made_once(tmp_path_factory, "release", lambda _: PROJECT)
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +43,22 @@ def template(release: Bundle) -> dict[str, Any]:
     """The template of the release."""
     read: dict[str, Any] = json.loads(release.template.read_text())
     return read
+
+
+def made_once(
+    factory: pytest.TempPathFactory, name: str, project: Callable[[Path], Path]
+) -> Bundle:
+    """Make a bundle of a project, or wait for the other worker of this run that makes it."""
+    ours = factory.getbasetemp()
+    here = (ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours) / name
+    here.mkdir(exist_ok=True)
+    made = here / "made"
+    with (here / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            bundle = unpacked(project(here), here)
+            made.write_text(json.dumps([str(path) for path in bundle]))
+    return Bundle(*map(Path, json.loads(made.read_text())))
 
 
 def copy_of_the_project(path: Path, *, architecture: str) -> Path:

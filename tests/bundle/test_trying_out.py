@@ -11,6 +11,8 @@ import pytest
 from scripts.package import PROJECT
 from tests.bundle.conftest import copy_of_the_project
 
+pytestmark = pytest.mark.full
+
 TIMEOUTS = {
     "after_restore": 20,
     "create_founding_invite": 20,

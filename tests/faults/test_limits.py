@@ -47,15 +47,19 @@ class Limit:
     taken: int = 1
 
 
-LIMITS = [
-    Limit("join:%", attempts_from_one_address, 10, timedelta(seconds=6)),
+FEW = [Limit("join:%", attempts_from_one_address, 10, timedelta(seconds=6))]
+MORE = [
     Limit("invite:%", invites_by_one_person, 20, timedelta(hours=1)),
     # It fills so fast that with less gone it would be full again when the rest come.
     Limit("failed%", wrong_guesses_from_everywhere, 1000, timedelta(milliseconds=50), taken=40),
 ]
 
 
-@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.calls_of.__name__)
+@pytest.mark.parametrize(
+    "limit",
+    [*FEW, *(pytest.param(limit, marks=pytest.mark.full) for limit in MORE)],
+    ids=lambda limit: limit.calls_of.__name__,
+)
 def test_of_1200_at_once_a_burst_is_admitted(
     session: Session, processes: Processes, limit: Limit
 ) -> None:

@@ -280,7 +280,7 @@ def key_for(*devices: Device, **fields: Any) -> dict[str, Any]:
 
 # --- How they are run
 
-ORDINARY = 4
+ORDINARY = 2
 """How many examples are tried each time."""
 
 SEEDS = [2026, 11, 22, 7]
