@@ -76,20 +76,18 @@ class DiskByDecree:
 
     def __init__(self, url: str) -> None:
         self._url = url
-
-    def fill(self) -> None:
-        with psycopg.connect(self._url, autocommit=True) as operator:
-            operator.execute("""
-                CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
-                BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$
-            """)
+        self._say("RETURN NEW;")
+        with psycopg.connect(url, autocommit=True) as operator:
             for table in self.TABLES:
                 operator.execute(
                     f"""
                     CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON {table}
-                    EXECUTE FUNCTION full_disk()
+                    FOR EACH ROW EXECUTE FUNCTION full_disk()
                 """.encode()
                 )
+
+    def fill(self) -> None:
+        self._say("RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full';")
 
     def end(self, server: OwnServer) -> None:
         server.kill()
@@ -97,8 +95,17 @@ class DiskByDecree:
 
     def make_room(self, server: OwnServer) -> None:
         server.start()
+        self._say("RETURN NEW;")
+
+    def _say(self, what: str) -> None:
+        """Change the function and not the triggers, which would wait for those who write."""
         with psycopg.connect(self._url, autocommit=True) as operator:
-            operator.execute("DROP FUNCTION IF EXISTS full_disk CASCADE")
+            operator.execute(
+                f"""
+                CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN {what} END $$
+            """.encode()
+            )
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         directory = tmp_path_factory.mktemp("disk")
         has_mounted = stack.enter_context(mounted(directory))
         server = stack.enter_context(OwnServer(directory / "postgres"))
+        with server.operator() as operator:
+            # So that its log alone never fills the disk, however long the tests write.
+            operator.execute("ALTER SYSTEM SET max_wal_size = '48MB'")
+            operator.execute("SELECT pg_reload_conf()")
         url = stack.enter_context(server.database())
         writing = stack.enter_context(Processes(url, count=WRITERS))
         warm_up(writing, url, WRITERS)
@@ -159,8 +170,8 @@ def test_a_full_disk_puts_writes_off_and_lets_reads_go_on(
     scene.writing.begin(write, writers)
     try:
         time.sleep(seconds)
+        filling = time.monotonic()
         scene.disk.fill()
-        full = time.monotonic()
         time.sleep(seconds)
         reads = [scene.reading.each(attempt, [read])[0] for _ in range(5)]
         scene.disk.make_room(scene.server)
@@ -173,7 +184,7 @@ def test_a_full_disk_puts_writes_off_and_lets_reads_go_on(
 
     assert_only_told_to_come_back(attempts)
     assert {attempt.line["sqlstate"] for attempt in put_off(attempts)} == {"53100"}
-    assert all(full < attempt.ended for attempt in put_off(attempts))
+    assert all(filling < attempt.ended for attempt in put_off(attempts))
     assert all(attempt.began < room for attempt in put_off(attempts))
     assert {each.reply.status for each in reads} == {200}
     assert_all_is_kept_once(scene.url, scene.writing, writers, attempts)
