@@ -4,8 +4,8 @@
     secrets.py    what AWS keeps for us
     errors.py     the tree of errors
     log.py        one line of JSON for a request or a job, and metrics in it
-    db/           PostgreSQL: table base, connection, engine, the two ways to a statement, what
-                  errors mean
+    db/           PostgreSQL: table base, connection, engine, the two ways to a statement, rows
+                  as JSON, what errors mean
     models/       every table
     web/          all that knows HTTP: bodies, credentials, problem documents, headers, OpenAPI
 

@@ -40,7 +40,8 @@ class Server:
     def database(self, *, template: str | None = None) -> Iterator[str]:
         """Make a database, give its name, and drop it at the end, whoever is still in it."""
         name = f"draugar_test_{secrets.token_hex(6)}"
-        source = f"TEMPLATE {identifier(template or 'template0')}"
+        # As files: a small database is copied and dropped so in half the time.
+        source = f"TEMPLATE {identifier(template or 'template0')} STRATEGY file_copy"
         with self.connect() as operator:
             operator.run(f"CREATE DATABASE {identifier(name)} {source}")
         try:

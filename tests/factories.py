@@ -1,12 +1,13 @@
 """Rows for tests: plain functions with defaults, each argument a keyword."""
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import Table, Text, func, insert, select
+from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import Session
 
 from chalicelib.auth.credentials import hash_token, make_token
@@ -37,24 +38,27 @@ class Someone:
     public_key: bytes | None = None
 
 
+def keep(session: Session, table: type[Base], **columns: Any) -> UUID:
+    """Insert a row and return its id, without what the session would do besides."""
+    into = cast("Table", table.__table__)
+    statement = insert(into).values(**columns).returning(into.c.id)
+    id_: UUID = session.connection().execute(statement).scalar_one()
+    return id_
+
+
 def someone(session: Session, *, name: str = "Signy", **device: Any) -> Someone:
     """Make a person with one device."""
+    user_id = keep(session, User, name=name)
+    return _device(session, user_id, **{"name": "Phone", "kind": "app", **device})
+
+
+def _device(session: Session, user_id: UUID, **columns: Any) -> Someone:
     token = make_token()
-    user = User(name=name)
-    session.add(user)
-    session.flush()
-    made = Device(
-        **{
-            "user_id": user.id,
-            "name": "Phone",
-            "kind": "app",
-            "token_hash": hash_token(token),
-            **device,
-        }
-    )
-    session.add(made)
+    made = keep(session, Device, **{"user_id": user_id, "token_hash": hash_token(token), **columns})
     session.commit()
-    return Someone(user_id=user.id, device_id=made.id, token=token, public_key=made.public_key)
+    return Someone(
+        user_id=user_id, device_id=made, token=token, public_key=columns.get("public_key")
+    )
 
 
 def with_key(session: Session, *, name: str = "Signy", **device: Any) -> Someone:
@@ -64,42 +68,16 @@ def with_key(session: Session, *, name: str = "Signy", **device: Any) -> Someone
 
 def further_device(session: Session, owner: Someone, **columns: Any) -> Someone:
     """Give somebody another device, which has a public key."""
-    token = make_token()
-    made = Device(
-        **{
-            "user_id": owner.user_id,
-            "name": "Tablet",
-            "kind": "app",
-            "public_key": secrets.token_bytes(32),
-            "token_hash": hash_token(token),
-            **columns,
-        }
-    )
-    session.add(made)
-    session.commit()
-    return replace(owner, device_id=made.id, token=token, public_key=made.public_key)
+    told = {"name": "Tablet", "kind": "app", "public_key": secrets.token_bytes(32)}
+    return _device(session, owner.user_id, **{**told, **columns})
 
 
 def phone(
     session: Session, group_id: UUID, who: Someone, *, tid: str = "un", **columns: Any
 ) -> Someone:
     """Give somebody a phone with OwnTracks, without a key; its token is its password."""
-    token = make_token()
-    made = Device(
-        **{
-            "user_id": who.user_id,
-            "name": "OwnTracks",
-            "kind": "owntracks",
-            "token_hash": hash_token(token),
-            "group_id": group_id,
-            "tid": tid,
-            "key_version": 0,
-            **columns,
-        }
-    )
-    session.add(made)
-    session.commit()
-    return Someone(user_id=who.user_id, device_id=made.id, token=token)
+    told = {"name": "OwnTracks", "kind": "owntracks", "group_id": group_id, "tid": tid}
+    return _device(session, who.user_id, **{**told, "key_version": 0, **columns})
 
 
 def group(
@@ -109,28 +87,25 @@ def group(
 
     Of a group with a key every member's device holds it.
     """
-    made = Group(**{"name": "Hearth", "encryption": "optional", **columns})
-    session.add(made)
-    session.flush()
+    group_id = keep(session, Group, **{"name": "Hearth", "encryption": "optional", **columns})
     admin = admin or members[0]
     everybody = [admin, *(member for member in members if member is not admin)]
     for number, member in enumerate(everybody):
-        add_member(
+        keep(
             session,
-            made.id,
-            member,
+            Member,
+            group_id=group_id,
+            user_id=member.user_id,
             role="admin" if member is admin else "member",
             # A family that has been together for a while; longest-standing first.
             joined_at=datetime.now(UTC) - timedelta(days=20, minutes=-number),
         )
-    session.refresh(made)
-    for key_version in range(1, made.key_version + 1):
-        session.add(GroupKey(group_id=made.id, key_version=key_version, commitment=bytes(32)))
-        session.flush()
+    for key_version in range(1, columns.get("key_version", 0) + 1):
+        keep(session, GroupKey, group_id=group_id, key_version=key_version, commitment=bytes(32))
         for member in everybody:
-            confirm(session, made.id, member, key_version)
+            keep(session, KeyEnvelope, **_wrapped(group_id, member, key_version, by=member))
     session.commit()
-    return made.id
+    return group_id
 
 
 def confirm(
@@ -142,31 +117,37 @@ def confirm(
     by: Someone | None = None,
 ) -> None:
     """Give somebody's device a version of a group's key, wrapped by itself unless by another."""
-    envelope = _envelope(group_id, who, key_version)
-    envelope.wrapped_key = secrets.token_bytes(72)
-    envelope.wrapper_public_key = (by or who).public_key or bytes(32)
-    envelope.wrapper_device_id = (by or who).device_id
-    session.add(envelope)
+    keep(session, KeyEnvelope, **_wrapped(group_id, who, key_version, by=by or who))
     session.commit()
 
 
 def admit(session: Session, group_id: UUID, who: Someone, key_version: int) -> None:
     """Let somebody's device in as a key package does: it has put no envelope yet."""
-    session.add(_envelope(group_id, who, key_version))
+    keep(session, KeyEnvelope, **_envelope(group_id, who, key_version))
     session.commit()
 
 
-def _envelope(group_id: UUID, who: Someone, key_version: int) -> KeyEnvelope:
-    return KeyEnvelope(
-        group_id=group_id, key_version=key_version, user_id=who.user_id, device_id=who.device_id
-    )
+def _wrapped(group_id: UUID, who: Someone, key_version: int, *, by: Someone) -> dict[str, Any]:
+    return _envelope(group_id, who, key_version) | {
+        "wrapped_key": secrets.token_bytes(72),
+        "wrapper_public_key": by.public_key or bytes(32),
+        "wrapper_device_id": by.device_id,
+    }
+
+
+def _envelope(group_id: UUID, who: Someone, key_version: int) -> dict[str, Any]:
+    return {
+        "group_id": group_id,
+        "key_version": key_version,
+        "user_id": who.user_id,
+        "device_id": who.device_id,
+    }
 
 
 def add_member(session: Session, group_id: UUID, who: Someone, **columns: Any) -> None:
     """Put somebody into a group."""
-    session.add(
-        Member(**{"group_id": group_id, "user_id": who.user_id, "role": "member", **columns})
-    )
+    told = {"group_id": group_id, "user_id": who.user_id, "role": "member"}
+    keep(session, Member, **{**told, **columns})
     session.commit()
 
 
@@ -175,19 +156,15 @@ def invite(session: Session, *, group_id: UUID | None, by: Someone | None, **col
     code = Code.make(timedelta(hours=1))
     now = session.scalar(select(func.now()))
     assert now is not None
-    session.add(
-        InviteCode(
-            **{
-                "code_hash": code_hash(code, PEPPER.encode()),
-                "group_id": group_id,
-                "created_by": by.user_id if by else None,
-                # Older than any moment at which a test may let it expire.
-                "created_at": now - timedelta(days=1),
-                "expires_at": now + timedelta(hours=1),
-                **columns,
-            }
-        )
-    )
+    told = {
+        "code_hash": code_hash(code, PEPPER.encode()),
+        "group_id": group_id,
+        "created_by": by.user_id if by else None,
+        # Older than any moment at which a test may let it expire.
+        "created_at": now - timedelta(days=1),
+        "expires_at": now + timedelta(hours=1),
+    }
+    keep(session, InviteCode, **{**told, **columns})
     session.commit()
     return code
 
@@ -257,22 +234,19 @@ def stored_point(
 ) -> UUID:
     """Put a point where the service keeps them, of a time that it need not take any more."""
     moment = at or now(session)
-    made = Location(
-        **{
-            "group_id": group_id,
-            "user_id": who.user_id,
-            "device_id": who.device_id,
-            "id": UUID(point_id(moment)),
-            "recorded_at": moment.replace(microsecond=moment.microsecond // 1000 * 1000),
-            "latitude": 64.1466,
-            "longitude": -21.9426,
-            "accuracy": 12.5,
-            **columns,
-        }
-    )
-    session.add(made)
+    told = {
+        "group_id": group_id,
+        "user_id": who.user_id,
+        "device_id": who.device_id,
+        "id": UUID(point_id(moment)),
+        "recorded_at": moment.replace(microsecond=moment.microsecond // 1000 * 1000),
+        "latitude": 64.1466,
+        "longitude": -21.9426,
+        "accuracy": 12.5,
+    }
+    made = keep(session, Location, **{**told, **columns})
     session.commit()
-    return made.id
+    return made
 
 
 def everything(session: Session) -> str:
@@ -280,5 +254,5 @@ def everything(session: Session) -> str:
     return "\n".join(
         row
         for table in Base.metadata.sorted_tables
-        for row in session.scalars(select(cast(table.table_valued(), Text)))
+        for row in session.scalars(select(cast_to(table.table_valued(), Text)))
     )

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from chalicelib.auth import queries as auth
-from chalicelib.db import Compiled, Session
+from chalicelib.db import Compiled, Session, json_object
 from chalicelib.groups import queries as groups
 from chalicelib.models import Device, Group, Location, User
 
@@ -90,13 +90,8 @@ def phones_in_group(person: Any, member: Any) -> ColumnElement[Any]:
         select(
             func.json_agg(
                 aggregate_order_by(
-                    func.json_build_object(
-                        literal_column("'id'"),
-                        Device.id,
-                        literal_column("'tid'"),
-                        Device.tid,
-                        literal_column("'needsSetup'"),
-                        groups.needs_setup(Device),
+                    json_object(
+                        id=Device.id, tid=Device.tid, needsSetup=groups.needs_setup(Device)
                     ),
                     Device.id,
                 )

@@ -172,9 +172,10 @@ def revoke(session: Session, *, caller: Caller, device_id: UUID) -> None:
     revoked = queries.revoke_device(session, user_id=caller.user_id, device_id=device_id)
     if revoked is None:
         raise DeviceNotFound
+    # From here on it enters no group. One that it has entered meanwhile may have an invite by now.
+    if groups.list_group_ids(session, user_id=caller.user_id) != group_ids:
+        raise Unavailable(retry_after=1)
     if revoked.knew_keys:
-        if groups.list_group_ids(session, user_id=caller.user_id) != group_ids:
-            raise Unavailable(retry_after=1)
         groups.require_rotation(
             session, group_ids=[revoked.group_id] if revoked.group_id else group_ids
         )

@@ -7,8 +7,7 @@ from sqlalchemy import ColumnElement, func, literal_column, or_, select
 
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
-from chalicelib.db import Compiled, OneStatement
-from chalicelib.keys import queries as keys
+from chalicelib.db import Compiled, OneStatement, base64, json_object
 from chalicelib.locations import queries as locations
 from chalicelib.models import (
     Device,
@@ -25,29 +24,31 @@ _CALLER = auth.caller()
 _ME = select(_CALLER.c.user_id).scalar_subquery()
 
 
-def _object(**columns: Any) -> ColumnElement[Any]:
-    pairs: list[Any] = []
-    for name, value in columns.items():
-        pairs += [literal_column(f"'{name}'"), value]
-    return func.json_build_object(*pairs)
+def _of_my_devices(table: Any, **columns: Any) -> ColumnElement[Any]:
+    return (
+        select(func.json_agg(json_object(**columns)))
+        .join(Device, Device.id == table.device_id)
+        .where(Device.user_id == _ME)
+        .scalar_subquery()
+    )
 
 
 _USER = (
-    select(_object(id=User.id, name=User.name, created_at=User.created_at))
+    select(json_object(id=User.id, name=User.name, created_at=User.created_at))
     .where(User.id == _ME)
     .scalar_subquery()
 )
 _DEVICES = (
     select(
         func.json_agg(
-            _object(
+            json_object(
                 id=Device.id,
                 name=Device.name,
                 kind=Device.kind,
                 tid=Device.tid,
                 group_id=Device.group_id,
                 key_version=Device.key_version,
-                public_key=keys.base64(Device.public_key),
+                public_key=base64(Device.public_key),
                 created_at=Device.created_at,
                 last_used_on=Device.last_used_on,
                 revoked_at=Device.revoked_at,
@@ -60,7 +61,7 @@ _DEVICES = (
 _MEMBERSHIPS = (
     select(
         func.json_agg(
-            _object(
+            json_object(
                 id=Group.id,
                 name=Group.name,
                 role=Member.role,
@@ -78,7 +79,7 @@ _MEMBERSHIPS = (
 _INVITES = (
     select(
         func.json_agg(
-            _object(
+            json_object(
                 id=InviteCode.id,
                 group_id=InviteCode.group_id,
                 created_at=InviteCode.created_at,
@@ -92,56 +93,32 @@ _INVITES = (
     .where(or_(InviteCode.created_by == _ME, InviteCode.used_by == _ME))
     .scalar_subquery()
 )
-_ENVELOPES = (
-    select(
-        func.json_agg(
-            _object(
-                group_id=KeyEnvelope.group_id,
-                key_version=KeyEnvelope.key_version,
-                device_id=KeyEnvelope.device_id,
-                created_at=KeyEnvelope.created_at,
-                wrapper_device_id=KeyEnvelope.wrapper_device_id,
-                wrapped_key=keys.base64(KeyEnvelope.wrapped_key),
-            )
-        )
-    )
-    .join(Device, Device.id == KeyEnvelope.device_id)
-    .where(Device.user_id == _ME)
-    .scalar_subquery()
+_ENVELOPES = _of_my_devices(
+    KeyEnvelope,
+    group_id=KeyEnvelope.group_id,
+    key_version=KeyEnvelope.key_version,
+    device_id=KeyEnvelope.device_id,
+    created_at=KeyEnvelope.created_at,
+    wrapper_device_id=KeyEnvelope.wrapper_device_id,
+    wrapped_key=base64(KeyEnvelope.wrapped_key),
 )
-_CARDS = (
-    select(
-        func.json_agg(
-            _object(
-                device_id=OwntracksCard.device_id,
-                name=OwntracksCard.name,
-                face=OwntracksCard.face,
-                updated_at=OwntracksCard.updated_at,
-            )
-        )
-    )
-    .join(Device, Device.id == OwntracksCard.device_id)
-    .where(Device.user_id == _ME)
-    .scalar_subquery()
+_CARDS = _of_my_devices(
+    OwntracksCard,
+    device_id=OwntracksCard.device_id,
+    name=OwntracksCard.name,
+    face=OwntracksCard.face,
+    updated_at=OwntracksCard.updated_at,
 )
-_TRANSITIONS = (
-    select(
-        func.json_agg(
-            _object(
-                group_id=OwntracksTransition.group_id,
-                device_id=OwntracksTransition.device_id,
-                event=OwntracksTransition.event,
-                description=OwntracksTransition.description,
-                occurred_at=OwntracksTransition.occurred_at,
-                latitude=OwntracksTransition.latitude,
-                longitude=OwntracksTransition.longitude,
-                accuracy=OwntracksTransition.accuracy,
-            )
-        )
-    )
-    .join(Device, Device.id == OwntracksTransition.device_id)
-    .where(Device.user_id == _ME)
-    .scalar_subquery()
+_TRANSITIONS = _of_my_devices(
+    OwntracksTransition,
+    group_id=OwntracksTransition.group_id,
+    device_id=OwntracksTransition.device_id,
+    event=OwntracksTransition.event,
+    description=OwntracksTransition.description,
+    occurred_at=OwntracksTransition.occurred_at,
+    latitude=OwntracksTransition.latitude,
+    longitude=OwntracksTransition.longitude,
+    accuracy=OwntracksTransition.accuracy,
 )
 EXPORT = Compiled(
     lambda: auth.answer(

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Update,
     Uuid,
     and_,
+    any_,
     bindparam,
     cast,
     delete,
@@ -226,14 +227,24 @@ def delete_past_retention(session: Session, *, group_id: UUID) -> None:
             Location.group_id == group_id,
             Group.id == group_id,
             Location.recorded_at < func.now() - Group.retention_days * day,
-        )
+        ),
+        # Or it would fetch the keys of all that it deletes.
+        execution_options={"synchronize_session": False},
     )
 
 
 def require_new_keys(session: Session) -> int:
     """Require a new key of every group that has one; return how many groups."""
+    locked = (
+        select(Group.id)
+        .where(Group.key_version > 0)
+        .order_by(Group.id)
+        .with_for_update()
+        .scalar_subquery()
+    )
     return _count(
-        session, update(Group).where(Group.key_version > 0).values(rotation_required=True)
+        session,
+        update(Group).where(Group.id == any_(func.array(locked))).values(rotation_required=True),
     )
 
 

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    ColumnElement,
+    Select,
     Uuid,
     and_,
     any_,
@@ -98,16 +100,14 @@ def is_live(session: Session, *, code_hash: bytes) -> bool:
 def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) -> Any | None:
     """Lock the group that a code leads to, then the code's row; return it as it is now.
 
-    Another one may just have spent it.
+    Another one may just have spent it. One that leads nowhere any more locks no group: whoever has
+    it may long have been removed.
     """
-    group_id = (
-        select(InviteCode.group_id).where(InviteCode.code_hash == code_hash).scalar_subquery()
-    )
-    group = (
-        select(Group.name, Group.key_version)
-        .where(Group.id == group_id)
-        .with_for_update()
-        .cte("led_to")
+    is_repeatable = InviteCode.used_at > func.now() - repeatable
+    group = _locked(
+        select(InviteCode.group_id).where(
+            InviteCode.code_hash == code_hash, or_(IS_LIVE, is_repeatable)
+        )
     )
     statement = (
         select(
@@ -131,16 +131,27 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
                 )
             ).label("key_package"),
             IS_LIVE.label("is_live"),
-            (InviteCode.used_at > func.now() - repeatable).label("is_repeatable"),
+            is_repeatable.label("is_repeatable"),
         )
-        .where(
-            InviteCode.code_hash == code_hash,
-            # The group before the invite, as everybody does.
-            select(func.count()).select_from(group).scalar_subquery() >= 0,
-        )
+        .where(InviteCode.code_hash == code_hash, _after(group))
         .with_for_update()
     )
     return session.execute(statement).one_or_none()
+
+
+def _locked(group_id: Select[Any]) -> CTE:
+    """Return the CTE of a group that is locked: before the invite, as everybody does."""
+    return (
+        select(Group.name, Group.key_version)
+        .where(Group.id == group_id.scalar_subquery())
+        .with_for_update()
+        .cte("led_to")
+    )
+
+
+def _after(group: CTE) -> ColumnElement[bool]:
+    """Return what is true, and known when the group is locked."""
+    return select(func.count()).select_from(group).scalar_subquery() >= 0
 
 
 def spend(
@@ -223,10 +234,10 @@ def find_joined(session: Session, *, invite: Any) -> Any | None:
 
 def lock_visible(session: Session, *, caller: Caller, invite_id: UUID) -> Any | None:
     """Lock an invite that the caller may revoke: their own, or any of a group they run."""
-    statement = _VISIBLE.where(InviteCode.id == invite_id).with_only_columns(
-        InviteCode.id, InviteCode.used_at
-    )
-    locked = statement.with_for_update(of=InviteCode)
+    visible = _VISIBLE.where(InviteCode.id == invite_id)
+    group = _locked(visible.with_only_columns(InviteCode.group_id))
+    statement = visible.with_only_columns(InviteCode.id, InviteCode.used_at)
+    locked = statement.where(_after(group)).with_for_update(of=InviteCode)
     return session.execute(locked, caller.credential.parameters).one_or_none()
 
 

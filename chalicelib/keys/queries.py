@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
-    Text,
     Uuid,
     and_,
     bindparam,
@@ -29,11 +28,9 @@ from sqlalchemy.orm import aliased
 
 from chalicelib.auth import Caller
 from chalicelib.auth import queries as auth
-from chalicelib.db import Compiled, Session
+from chalicelib.db import Compiled, Session, base64, json_object
 from chalicelib.groups import queries as groups
 from chalicelib.models import Device, Group, GroupKey, InviteCode, KeyEnvelope, Member, User
-
-_NOTHING = literal_column("''", Text)
 
 MOST_VERSIONS_A_DAY = 100
 """No family needs more, and every one is kept and shown for as long as the group lives."""
@@ -41,21 +38,9 @@ MOST_VERSIONS_A_DAY = 100
 RECENT_VERSIONS = 20
 """Of so many versions the rosters are shown: what a device needs that was off for a long time."""
 
-
-def _object(*pairs: tuple[str, Any]) -> ColumnElement[Any]:
-    """Return a JSON object with the names it has on the wire."""
-    flat: list[Any] = []
-    for name, value in pairs:
-        flat += [literal_column(f"'{name}'", Text), value]
-    return func.json_build_object(*flat)
-
-
-def base64(bytes_: Any) -> ColumnElement[str]:
-    """Return bytes as text, in one line."""
-    # PostgreSQL breaks lines after 76 characters.
-    return func.translate(
-        func.encode(bytes_, literal_column("'base64'")), literal_column("chr(10)"), _NOTHING
-    )
+MOST_ENTRIES = 500
+"""Of so many roster entries the newest are shown, or one member could make more of them than an
+answer holds. Whoever's is left out is not known to be confirmed, which is the safe side."""
 
 
 def join_proof(device: Any, member: Any) -> ColumnElement[bytes | None]:
@@ -99,11 +84,11 @@ def devices_with_keys(person: Any, member: Any) -> ColumnElement[Any]:
         select(
             func.json_agg(
                 aggregate_order_by(
-                    _object(
-                        ("id", Device.id),
-                        ("publicKey", base64(Device.public_key)),
-                        ("confirmed", or_(version == literal_column("0"), confirmed)),
-                        ("joinProof", base64(join_proof(Device, member))),
+                    json_object(
+                        id=Device.id,
+                        publicKey=base64(Device.public_key),
+                        confirmed=or_(version == literal_column("0"), confirmed),
+                        joinProof=base64(join_proof(Device, member)),
                     ),
                     Device.id,
                 )
@@ -133,10 +118,10 @@ def _build_keys() -> Select[Any]:
         select(
             func.json_agg(
                 aggregate_order_by(
-                    _object(
-                        ("keyVersion", GroupKey.key_version),
-                        ("commitment", base64(GroupKey.commitment)),
-                        ("roster", roster),
+                    json_object(
+                        keyVersion=GroupKey.key_version,
+                        commitment=base64(GroupKey.commitment),
+                        roster=roster,
                     ),
                     GroupKey.key_version,
                 )
@@ -149,11 +134,11 @@ def _build_keys() -> Select[Any]:
         select(
             func.json_agg(
                 aggregate_order_by(
-                    _object(
-                        ("keyVersion", KeyEnvelope.key_version),
-                        ("wrappedKey", base64(KeyEnvelope.wrapped_key)),
-                        ("wrapperPublicKey", base64(KeyEnvelope.wrapper_public_key)),
-                        ("wrapperDeviceId", KeyEnvelope.wrapper_device_id),
+                    json_object(
+                        keyVersion=KeyEnvelope.key_version,
+                        wrappedKey=base64(KeyEnvelope.wrapped_key),
+                        wrapperPublicKey=base64(KeyEnvelope.wrapper_public_key),
+                        wrapperDeviceId=KeyEnvelope.wrapper_device_id,
                     ),
                     KeyEnvelope.key_version,
                 )
@@ -166,26 +151,30 @@ def _build_keys() -> Select[Any]:
         )
         .scalar_subquery()
     )
-    entries = (
-        select(
-            func.json_agg(
-                aggregate_order_by(
-                    _object(
-                        ("keyVersion", KeyEnvelope.key_version),
-                        ("rosterEntry", base64(KeyEnvelope.roster_entry)),
-                        ("wrapperDeviceId", KeyEnvelope.wrapper_device_id),
-                    ),
-                    KeyEnvelope.id,
-                )
-            )
-        )
+    entry = (
+        select(KeyEnvelope)
         .where(
             KeyEnvelope.group_id == asked.c.group_id,
             KeyEnvelope.key_version > oldest_shown,
             KeyEnvelope.roster_entry.is_not(None),
         )
-        .scalar_subquery()
+        .correlate(asked)
+        .order_by(KeyEnvelope.id.desc())
+        .limit(literal_column(str(MOST_ENTRIES)))
+        .subquery("entry")
     )
+    entries = select(
+        func.json_agg(
+            aggregate_order_by(
+                json_object(
+                    keyVersion=entry.c.key_version,
+                    rosterEntry=base64(entry.c.roster_entry),
+                    wrapperDeviceId=entry.c.wrapper_device_id,
+                ),
+                entry.c.id,
+            )
+        )
+    ).scalar_subquery()
     return auth.answer(
         caller,
         asked,
@@ -209,12 +198,12 @@ def _build_pending() -> Select[Any]:
         select(
             func.json_agg(
                 aggregate_order_by(
-                    _object(
-                        ("deviceId", Device.id),
-                        ("userId", User.id),
-                        ("name", User.name),
-                        ("publicKey", base64(Device.public_key)),
-                        ("joinProof", base64(join_proof(Device, Member))),
+                    json_object(
+                        deviceId=Device.id,
+                        userId=User.id,
+                        name=User.name,
+                        publicKey=base64(Device.public_key),
+                        joinProof=base64(join_proof(Device, Member)),
                     ),
                     Device.id,
                 )

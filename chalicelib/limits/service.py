@@ -28,7 +28,7 @@ class Bucket:
 
     @classmethod
     def of_network(cls, keyed_network: str) -> "Bucket":
-        """Wrong guesses from all the addresses that one holder may have."""
+        """Short codes tried, right ones too, from all the addresses that one holder may have."""
         return cls(f"network:{keyed_network}", burst=60, interval=timedelta(seconds=1))
 
     @classmethod

@@ -38,7 +38,7 @@ from sqlalchemy.orm import aliased
 
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
-from chalicelib.db import Compiled, OneStatement, Session
+from chalicelib.db import Compiled, OneStatement, Session, json_object
 from chalicelib.db.failure import CHECK_VIOLATION, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION
 from chalicelib.groups import queries as groups
 from chalicelib.models import Group, Location, Member
@@ -203,30 +203,19 @@ def new_points(judged: CTE, *conditions: ColumnElement[bool]) -> Insert:
 
 def _point_object(point: Any) -> ColumnElement[Any]:
     """Return a point as a JSON object with the names it has on the wire."""
-    return func.json_build_object(
-        _text("id"),
-        point.id,
-        _text("groupId"),
-        point.group_id,
-        _text("userId"),
-        point.user_id,
-        _text("deviceId"),
-        point.device_id,
-        _text("recordedAt"),
-        point.recorded_at,
-        _text("receivedAt"),
-        point.received_at,
-        _text("latitude"),
-        point.latitude,
-        _text("longitude"),
-        point.longitude,
-        _text("accuracy"),
-        point.accuracy,
-        _text("encryptedData"),
-        func.encode(point.encrypted_data, _text("base64")),
-        _text("keyVersion"),
-        point.key_version,
-    )  # fmt: skip -- names and columns side by side
+    return json_object(
+        id=point.id,
+        groupId=point.group_id,
+        userId=point.user_id,
+        deviceId=point.device_id,
+        recordedAt=point.recorded_at,
+        receivedAt=point.received_at,
+        latitude=point.latitude,
+        longitude=point.longitude,
+        accuracy=point.accuracy,
+        encryptedData=func.encode(point.encrypted_data, _text("base64")),
+        keyVersion=point.key_version,
+    )
 
 
 def _page_size() -> ScalarSelect[int]:

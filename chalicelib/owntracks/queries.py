@@ -38,7 +38,7 @@ from sqlalchemy.orm import aliased
 
 from chalicelib.auth import PhoneCredential
 from chalicelib.auth import queries as auth
-from chalicelib.db import Compiled, OneStatement, Session
+from chalicelib.db import Compiled, OneStatement, Session, json_object
 from chalicelib.db.failure import CHECK_VIOLATION, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION
 from chalicelib.groups import queries as groups
 from chalicelib.locations import queries as locations
@@ -61,6 +61,8 @@ _PLACE = ("latitude", "longitude", "accuracy")
 _ONE: ColumnElement[int] = literal_column("1", Integer)
 _OF_LATE: ColumnElement[int] = literal_column("200", Integer)
 """Among so many points of a member one that would do is looked for, or that iOS sends again."""
+_AT_ONCE: ColumnElement[int] = literal_column("50", Integer)
+"""Of so many transitions of a member a phone is told in one answer, and of the next in the next."""
 
 
 def _text(code: str) -> ColumnElement[str]:
@@ -69,13 +71,6 @@ def _text(code: str) -> ColumnElement[str]:
 
 def _seconds(moment: Any) -> ColumnElement[int]:
     return cast(func.floor(func.date_part(_text("epoch"), moment)), BigInteger)
-
-
-def _object(**values: Any) -> ColumnElement[Any]:
-    pairs: list[Any] = []
-    for name, value in values.items():
-        pairs += [_text(name), value]
-    return func.json_build_object(*pairs)
 
 
 def _posting() -> tuple[CTE, CTE, CTE]:
@@ -110,7 +105,7 @@ def _build_post_fix() -> Select[Any]:
     friends = select(
         func.json_agg(
             aggregate_order_by(
-                _object(
+                json_object(
                     isCaller=told.c.user_id == told.c.caller_user_id,
                     tid=told.c.tid,
                     name=told.c.name,
@@ -167,26 +162,8 @@ def _told(caller: CTE, membership: CTE, judged: CTE) -> CTE:
         .limit(_ONE)
         .lateral("card")
     )
-    passed = (
-        select(
-            func.json_agg(
-                aggregate_order_by(
-                    _object(
-                        event=OwntracksTransition.event,
-                        description=OwntracksTransition.description,
-                        at=_seconds(OwntracksTransition.occurred_at),
-                        waypointAt=_seconds(OwntracksTransition.waypoint_at),
-                        latitude=OwntracksTransition.latitude,
-                        longitude=OwntracksTransition.longitude,
-                        accuracy=OwntracksTransition.accuracy,
-                    ),
-                    OwntracksTransition.id,
-                )
-            ).label("transitions"),
-            func.array_agg(
-                aggregate_order_by(OwntracksTransition.id, OwntracksTransition.id.desc())
-            )[_ONE].label("transition_id"),
-        )
+    untold = (
+        select(OwntracksTransition)
         .where(
             OwntracksTransition.group_id == member.group_id,
             OwntracksTransition.user_id == member.user_id,
@@ -197,8 +174,29 @@ def _told(caller: CTE, membership: CTE, judged: CTE) -> CTE:
             bindparam("tells_transitions", type_=Boolean),
         )
         .correlate(member, membership, OwntracksServed)
-        .lateral("passed")
+        .order_by(OwntracksTransition.id)
+        .limit(_AT_ONCE)
+        .subquery("untold")
     )
+    passed = select(
+        func.json_agg(
+            aggregate_order_by(
+                json_object(
+                    event=untold.c.event,
+                    description=untold.c.description,
+                    at=_seconds(untold.c.occurred_at),
+                    waypointAt=_seconds(untold.c.waypoint_at),
+                    latitude=untold.c.latitude,
+                    longitude=untold.c.longitude,
+                    accuracy=untold.c.accuracy,
+                ),
+                untold.c.id,
+            )
+        ).label("transitions"),
+        func.array_agg(aggregate_order_by(untold.c.id, untold.c.id.desc()))[_ONE].label(
+            "transition_id"
+        ),
+    ).lateral("passed")
     is_face_due = or_(
         OwntracksServed.card_served_at.is_(None),
         OwntracksServed.card_served_at < func.greatest(card.c.updated_at, func.now() - _DAY),

@@ -93,7 +93,7 @@ def gateway(
     event: ChaliceRequest | None, get_response: Callable[[ChaliceRequest], Response]
 ) -> Response:
     """Serve one request: the HTTP middleware, registered in app.py."""
-    if event is None:
+    if event is None or not isinstance(event.path, str):
         return _not_a_request()
     started = time.perf_counter()
     request.current.set(event)

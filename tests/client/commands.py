@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,10 +99,13 @@ class Person:
         *arguments: object,
         columns: int = 80,
         types: str = "",
-        interrupted_after: float | None = None,
+        interrupted_when: Callable[[], object] | None = None,
         **environment: str,
     ) -> Result:
-        """Run a command on a terminal, of whose two streams the screen makes one."""
+        """Run a command on a terminal, of whose two streams the screen makes one.
+
+        `interrupted_when` waits for the moment at which Ctrl-C is pressed.
+        """
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         process = subprocess.Popen(
@@ -117,8 +120,8 @@ class Person:
         os.close(terminal)
         if types:
             os.write(screen, types.encode())
-        if interrupted_after is not None:
-            time.sleep(interrupted_after)
+        if interrupted_when is not None:
+            interrupted_when()
             process.send_signal(signal.SIGINT)
         shown = b""
         with suppress(OSError):  # which is how a terminal ends

@@ -12,6 +12,7 @@ goes in and what comes out, or answer by itself. Whatever any client sends is ke
 import json
 import re
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -122,7 +123,13 @@ class Relay:
         self._mistakes: list[Exception] = []
 
     def __enter__(self) -> Self:
-        self._client = httpx.Client(base_url=self._service, timeout=30, trust_env=False)
+        self._client = httpx.Client(
+            base_url=self._service,
+            timeout=30,
+            trust_env=False,
+            # There is no TLS to the service; to read the world's authorities takes long.
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        )
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.relay = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"

@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -230,10 +231,15 @@ def test_a_track_that_cannot_be_shared_says_why(
 
 
 def test_an_interrupted_command_is_quiet(una: Person) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as stack:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
 
-        result = una.at_terminal("found", url, "7KQM-X2HD", "--name", "Una", interrupted_after=4)
+        def when_it_waits() -> None:
+            asked = stack.enter_context(silent.accept()[0])
+            assert asked.recv(1)
+
+        found = ("found", url, "7KQM-X2HD", "--name", "Una")
+        result = una.at_terminal(*found, interrupted_when=when_it_waits)
 
     assert result.code == 130
     assert result.out.strip() == ""

@@ -259,6 +259,28 @@ def test_a_device_that_is_revoked_while_it_comes_by_a_key_leaves_none_that_it_kn
     assert session.get_one(Group, group_id).rotation_required
 
 
+def test_nor_does_one_without_a_key_leave_an_invite_where_it_has_just_come_in(
+    url: str, session: Session, processes: Processes, una: Someone
+) -> None:
+    ari = factories.someone(session)
+    tablet = factories.further_device(session, ari)
+    factories.group(session, ari)
+    code = factories.invite(session, group_id=factories.group(session, una), by=una).text
+    entering = Call("POST", "/api/groups/join", {"code": code}, token=ari.token)
+    revocation = Call("DELETE", f"/api/devices/{ari.device_id}", token=tablet.token)
+
+    with Processes(url, count=1) as other, Holding.of(url, "INSERT ON group_members") as holding:
+        processes.begin(perform, [entering])
+        assert holding.has(1)
+        other.begin(perform, [revocation])
+        assert holding.keeps_waiting(1)
+        holding.let_go()
+        (entered,), (revoked,) = processes.results(), other.results()
+        (again,) = other.each(perform, [revocation])
+
+    assert (entered.status, revoked.status, again.status) == (200, 503, 204)
+
+
 def test_a_joiner_who_waits_for_a_rotation_is_given_no_former_key(
     url: str, session: Session, processes: Processes, una: Someone
 ) -> None:

@@ -487,7 +487,20 @@ def test_every_answer_has_the_headers_that_keep_it_to_its_reader(
         assert (answer.text == "") == (answer.status in (204, 304))
 
 
-@pytest.mark.parametrize("event", [{}, {"Records": [{"body": MARK}]}, {"version": "2.0"}], ids=str)
+NO_PATH: dict[str, Any] = {
+    "httpMethod": "GET",
+    "headers": {},
+    "multiValueQueryStringParameters": None,
+    "pathParameters": None,
+    "body": None,
+    "stageVariables": None,
+    "requestContext": {"resourcePath": [MARK], "httpMethod": "GET", "identity": {}},
+}
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"Records": [{"body": MARK}]}, {"version": "2.0"}, NO_PATH], ids=str
+)
 @pytest.mark.usefixtures("schema")
 def test_what_no_gateway_would_send_is_refused_in_a_line(
     event: dict[str, Any], capsys: pytest.CaptureFixture[str]

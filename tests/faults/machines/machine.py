@@ -184,10 +184,27 @@ class Machine(RuleBasedStateMachine):
         if self.again is not None:
             self.again()
 
+    def invite_with_a_key(self, where: Where, *, for_me: bool, behind: int = 0) -> None:
+        """Make a link: it has a code of the client's own, and the key wrapped with it."""
+        by, group = where
+        self.do(
+            self.family.create_invite,
+            by,
+            group,
+            forMe=for_me,
+            code=own_code(),
+            keyPackage=factories.opaque(64),
+            keyVersion=max(1, group.key_version - behind),
+        )
+
     @rule(span=sampled_from(SPANS))
     def time_passes(self, span: timedelta) -> None:
         """What is sent again after that is something else."""
         self.again = None
+        self.let_pass(span)
+
+    def let_pass(self, span: timedelta) -> None:
+        """Make everything older, here and there."""
         oldest = span + max(map(_age, self.family.model.points()), default=timedelta())
         if oldest < timedelta(days=360):  # as far back as there can be room for points
             self.family.model.age(span)

@@ -1,5 +1,6 @@
 """A machine about the codes by which people come in: each once, and as long as it is meant to."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.faults.machines.machine import (
     KEYS,
     REPEATS,
     REVOCATIONS,
+    SPANS,
     Machine,
     Where,
     key_for,
@@ -44,16 +46,7 @@ class Invites(Machine):
 
     @rule(where=CONFIRMED, for_me=booleans(), behind=sampled_from([0, 0, 0, 1]))
     def make_with_a_key(self, where: Where, behind: int, *, for_me: bool) -> None:
-        by, group = where
-        self.do(
-            self.family.create_invite,
-            by,
-            group,
-            forMe=for_me,
-            code=own_code(),
-            keyPackage=factories.opaque(64),
-            keyVersion=max(1, group.key_version - behind),
-        )
+        self.invite_with_a_key(where, behind=behind, for_me=for_me)
 
     @rule(where=CONFIRMED, invite=INVITES)
     def make_with_a_code_that_there_is(self, where: Where, invite: Invite) -> None:
@@ -78,6 +71,16 @@ class Invites(Machine):
     @rule(invite=REPEATS)
     def join_again(self, invite: Invite) -> None:
         self.do(self.family.join, invite.code, key=invite.key)
+
+    @rule(where=CONFIRMED, span=sampled_from(SPANS), key=sampled_from(KEYS[1:]))
+    def join_and_ask_later(self, where: Where, span: timedelta, key: str) -> None:
+        """For the answer, which was lost."""
+        there = len(self.family.invites)
+        self.do(self.family.create_invite, *where)
+        for invite in self.family.invites[there:]:
+            self.do(self.family.join, invite.code, key=key)
+            self.let_pass(span)
+            self.do(self.family.join, invite.code, key=key)
 
     @rule(invite=INVITES)
     def join_by_something_like_it(self, invite: Invite) -> None:

@@ -15,7 +15,6 @@ from tests.faults.machines.machine import (
     Machine,
     Where,
     key_for,
-    own_code,
     run,
 )
 from tests.faults.machines.model import Device, Group, Invite
@@ -68,16 +67,7 @@ class Keys(Machine):
 
     @rule(where=CONFIRMED, for_me=booleans(), behind=sampled_from([0, 0, 0, 1]))
     def invite_by_link(self, where: Where, behind: int, *, for_me: bool) -> None:
-        by, group = where
-        self.do(
-            self.family.create_invite,
-            by,
-            group,
-            forMe=for_me,
-            code=own_code(),
-            keyPackage=factories.opaque(64),
-            keyVersion=max(1, group.key_version - behind),
-        )
+        self.invite_with_a_key(where, behind=behind, for_me=for_me)
 
     @rule(where=CONFIRMED)
     def invite_by_typed_code(self, where: Where) -> None:
@@ -107,6 +97,17 @@ class Keys(Machine):
     @rule(by=DEVICES)
     def add_device(self, by: Device) -> None:
         self.do(self.family.add_device, by)
+
+    @rule(where=CONFIRMED)
+    def a_device_comes_and_goes(self, where: Where) -> None:
+        """With the key, if there is one: then another is due."""
+        by, _ = where
+        invites, devices = len(self.family.invites), len(self.family.devices)
+        self.invite_with_a_key(where, for_me=True)
+        for invite in self.family.invites[invites:]:
+            self.do(self.family.join, invite.code, public_key=factories.opaque(32))
+        for device in self.family.devices[devices:]:
+            self.do(self.family.revoke_device, by, device)
 
     @rule(pair=PAIRS)
     def revoke_device(self, pair: tuple[Device, Device]) -> None:

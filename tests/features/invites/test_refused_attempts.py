@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 from pg8000.native import Connection, identifier
@@ -22,8 +23,7 @@ def test_an_address_that_is_refused_takes_nothing_from_the_deployment(
 
 
 def test_nobody_is_let_through_uncounted(operator: Connection) -> None:
-    database = identifier(operator.run("SELECT current_database()")[0][0])
-    operator.run(f"ALTER DATABASE {database} SET lock_timeout = '100ms'")
+    without_waiting_long(operator)
     with Session(engine.engine()) as session:
         una = factories.someone(session)
         factories.group(session, una)
@@ -42,6 +42,60 @@ def test_nobody_is_let_through_uncounted(operator: Connection) -> None:
     operator.run("ROLLBACK")
     assert [answer.status for answer in answers] == [503] * 4
     assert stored(operator) == before
+
+
+def test_a_code_that_leads_nowhere_any_more_waits_for_no_group(operator: Connection) -> None:
+    with Session(engine.engine()) as session:
+        una, ari = factories.someone(session), factories.someone(session)
+        group_id = factories.group(session, una)
+        factories.group(session, ari)
+        long_ago = factories.now(session) - timedelta(hours=1)
+        dead: list[dict[str, Any]] = [{"used_at": long_ago}, {"revoked_at": long_ago}]
+        dead += [{"expires_at": long_ago}]
+        codes = [
+            factories.invite(session, group_id=group_id, by=una, **columns).text for columns in dead
+        ]
+    without_waiting_long(operator)
+    operator.run("BEGIN")
+    operator.run("SELECT FROM groups WHERE id = :id FOR UPDATE", id=group_id)
+
+    answers = [
+        perform(call)
+        for code in codes
+        for call in (
+            Call("POST", "/api/auth/join", {"code": code, "name": "Ari"}),
+            Call("POST", "/api/groups/join", {"code": code}, token=ari.token),
+        )
+    ]
+
+    operator.run("ROLLBACK")
+    assert [(answer.status, answer.code) for answer in answers] == [(404, "invite_not_valid")] * 6
+
+
+def test_a_revocation_locks_the_group_before_the_invite(operator: Connection) -> None:
+    with Session(engine.engine()) as session:
+        una = factories.someone(session)
+        group_id = factories.group(session, una)
+        factories.invite(session, group_id=group_id, by=una)
+    ((invite_id,),) = operator.run("SELECT id FROM invite_codes")
+    revocation = Call("DELETE", f"/api/invites/{invite_id}", token=una.token)
+    without_waiting_long(operator)
+    statuses = []
+
+    for locked in ("groups", "invite_codes"):
+        operator.run("BEGIN")
+        operator.run(f"SELECT FROM {locked} FOR UPDATE")
+        statuses.append(perform(revocation).status)
+        operator.run("ROLLBACK")
+
+    assert [*statuses, perform(revocation).status] == [503, 503, 204]
+
+
+def without_waiting_long(operator: Connection) -> None:
+    """Let whoever connects from now on wait for no lock."""
+    database = identifier(operator.run("SELECT current_database()")[0][0])
+    operator.run(f"ALTER DATABASE {database} SET lock_timeout = '100ms'")
+    engine.engine().dispose()
 
 
 def bucket(operator: Connection) -> Any:

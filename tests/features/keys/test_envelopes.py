@@ -5,9 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from chalicelib.keys.queries import MOST_ENTRIES
 from chalicelib.models import KeyEnvelope
 from chalicelib.web import to_base64
 from tests import factories
@@ -201,6 +202,25 @@ def test_roster_entries_are_shown_of_the_newest_twenty_versions(
     shown = hearth.keys(una)["rosterEntries"]
 
     assert [entry["rosterEntry"] for entry in shown] == entries[1:]
+
+
+def test_of_more_roster_entries_than_an_answer_should_hold_the_newest_are_shown(
+    hearth: Hearth, session: Session, una: Someone, bera: Someone
+) -> None:
+    for _ in range(MOST_ENTRIES):
+        factories.confirm(session, hearth.group_id, factories.further_device(session, una), 1)
+    session.execute(
+        update(KeyEnvelope)
+        .where(KeyEnvelope.device_id != una.device_id, KeyEnvelope.wrapped_key.is_not(None))
+        .values(roster_entry=bytes(41))
+    )
+    newest = opaque(41)
+    assert hearth.hand_on(una, bera, rosterEntry=newest).status == 204
+
+    shown = [entry["rosterEntry"] for entry in hearth.keys(una)["rosterEntries"]]
+
+    assert len(shown) == MOST_ENTRIES
+    assert shown[-1] == newest
 
 
 @pytest.mark.parametrize("length", [41, 4096])

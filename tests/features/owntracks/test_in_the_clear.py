@@ -519,6 +519,24 @@ def test_a_transition_is_told_to_ios_once(family: Family, phone_of: MakePhone) -
     assert [notice["event"] for notice in una.app.notices] == ["enter", "leave"]
 
 
+def test_of_many_transitions_ios_is_told_in_one_answer_after_another(
+    family: Family, phone_of: MakePhone
+) -> None:
+    una, ari = phone_of(family.una, Ios), phone_of(family.ari, Android)
+    described = [f"Place {number}" for number in range(120)]
+    for place in described:
+        entered = {"_type": "transition", "event": "enter", "desc": place, "wtst": 1700000000}
+        ari.post(entered | {"tst": family.now()})
+
+    told = []
+    for latitude in (64.1, 64.2, 64.3, 64.4):
+        una.post(family.fix(lat=latitude))
+        told.append(len(una.app.notices))
+
+    assert told == [50, 100, 120, 120]
+    assert [notice["desc"] for notice in una.app.notices] == described
+
+
 def test_the_app_for_android_is_told_of_no_transition(family: Family, phone_of: MakePhone) -> None:
     una, ari = phone_of(family.una, Android), phone_of(family.ari, Ios)
     ari.post({"_type": "transition", "event": "leave", "tst": family.now(), "wtst": 1})

@@ -22,7 +22,9 @@ FROM group_keys
 WHERE group_keys.group_id = asked.group_id) AS versions, (SELECT json_agg(json_build_object('keyVersion', key_envelopes.key_version, 'wrappedKey', translate(encode(key_envelopes.wrapped_key, 'base64'), chr(10), ''), 'wrapperPublicKey', translate(encode(key_envelopes.wrapper_public_key, 'base64'), chr(10), ''), 'wrapperDeviceId', key_envelopes.wrapper_device_id) ORDER BY key_envelopes.key_version) AS json_agg_2
 FROM key_envelopes
 WHERE key_envelopes.device_id = (SELECT caller.device_id
-FROM caller) AND key_envelopes.group_id = asked.group_id AND key_envelopes.wrapped_key IS NOT NULL) AS envelopes, (SELECT json_agg(json_build_object('keyVersion', key_envelopes.key_version, 'rosterEntry', translate(encode(key_envelopes.roster_entry, 'base64'), chr(10), ''), 'wrapperDeviceId', key_envelopes.wrapper_device_id) ORDER BY key_envelopes.id) AS json_agg_3
+FROM caller) AND key_envelopes.group_id = asked.group_id AND key_envelopes.wrapped_key IS NOT NULL) AS envelopes, (SELECT json_agg(json_build_object('keyVersion', entry.key_version, 'rosterEntry', translate(encode(entry.roster_entry, 'base64'), chr(10), ''), 'wrapperDeviceId', entry.wrapper_device_id) ORDER BY entry.id) AS json_agg_3
+FROM (SELECT key_envelopes.id AS id, key_envelopes.created_at AS created_at, key_envelopes.group_id AS group_id, key_envelopes.key_version AS key_version, key_envelopes.user_id AS user_id, key_envelopes.device_id AS device_id, key_envelopes.wrapped_key AS wrapped_key, key_envelopes.wrapper_public_key AS wrapper_public_key, key_envelopes.wrapper_device_id AS wrapper_device_id, key_envelopes.roster_entry AS roster_entry
 FROM key_envelopes
-WHERE key_envelopes.group_id = asked.group_id AND key_envelopes.key_version > asked.key_version - 20 AND key_envelopes.roster_entry IS NOT NULL) AS roster_entries
+WHERE key_envelopes.group_id = asked.group_id AND key_envelopes.key_version > asked.key_version - 20 AND key_envelopes.roster_entry IS NOT NULL ORDER BY key_envelopes.id DESC
+ LIMIT 500) AS entry) AS roster_entries
 FROM (SELECT 1 AS row) AS always LEFT OUTER JOIN caller ON true LEFT OUTER JOIN asked ON true
