@@ -318,6 +318,8 @@ class Family:
         reply = self.ask(by, "PATCH", f"/api/groups/{group.id}", changes)
         with self.answered(reply, 200) as told:
             self.model.admin(by, group)
+            if changes.get("retentionDays", 0) > group.retention_days:
+                self.model.forget_old_points(group)  # or they would be shown again
             group.name = changes.get("name", group.name)
             group.retention_days = changes.get("retentionDays", group.retention_days)
             group.encryption = changes.get("encryption", group.encryption)
@@ -600,13 +602,7 @@ class Family:
 
     def maintain(self) -> None:
         """Delete what is kept no longer, and whom nobody can reach."""
-        deleted = 0
-        for group in self.model.groups:
-            oldest = now() - timedelta(days=group.retention_days)
-            for member in group.members.values():
-                kept = {p.id: p for p in member.points.values() if p.recorded_at >= oldest}
-                deleted += len(member.points) - len(kept)
-                member.points = kept
+        deleted = sum(map(self.model.forget_old_points, self.model.groups))
         unreachable = [
             person
             for person in self.model.people

@@ -244,6 +244,15 @@ class Model:
         """Return the invites to a group."""
         return [invite for invite in self.invites if invite.group is group]
 
+    def forget_old_points(self, group: Group) -> int:
+        """Drop what a group keeps no longer; return how many points that were."""
+        oldest, deleted = now() - timedelta(days=group.retention_days), 0
+        for member in group.members.values():
+            kept = {p.id: p for p in member.points.values() if p.recorded_at >= oldest}
+            deleted += len(member.points) - len(kept)
+            member.points = kept
+        return deleted
+
     def points(self) -> list[Point]:
         """Return every point that is stored."""
         return [

@@ -62,6 +62,14 @@ class Groups(Machine):
     def remove(self, whom: Target) -> None:
         self.do(self.family.remove, *whom)
 
+    @rule(where=MEMBERS)
+    def leave_for_good(self, where: Where) -> None:
+        """So that nobody can reach them, unless they have another device or group."""
+        by, _ = where
+        self.do(self.family.leave, *where)
+        self.do(self.family.log_out, by)
+        self.do(self.family.maintain)
+
     @rule(where=MEMBERS, paused=booleans(), span=PAUSES)
     def set_sharing(self, where: Where, span: timedelta | None, *, paused: bool) -> None:
         until = None if span is None else now() + span

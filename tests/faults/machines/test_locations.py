@@ -108,6 +108,21 @@ class Locations(Machine):
     def keep_for(self, where: Where, days: int) -> None:
         self.do(self.family.change_group, *where, retentionDays=days)
 
+    @rule(where=ADMINS, sent=SENT)
+    def keep_for_a_day_and_clean(self, where: Where, sent: dict[str, Any]) -> None:
+        """With something there to clean, where it may be posted."""
+        by, group = where
+        sent |= {"age": timedelta(hours=25) + HALF, "times": "id"}
+        self.do(self.family.post, by, [made(group, sent)], alone=True)
+        self.do(self.family.change_group, by, group, retentionDays=1)
+        self.do(self.family.maintain)
+
+    @rule(where=CONFIRMED, sent=SENT)
+    def pause_and_post(self, where: Where, sent: dict[str, Any]) -> None:
+        by, group = where
+        self.do(self.family.set_sharing, by, group, None, paused=True)
+        self.do(self.family.post, by, [made(group, sent)], alone=True)
+
     @rule(where=ADMINS)
     def require_encryption(self, where: Where) -> None:
         self.do(self.family.change_group, *where, encryption="required")
