@@ -118,7 +118,7 @@ class Gateway:
         self.is_spoilt = False
         self.made: set[str] = set()
         self.gone: set[str] = set()
-        """What was made for somebody who has been made again since."""
+        """What was left, or made for somebody who has been made again since."""
         self.statuses = Counter[int]()
         self._serving = serving
         self._session = session
@@ -143,7 +143,9 @@ class Gateway:
         if reply.status == 401 and STAND_IN in environ.get("HTTP_AUTHORIZATION", ""):
             self.begin_anew()
             reply = self._answer(environ, body)
-        self.is_spoilt |= reply.status < 300 and is_an_end(environ)
+        if reply.status < 300 and is_an_end(environ):
+            self.is_spoilt = True
+            self.gone |= {id_ for id_ in self.made if id_ in environ["PATH_INFO"]}
         if reply.status == 201 and "id" in reply.json:
             self.made.add(reply.json["id"])
         self.statuses[reply.status] += 1
