@@ -297,7 +297,7 @@ def key_for(*devices: Device, **fields: Any) -> dict[str, Any]:
 
 # --- How they are run
 
-ORDINARY = 2
+ORDINARY = 1
 """How many examples are tried each time."""
 
 SEEDS = [2026, 11, 22, 7]
