@@ -153,14 +153,14 @@ def answered(status: int, body: Any, **headers: str) -> Reply:
     ("answer", "complaint"),
     [
         (answered(409, PROBLEM), "does not declare it"),
-        (answered(404, PROBLEM | {"code": "group_not_found"}), "'group_not_found' is not one of"),
-        (answered(404, PROBLEM | {"title": None}), "None is not of type 'string'"),
-        (answered(404, {"code": "user_not_found"}), "'type' is a required property"),
+        (answered(404, PROBLEM | {"code": "group_not_found"}), '"group_not_found" is not one of'),
+        (answered(404, PROBLEM | {"title": None}), 'null is not of type "string"'),
+        (answered(404, {"code": "user_not_found"}), '"type" is a required property'),
         (answered(404, PROBLEM, Retry_After="1"), "not ['Retry-After']"),
         (answered(503, PROBLEM | {"code": "temporarily_unavailable"}), "headers ['Retry-After']"),
         (answered(404, PROBLEM, Content_Type="text/html"), "declares application/problem+json"),
-        (answered(200, {}), "'id' is a required property"),
-        (answered(200, {"id": "1", "name": "x", "groups": []}), "'1' is not a 'uuid'"),
+        (answered(200, {}), '"id" is a required property'),
+        (answered(200, {"id": "1", "name": "x", "groups": []}), '"1" is not a "uuid"'),
     ],
 )
 @pytest.mark.usefixtures("api")
