@@ -15,6 +15,7 @@ from chalicelib.invites.codes import InviteCode as Code
 from chalicelib.models import Device, Group, GroupKey, InviteCode, KeyEnvelope
 from chalicelib.web import to_base64
 from tests import factories
+from tests.api import Reply
 from tests.database import Server
 from tests.factories import Someone, new_key, opaque
 from tests.faults.holding import Holding
@@ -234,6 +235,18 @@ def test_a_rotation_and_a_revocation_of_who_rotates_leave_nobody_in_doubt(
     assert seen <= {(201, 2, True), (401, 1, True)}
 
 
+def met(url: str, processes: Processes, entering: Call, revocation: Call) -> list[Reply]:
+    """Let a device's revocation wait for it to enter a group; the last answer is of a repeat."""
+    with Processes(url, count=1) as other, Holding.of(url, "INSERT ON group_members") as holding:
+        processes.begin(perform, [entering])
+        assert holding.has(1)
+        other.begin(perform, [revocation])
+        assert holding.keeps_waiting(1)
+        holding.let_go()
+        replies = [*processes.results(), *other.results()]
+        return [*replies, *other.each(perform, [revocation])]
+
+
 def test_a_device_that_is_revoked_while_it_comes_by_a_key_leaves_none_that_it_knows(
     url: str, session: Session, processes: Processes, una: Someone, ari: Someone
 ) -> None:
@@ -244,14 +257,7 @@ def test_a_device_that_is_revoked_while_it_comes_by_a_key_leaves_none_that_it_kn
     entering = Call("POST", "/api/groups/join", {"code": made.json["code"]}, token=ari.token)
     revocation = Call("DELETE", f"/api/devices/{ari.device_id}", token=tablet.token)
 
-    with Processes(url, count=1) as other, Holding.of(url, "INSERT ON group_members") as holding:
-        processes.begin(perform, [entering])
-        assert holding.has(1)
-        other.begin(perform, [revocation])
-        assert holding.keeps_waiting(1)
-        holding.let_go()
-        (entered,), (revoked,) = processes.results(), other.results()
-        (again,) = other.each(perform, [revocation])
+    entered, revoked, again = met(url, processes, entering, revocation)
 
     assert (entered.status, revoked.status, again.status) == (200, 503, 204)
     assert "keyPackage" in entered.json
@@ -269,14 +275,7 @@ def test_nor_does_one_without_a_key_leave_an_invite_where_it_has_just_come_in(
     entering = Call("POST", "/api/groups/join", {"code": code}, token=ari.token)
     revocation = Call("DELETE", f"/api/devices/{ari.device_id}", token=tablet.token)
 
-    with Processes(url, count=1) as other, Holding.of(url, "INSERT ON group_members") as holding:
-        processes.begin(perform, [entering])
-        assert holding.has(1)
-        other.begin(perform, [revocation])
-        assert holding.keeps_waiting(1)
-        holding.let_go()
-        (entered,), (revoked,) = processes.results(), other.results()
-        (again,) = other.each(perform, [revocation])
+    entered, revoked, again = met(url, processes, entering, revocation)
 
     assert (entered.status, revoked.status, again.status) == (200, 503, 204)
 
