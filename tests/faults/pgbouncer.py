@@ -1,7 +1,5 @@
 """PgBouncer, as it stands between functions and a database: in transaction pooling."""
 
-import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -10,7 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chalicelib.settings import DatabaseAddress
-from tests.servers import Missing, free_port, unprivileged
+from tests import tools
+from tests.servers import free_port, unprivileged
 
 SERVER_CONNECTIONS = 4
 
@@ -21,11 +20,7 @@ def pgbouncer(url: str, directory: Path, **settings: object) -> Iterator[str]:
 
     It is Debian's, or the program that the environment variable PGBOUNCER names. Raises Missing.
     """
-    program = os.environ.get("PGBOUNCER") or shutil.which(
-        "pgbouncer", path=f"{os.defpath}:/usr/sbin"
-    )
-    if program is None:
-        raise Missing("There is no PgBouncer here: apt-get install pgbouncer")
+    program = tools.program("pgbouncer")
     server = DatabaseAddress.parse(url)
     host = server.socket.rpartition("/")[0] if server.socket else server.host
     secret = (server.password or "").replace("'", "''")

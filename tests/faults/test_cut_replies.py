@@ -362,6 +362,7 @@ def test_an_answer_that_stops_in_its_midst_is_a_503_as_well(
     assert scene.stored(GROWING[kind]) == [number + times + 2 for number in before]
 
 
+@pytest.mark.tools("pgbouncer")
 @pytest.mark.parametrize("pooled", ["before the pooler", "behind the pooler"], indirect=True)
 @pytest.mark.parametrize("stride", [151, pytest.param(13, marks=pytest.mark.full)])
 @pytest.mark.parametrize("kind", [Scene.post, Scene.join], ids=name_of)

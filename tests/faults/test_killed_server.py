@@ -101,6 +101,7 @@ def test_whatever_ends_the_server_nothing_acknowledged_is_lost_or_doubled(
     assert scene.processes.exit_codes == [None] * WRITERS
 
 
+@pytest.mark.tools("pgbouncer")
 @pytest.mark.parametrize(("blow", "times"), [(kill, 1), *SEVERAL])
 def test_nor_is_it_behind_a_pooler_that_stays(
     pooled: Scene, tmp_path: Path, blow: Blow, times: int

@@ -19,6 +19,8 @@ from tests.database import Server
 from tests.faults.pgbouncer import pgbouncer
 from tests.servers import arguments, serving
 
+pytestmark = pytest.mark.tools("pgbouncer")
+
 THREADS, QUERIES = 16, 150
 LIMITS = "extra_float_digits,statement_timeout,idle_in_transaction_session_timeout"
 

@@ -24,7 +24,7 @@ from chalicelib.jobs.migrate import configuration
 from tests.database import Server
 from tests.faults.processes import Call, Processes, perform
 from tests.faults.test_delivered_twice import TABLE, make_scene
-from tests.servers import Missing
+from tests.tools import Missing
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = Path("migrations", "versions")

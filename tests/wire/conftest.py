@@ -13,7 +13,13 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
         yield started
 
 
-@pytest.fixture(scope="session", params=["server", pytest.param("debian", marks=pytest.mark.full)])
+@pytest.fixture(
+    scope="session",
+    params=[
+        "server",
+        pytest.param("debian", marks=[pytest.mark.full, pytest.mark.tools("postgresql")]),
+    ],
+)
 def target(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of an empty database, on each of the servers."""
     server: Server = request.getfixturevalue(request.param)

@@ -18,6 +18,8 @@ from chalicelib.errors import Unavailable
 from chalicelib.settings import Settings
 from tests.servers import TlsServer, arguments, serving
 
+pytestmark = pytest.mark.tools("postgresql")
+
 ONE = Compiled(lambda: select(literal_column("1").label("one")))
 ENVIRONMENT = {"INVITE_CODE_PEPPER": "0123456789abcdef" * 2}
 

@@ -33,7 +33,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("elsewhere"), host="elsewhere")
 
 
-@pytest.fixture(params=["server", "debian"])
+@pytest.fixture(params=["server", pytest.param("debian", marks=pytest.mark.tools("postgresql"))])
 def spoken(request: pytest.FixtureRequest, certificates: Certificates) -> Iterator[TlsServer]:
     """A server that speaks TLS: ours through a relay, Debian's by itself."""
     server = request.getfixturevalue(request.param)
@@ -126,6 +126,7 @@ def test_what_fails_at_the_start_leaves_no_socket_open(
         gc.collect()  # warns of what is left over, and warnings are errors
 
 
+@pytest.mark.tools("postgresql")
 def test_one_context_serves_all_connections(debian: TlsServer) -> None:
     connections = [wire.connect(**arguments(debian.url)) for _ in range(2)]
 
@@ -138,6 +139,7 @@ def test_one_context_serves_all_connections(debian: TlsServer) -> None:
         connection.close()
 
 
+@pytest.mark.tools("postgresql")
 @pytest.mark.parametrize("sslmode", ["verify-full", "disable"])
 def test_no_segment_waits_for_another(debian: TlsServer, sslmode: str) -> None:
     authority = debian.certificates.authority
@@ -148,6 +150,7 @@ def test_no_segment_waits_for_another(debian: TlsServer, sslmode: str) -> None:
         assert connection._usock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
+@pytest.mark.tools("postgresql")
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_the_first_statement_of_a_cold_process_takes_few_round_trips(
     debian: TlsServer, host: str
@@ -169,6 +172,7 @@ def test_the_first_statement_of_a_cold_process_takes_few_round_trips(
     assert warm == 1
 
 
+@pytest.mark.tools("postgresql")
 def test_a_login_is_bound_to_the_certificate(debian: TlsServer) -> None:
     with wire.connect(**arguments(debian.url)) as connection:
         assert connection.auth.mechanism_name == "SCRAM-SHA-256-PLUS"
