@@ -39,9 +39,9 @@ from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
 from draugar.render import Terminal, clock, degrees, metres, plain, qr
-from draugar.when import NotATime, moment
+from draugar.when import EmptyRange, NotATime, between, moment
 
-MISTYPED = (NotAPosition, NotATime)
+MISTYPED = (EmptyRange, NotAPosition, NotATime)
 GLANCE = 0.2
 """Seconds between two looks at how much is left."""
 STDIO = Path("-")
@@ -541,11 +541,11 @@ def history(  # noqa: PLR0913 -- the options of one command
 ) -> None:
     """Show where everybody has been, or write it as GPX or GeoJSON."""
     named, now = desk.places(), _now()
-    start, end = moment(since, now), moment(until, now) if until else now
+    start, end = between(since, until, now)
     with desk.member() as me:
         group_id = _group_id(me, group)
         user_id = _found(name, me.people(group_id)).user_id if name else None
-        read = me.history(group_id, user_id=user_id, since=start, until=end)
+        read = me.history(group_id, user_id=user_id, since=start, until=end or now)
         positions = sorted(read, key=lambda position: position.fix.at)
     if as_gpx or as_geojson:
         trails = _trails((), positions)
@@ -937,7 +937,7 @@ def erase(
     The time is that of sending. What others have fetched they keep, and those who have seen newer
     positions of yours than are left are told that there is less.
     """
-    start, end = (moment(time, _now()) if time else None for time in (since, until))
+    start, end = between(since, until, _now())
     with desk.member() as me:
         meant = me.group(group)
         part = "what you shared then with" if start or end else "all that you have shared with"

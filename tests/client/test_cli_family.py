@@ -6,7 +6,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -237,6 +237,45 @@ def expected(content: str) -> list[list[bool]]:
     code = segno.make(content, micro=False)
     rows = [[bool(module) for module in row] for row in code.matrix_iter(border=4)]
     return rows + [[False] * len(rows[0])] * (len(rows) % 2)
+
+
+def test_a_pause_across_a_clock_change_ends_at_the_time_that_was_typed(
+    household: Household,
+) -> None:
+    una = household.founder()
+    summer = timezone(timedelta(hours=2))
+    now = datetime.now(summer)
+    change = now + timedelta(hours=12)
+    julian = [(day - day.replace(month=1, day=1)).days + 1 for day in (now, change)]
+    is_after_february = [day.year % 4 == 0 and day.month > 2 for day in (now, change)]
+    begin, end = (day - leap for day, leap in zip(julian, is_after_february, strict=True))
+    zone = f"AAA-1BBB-2,J{begin}/0,J{end}/{change.hour}"
+    typed = now - timedelta(hours=2)
+
+    paused = json.loads(una("pause", "--until", f"{typed:%H:%M}", "--json", TZ=zone).out)
+
+    meant = (typed + timedelta(days=1)).replace(
+        second=0, microsecond=0, tzinfo=timezone(timedelta(hours=1))
+    )
+    assert datetime.fromisoformat(paused["resumesAt"]) == meant
+
+
+def test_a_range_that_is_empty_by_itself_is_refused_and_a_time_to_come_is_the_last_one(
+    household: Household,
+) -> None:
+    una = household.founder()
+    una.does("share", *REYKJAVIK)
+    to_come = f"{datetime.now(UTC) + timedelta(hours=1):%H:%M}"
+
+    for command in (["history"], ["erase", "--yes"]):
+        told = una.fails(*command, "--from", "1h", "--to", "2h", code=2)
+        assert told.startswith("This range is empty: it would begin ")
+        assert "Nothing was read or deleted." in told
+    shown = una.reads("history", "--from", to_come)
+    deleted = una.reads("erase", "--from", to_come, "--yes")
+
+    assert len(shown["points"]) == 1
+    assert deleted == {"deleted": 1}
 
 
 def test_what_cannot_be_undone_is_asked_on_a_screen(household: Household) -> None:
