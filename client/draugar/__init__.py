@@ -4,6 +4,7 @@
     model.py       what a member meets: positions, people, groups, notices
     errors.py      the tree of failures, each with what to do next
     home.py        what the device remembers: a database in one directory
+    layout.py      its tables, as numbered upgrades
     vault.py       the key that seals the secrets in it
 
     joining.py     coming in, whatever crashes or gets lost

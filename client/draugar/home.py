@@ -17,72 +17,14 @@ from typing import Any, Self
 
 import platformdirs
 
-from draugar import vault
+from draugar import layout, vault
 from draugar.crypto import DeviceKey
 from draugar.errors import HomeUnusable, NotJoined
 from draugar.transport import Token
 from draugar.vault import Place, Vault
 
 _DATABASE = "home.sqlite3"
-_LAYOUT = 1
 _PATIENCE = 30.0  # seconds, for another command's transaction
-_TABLES = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE me (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    url TEXT NOT NULL, user_id TEXT NOT NULL, name TEXT NOT NULL, device_id TEXT NOT NULL,
-    token BLOB NOT NULL, device_key BLOB NOT NULL,
-    is_further INTEGER NOT NULL  -- device of somebody who had one
-);
-CREATE TABLE joining (only INTEGER PRIMARY KEY CHECK (only = 1), plan BLOB NOT NULL);
-CREATE TABLE groups (
-    id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    is_member INTEGER NOT NULL DEFAULT 1,
-    is_founding INTEGER NOT NULL DEFAULT 0,
-    has_key INTEGER NOT NULL DEFAULT 0,            -- by a member's word, before any was accepted
-    highest_version INTEGER NOT NULL DEFAULT 0,    -- that was ever accepted
-    attempted_version INTEGER NOT NULL DEFAULT 0,  -- that this device ever tried to make
-    burnt_version INTEGER NOT NULL DEFAULT 0,      -- somebody who has gone may know up to this one
-    counter INTEGER NOT NULL DEFAULT 0             -- of this device's own points
-) WITHOUT ROWID;
-CREATE TABLE packages (group_id TEXT PRIMARY KEY REFERENCES groups, plan BLOB NOT NULL)
-    WITHOUT ROWID;
-CREATE TABLE keys (
-    group_id TEXT NOT NULL REFERENCES groups, version INTEGER NOT NULL,
-    key BLOB NOT NULL, accepted_at REAL NOT NULL,
-    PRIMARY KEY (group_id, version)
-) WITHOUT ROWID;
-CREATE TABLE trust (
-    group_id TEXT NOT NULL REFERENCES groups, device_id TEXT NOT NULL,
-    user_id TEXT NOT NULL, name TEXT NOT NULL, public_key BLOB NOT NULL,
-    how TEXT NOT NULL, version INTEGER NOT NULL, vouched_by TEXT,
-    ended TEXT, ended_version INTEGER,
-    PRIMARY KEY (group_id, device_id)
-) WITHOUT ROWID;
-CREATE TABLE compared (
-    group_id TEXT NOT NULL REFERENCES groups, user_id TEXT NOT NULL, keys BLOB NOT NULL,
-    PRIMARY KEY (group_id, user_id)
-) WITHOUT ROWID;
-CREATE TABLE invites (
-    id TEXT PRIMARY KEY, group_id TEXT NOT NULL REFERENCES groups, proof BLOB NOT NULL,
-    for_me INTEGER NOT NULL, expires_at REAL NOT NULL, device_id TEXT
-) WITHOUT ROWID;
-CREATE TABLE outbox (
-    id TEXT PRIMARY KEY, group_id TEXT NOT NULL REFERENCES groups,
-    counter INTEGER NOT NULL, fix BLOB NOT NULL,
-    UNIQUE (group_id, counter)
-) WITHOUT ROWID;
-CREATE TABLE seen (
-    group_id TEXT NOT NULL REFERENCES groups, device_id TEXT NOT NULL,
-    key_version INTEGER NOT NULL, counter INTEGER NOT NULL, is_counted INTEGER NOT NULL,
-    point_id TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (group_id, device_id)
-) WITHOUT ROWID;
-CREATE TABLE told (
-    kind TEXT NOT NULL, about TEXT NOT NULL, PRIMARY KEY (kind, about)
-) WITHOUT ROWID;
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,20 +92,26 @@ class Home:
         self.do("PRAGMA synchronous = FULL")
         self.do("PRAGMA foreign_keys = ON")
         self.do("PRAGMA secure_delete = ON")
+        # Without a lock where there is nothing to do: another command may be writing.
+        for number, statements in layout.missing(self._layout()):
+            self._upgrade(number, statements)
+        return str(self.recall("id")), Place(self.recall("place"))
+
+    def _layout(self) -> int:
+        return int(self.row("PRAGMA user_version")[0])
+
+    def _upgrade(self, number: int, statements: str) -> None:
+        """Apply an upgrade, all of it or nothing, unless another command was faster."""
         with self.transaction():
-            (layout,) = self.row("PRAGMA user_version")
-            if layout == 0:
-                for statement in _TABLES.split(";\n"):
-                    self.do(statement)
+            if self._layout() >= number:
+                return
+            for statement in statements.split(";\n"):
+                self.do(statement)
+            if number == 1:
                 home_id = str(uuid.uuid4())
                 self.remember("id", home_id)
                 self.remember("place", vault.make(self.path, home_id))
-                self.do(f"PRAGMA user_version = {_LAYOUT}")
-            elif layout != _LAYOUT:
-                raise HomeUnusable(
-                    "This home was made by a newer client.", advice="Update this client."
-                )
-        return str(self.recall("id")), Place(self.recall("place"))
+            self.do(f"PRAGMA user_version = {number}")
 
     def _log_ahead(self) -> None:
         """Write changes to a log first; where two begin with it at once, SQLite does not wait."""

@@ -246,7 +246,7 @@ class Reader:
             if now > before:
                 self._home.do(
                     "INSERT OR REPLACE INTO seen VALUES"
-                    " (:group, :device, :version, :counter, :is_counted, :id, :at)",
+                    " (:group, :device, :version, :counter, :is_counted, :id, :at, :fix_at)",
                     group=self._group_id,
                     device=point.device_id,
                     version=point.key_version,
@@ -254,6 +254,7 @@ class Reader:
                     is_counted=counter is not None,
                     id=point.id,
                     at=point.recorded_at.timestamp(),
+                    fix_at=fix.at.timestamp(),
                 )
         return replace(self._position(point, fix), is_old=now < before)
 

@@ -5,22 +5,27 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import keyring
 import keyring.backend
 import keyring.errors
 import pytest
 
-from draugar.crypto import DeviceKey, GroupKey, to_base64url
+from draugar import layout
+from draugar.crypto import DeviceKey, GroupKey, Secret, to_base64url
 from draugar.errors import HomeUnusable, NotJoined
 from draugar.home import Home, Me
 from draugar.joining import enter
 from draugar.ring import Ring
 from draugar.transport import Token
-from draugar.vault import Place
+from draugar.vault import Place, Vault
 from tests.client.family import Family, fix
+
+HOMES = Path(__file__).parent / "homes"
+"""The tables of homes as released clients made them."""
 
 
 class Chest(keyring.backend.KeyringBackend):
@@ -262,14 +267,110 @@ def test_commands_that_make_one_home_at_once_share_it(tmp_path: Path) -> None:
         tmp_path.mkdir(exist_ok=True)
 
 
-def test_a_home_by_a_newer_client_is_left_alone(tmp_path: Path) -> None:
-    Home.open(tmp_path).close()
-    with sqlite3.connect(tmp_path / "home.sqlite3") as database:
-        database.execute("PRAGMA user_version = 99")
-    database.close()
+def old_home(directory: Path) -> tuple[Me, UUID]:
+    """Write a home of layout 1: a group, its key, and two devices whose points were seen."""
+    una, group_id = me(), uuid4()
+    key = Secret(bytes(range(32)))
+    seal = Vault(key).seal
+    directory.mkdir(mode=0o700)
+    (directory / "home.key").write_text(to_base64url(key.value))
+    with closing(sqlite3.connect(directory / "home.sqlite3")) as database:
+        database.executescript((HOMES / "layout_1.sql").read_text())
+        database.executemany(
+            "INSERT INTO facts VALUES (?, ?)", [("id", str(uuid4())), ("place", "file")]
+        )
+        database.execute(
+            "INSERT INTO me VALUES (1, ?, ?, ?, ?, ?, ?, 0)",
+            (
+                una.url,
+                str(una.user_id),
+                una.name,
+                str(una.device_id),
+                seal(una.token.value),
+                seal(una.device_key.value),
+            ),
+        )
+        database.execute(
+            "INSERT INTO groups (id, name, highest_version, counter) VALUES (?, 'Hearth', 1, 7)",
+            (str(group_id),),
+        )
+        database.execute(
+            "INSERT INTO keys VALUES (?, 1, ?, 1000.0)", (str(group_id), seal(b"k" * 32))
+        )
+        seen = "INSERT INTO seen VALUES (?, ?, 1, ?, ?, ?, 5000.5)"
+        for device, counter, is_counted in (("counting", 7, 1), ("phone", 4000, 0)):
+            database.execute(seen, (str(group_id), device, counter, is_counted, str(uuid4())))
+        database.commit()
+    return una, group_id
 
-    with pytest.raises(HomeUnusable, match="Update this client"):
+
+def seen_at(home: Home) -> dict[str, float]:
+    rows = home.rows("SELECT device_id, fix_at FROM seen")
+    return {row["device_id"]: row["fix_at"] for row in rows}
+
+
+def test_a_home_of_an_older_client_is_upgraded_and_keeps_what_it_knows(tmp_path: Path) -> None:
+    una, group_id = old_home(tmp_path / "home")
+
+    for _ in range(2):
+        with Home.open(tmp_path / "home") as home:
+            layout_now = home.row("PRAGMA user_version")[0]
+            known = (home.me(), Ring(home, group_id).key(1), seen_at(home))
+            counter = home.row("SELECT counter, retention_days FROM groups")
+
+        assert layout_now == len(layout.UPGRADES)
+        assert known == (una, GroupKey(b"k" * 32), {"counting": 5000.5, "phone": 4000.0})
+        assert tuple(counter) == (7, None)
+
+
+def test_an_upgraded_home_has_the_layout_of_a_new_one(tmp_path: Path) -> None:
+    old_home(tmp_path / "old")
+    columns = "SELECT m.name, c.name, c.type FROM sqlite_master m, pragma_table_info(m.name) c"
+
+    with Home.open(tmp_path / "old") as upgraded, Home.open(tmp_path / "new") as new:
+        assert {*map(tuple, upgraded.rows(columns))} == {*map(tuple, new.rows(columns))}
+
+
+def test_commands_that_upgrade_one_home_at_once_upgrade_it_once(tmp_path: Path) -> None:
+    una, _ = old_home(tmp_path / "home")
+
+    def use(_: int) -> Me:
+        with Home.open(tmp_path / "home") as home:
+            return home.me()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(use, range(8))) == [una] * 8
+
+
+def test_an_upgrade_that_fails_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    una, _ = old_home(tmp_path / "home")
+    broken = "CREATE TABLE half (way);\nINSERT INTO nowhere VALUES (1);\n"
+    monkeypatch.setattr(layout, "UPGRADES", (layout.UPGRADES[0], broken))
+
+    with pytest.raises(HomeUnusable):
+        Home.open(tmp_path / "home")
+    monkeypatch.undo()
+    monkeypatch.setenv("DRAUGAR_KEYRING", "file")
+
+    with Home.open(tmp_path / "home") as home:
+        assert home.me() == una
+        assert home.row("SELECT 1 FROM sqlite_master WHERE name = 'half'") is None
+
+
+@pytest.mark.parametrize("newer", [len(layout.UPGRADES) + 1, 99])
+def test_a_home_of_a_newer_client_is_left_alone(tmp_path: Path, newer: int) -> None:
+    Home.open(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "home.sqlite3")) as database:
+        database.execute(f"PRAGMA user_version = {newer}")
+
+    with pytest.raises(HomeUnusable, match="newer version of draugar") as failure:
         Home.open(tmp_path)
+
+    assert "pipx install --force ./client" in failure.value.next_step
+    with closing(sqlite3.connect(tmp_path / "home.sqlite3")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (newer,)
 
 
 def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
