@@ -24,7 +24,7 @@ ifneq ($(TEST_DATABASE_URL),)
 	$(BIN)/python -m pytest --ignore=tests/laptop $(PYTEST_ARGS)
 endif
 
-test-tools: $(READY) ## Run the tests that need PgBouncer, Debian's PostgreSQL or Node (PYTEST_ARGS=)
+test-tools: $(READY) ## Run the tests that need git, PgBouncer, PostgreSQL or Node (PYTEST_ARGS=)
 	@$(BIN)/python -m tests.tools
 	$(BIN)/python -m pytest -m 'tools and not full' $(WORKERS) $(PYTEST_ARGS)
 

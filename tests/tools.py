@@ -49,6 +49,7 @@ def _pgbouncer() -> Path | None:
 
 
 TOOLS = {
+    "git": Tool(("git",), lambda: _on_path("git")),
     "pgbouncer": Tool(("pgbouncer",), _pgbouncer),
     "postgresql": Tool(("postgresql",), _newest_postgresql),
     "node": Tool(("nodejs",), lambda: _on_path("node")),

@@ -21,10 +21,12 @@ from sqlalchemy.orm import Session
 
 from chalicelib.db import engine
 from chalicelib.jobs.migrate import configuration
+from tests import tools
 from tests.database import Server
 from tests.faults.processes import Call, Processes, perform
 from tests.faults.test_delivered_twice import TABLE, make_scene
-from tests.tools import Missing
+
+pytestmark = pytest.mark.tools("git")
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = Path("migrations", "versions")
@@ -61,15 +63,16 @@ class Release:
 
 
 def git(*arguments: str) -> bytes:
-    """Ask the repository. Raises Missing."""
-    command = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), *arguments]
-    try:
-        return subprocess.run(command, check=True, capture_output=True).stdout
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        raise Missing(
-            "The former release is taken from the history, which is not here: apt-get install git,"
-            " and clone the repository whole, or git fetch --unshallow --tags"
-        ) from error
+    """Ask the repository, which has to be a clone with its whole history."""
+    options = ["-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
+    done = subprocess.run(
+        [tools.program("git"), *options, *arguments], check=False, capture_output=True
+    )
+    assert done.returncode == 0, (
+        "The former release is taken from the history, which is not here. Clone the repository"
+        f" whole, or git fetch --unshallow --tags. {done.stderr.decode()}"
+    )
+    return done.stdout
 
 
 def former_release() -> str:

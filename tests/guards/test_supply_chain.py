@@ -11,6 +11,8 @@ import pytest
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class as detectors
 from detect_secrets.plugins.base import RegexBasedDetector
 
+from tests import tools
+
 ROOT = Path(__file__).parents[2]
 PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 
@@ -46,11 +48,13 @@ def secrets_in(text: str) -> set[str]:
 
 def git(*arguments: str) -> str:
     """Return what git prints."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=False)
+    command = [str(tools.program("git")), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, f"Not a checkout with its history: {done.stderr.decode()}"
     return done.stdout.decode(errors="replace")
 
 
+@pytest.mark.tools("git")
 def test_no_commit_holds_a_secret() -> None:
     # The first commit that a checkout has is shown as everything that it holds.
     history = git("log", "--all", "--patch", "--text", "--no-ext-diff", "--no-color")
