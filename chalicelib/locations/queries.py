@@ -16,7 +16,6 @@ from sqlalchemy import (
     DateTime,
     Double,
     Integer,
-    ScalarSelect,
     Select,
     Text,
     Uuid,
@@ -31,10 +30,10 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
 )
 from sqlalchemy.dialects.postgresql import Insert, aggregate_order_by, insert
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.functions import FunctionElement
 
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
@@ -46,6 +45,9 @@ from chalicelib.models import Group, Location, Member
 _AHEAD: ColumnElement[Any] = literal_column("interval '10 minutes'")
 _ONE: ColumnElement[int] = literal_column("1", Integer)
 _MOMENT = DateTime(timezone=True)
+_ALWAYS: ColumnElement[datetime] = literal_column("timestamptz '-infinity'", _MOMENT)
+_NEVER: ColumnElement[datetime] = literal_column("timestamptz 'infinity'", _MOMENT)
+_NO_ID: ColumnElement[UUID] = literal_column(f"'{UUID(int=0)}'::uuid", Uuid)
 
 
 def _text(code: str) -> ColumnElement[str]:
@@ -218,15 +220,6 @@ def _point_object(point: Any) -> ColumnElement[Any]:
     )
 
 
-def _page_size() -> ScalarSelect[int]:
-    """Return `page_size`, so that the planner does not see it.
-
-    It would find as many points as it thinks there are, few, and sort them; of a limit it does
-    not know it expects a part of them, for which it walks the index.
-    """
-    return select(bindparam("page_size", type_=Integer)).scalar_subquery()
-
-
 def _is_shown(chosen: CTE, member: Any) -> ColumnElement[bool]:
     """Whether a member's points are shown to the calling device at all."""
     return and_(member.group_id == chosen.c.group_id, chosen.c.is_confirmed)
@@ -244,35 +237,66 @@ def _visible_since(chosen: CTE, member: Any) -> ColumnElement[datetime]:
     )
 
 
-def _joined_before(chosen: CTE, point: Any) -> ColumnElement[bool]:
-    """Whether the caller was there when a point of somebody else arrived.
+def _received_since(chosen: CTE, member: Any) -> ColumnElement[datetime]:
+    """Return since when a member's points have to have arrived for the caller to see them.
 
-    It may be dated ahead, so the time it was recorded at is not enough.
+    Those of others from when the caller joined: a point may be dated ahead, so the time it was
+    recorded at is not enough.
     """
-    return or_(point.user_id == chosen.c.user_id, point.received_at >= chosen.c.joined_at)
+    return case((member.user_id != chosen.c.user_id, chosen.c.joined_at), else_=_ALWAYS)
 
 
-def newest_visible(chosen: CTE, member: Any, point: Any, *, limit: Any = _ONE) -> Any:
-    """Return the newest point of a member that the caller may see, or some, to join with them."""
-    return (
-        select(point)
-        .where(
-            point.group_id == member.group_id,
-            point.user_id == member.user_id,
-            point.recorded_at >= _visible_since(chosen, member),
-            _joined_before(chosen, point),
-        )
-        .order_by(point.recorded_at.desc(), point.id.desc())
-        .limit(limit)
-        .correlate(chosen, member)
-        .lateral("newest")
+def points_of_member(
+    member: tuple[Any, Any],
+    *,
+    since: Any,
+    received_since: Any = _ALWAYS,
+    before: tuple[Any, Any, Any] = (_NEVER, _NO_ID, _NO_ID),
+    at_most: Any,
+) -> Any:
+    """Return points of a member, given as (group id, user id), newest first, to join with them.
+
+    The database's function reads no more rows than it returns, whatever the planner expects: as
+    a subquery it was sometimes all the member's points that were read, and sorted.
+    """
+    points = func.points_of_member(*member, since, received_since, *before, at_most)
+    return _points(points, "of_member")
+
+
+def newest_visible(
+    chosen: CTE, member: Any, *, key_version: ColumnElement[int | None], among: Any
+) -> Any:
+    """Return the newest point of a member that the caller may see, to join with it.
+
+    It is one of that key version, null for one in the clear, `among` so many of late.
+    """
+    return _points(
+        func.newest_of_member(
+            member.group_id,
+            member.user_id,
+            _visible_since(chosen, member),
+            _received_since(chosen, member),
+            key_version,
+            among,
+        ),
+        "newest",
     )
+
+
+def _points(function: FunctionElement[Any], name: str) -> Any:
+    columns = (column(each.name, each.type) for each in Location.__table__.columns)
+    return function.table_valued(*columns).lateral(name)
 
 
 def _build_latest() -> Select[Any]:
     caller, membership, chosen = _reading()
-    member, point = aliased(Member), aliased(Location)
-    newest = newest_visible(chosen, member, point)
+    member = aliased(Member)
+    newest = points_of_member(
+        (member.group_id, member.user_id),
+        since=_visible_since(chosen, member),
+        received_since=_received_since(chosen, member),
+        at_most=_ONE,
+    )
     points = (
         select(func.json_agg(aggregate_order_by(_point_object(newest.c), newest.c.user_id)))
         .select_from(chosen)
@@ -285,26 +309,24 @@ def _build_latest() -> Select[Any]:
 
 def _build_history() -> Select[Any]:
     caller, membership, chosen = _reading()
-    member, point = aliased(Member), aliased(Location)
+    member = aliased(Member)
     since = bindparam("history_since", type_=_MOMENT)
     until = bindparam("history_until", type_=_MOMENT)
-    size = _page_size()
+    size = bindparam("page_size", type_=Integer)
     last_id = bindparam("last_id", type_=Uuid)
+    last_at = func.uuid_time(last_id)
     # The member's own newest points first; then the newest of all members together.
-    of_member = (
-        select(point)
-        .where(
-            point.group_id == member.group_id,
-            point.user_id == member.user_id,
-            point.recorded_at >= func.greatest(_visible_since(chosen, member), since),
-            _joined_before(chosen, point),
-            point.recorded_at < func.coalesce(until, literal_column("timestamptz 'infinity'")),
-            tuple_(point.recorded_at, point.id, point.user_id)
-            < tuple_(func.uuid_time(last_id), last_id, bindparam("last_user_id", type_=Uuid)),
-        )
-        .order_by(point.recorded_at.desc(), point.id.desc())
-        .limit(size)
-        .lateral("of_member")
+    of_member = points_of_member(
+        (member.group_id, member.user_id),
+        since=func.greatest(_visible_since(chosen, member), since),
+        received_since=_received_since(chosen, member),
+        # One bound: of two the walk might begin at the later one.
+        before=(
+            func.least(until, last_at),
+            case((until <= last_at, _NO_ID), else_=last_id),
+            bindparam("last_user_id", type_=Uuid),
+        ),
+        at_most=size,
     )
     page = (
         select(of_member)
@@ -434,24 +456,16 @@ def page_of_mine(caller: CTE) -> ColumnElement[Any]:
 
     It waits for `page_size`, and for `last_group_id` and `last_id`, after which the page begins.
     """
-    point, member = aliased(Location), aliased(Member)
-    size = _page_size()
+    member = aliased(Member)
+    size = bindparam("page_size", type_=Integer)
     last_group_id = bindparam("last_group_id", type_=Uuid)
     last_id = bindparam("last_id", type_=Uuid)
-    begun = case(
-        (member.group_id == last_group_id, last_id),
-        else_=literal_column(f"'{UUID(int=0)}'::uuid", Uuid),
-    )
-    of_group = (
-        select(point)
-        .where(
-            point.group_id == member.group_id,
-            point.user_id == member.user_id,
-            tuple_(point.recorded_at, point.id) > tuple_(func.uuid_time(begun), begun),
-        )
-        .order_by(point.recorded_at, point.id)
-        .limit(size)
-        .lateral("of_group")
+    begun = case((member.group_id == last_group_id, last_id), else_=_NO_ID)
+    of_group = _points(
+        func.points_of_member_after(
+            member.group_id, member.user_id, func.uuid_time(begun), begun, size
+        ),
+        "of_group",
     )
     page = (
         select(of_group)

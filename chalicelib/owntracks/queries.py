@@ -5,7 +5,7 @@ says everything. They read the phone FOR SHARE, so what they note of it they not
 owntracks_served.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -138,7 +138,9 @@ def _told(caller: CTE, membership: CTE, judged: CTE) -> CTE:
     is told whole once a day and when it has changed, or not at all.
     """
     member, phone = aliased(Member), aliased(Device)
-    newest = _newest(membership, member, lambda point: point.encrypted_data.is_(None))
+    newest = locations.newest_visible(
+        membership, member, key_version=literal_column("null::integer", Integer), among=_OF_LATE
+    )
     carried = (
         select(phone.tid)
         .where(
@@ -231,21 +233,6 @@ def _told(caller: CTE, membership: CTE, judged: CTE) -> CTE:
     )
 
 
-def _newest(membership: CTE, member: Any, would_do: Callable[[Any], ColumnElement[bool]]) -> Any:
-    """Return the newest point of a member that would do, to join with them.
-
-    They may have posted in the other form, or with a former key, for months: not all is read.
-    """
-    of_late = locations.newest_visible(membership, member, aliased(Location), limit=_OF_LATE)
-    return (
-        select(of_late)
-        .where(would_do(of_late.c))
-        .order_by(of_late.c.recorded_at.desc(), of_late.c.id.desc())
-        .limit(_ONE)
-        .lateral("newest_that_would_do")
-    )
-
-
 def _build_post_sealed() -> Select[Any]:
     caller, membership, device = _posting()
     point = select(
@@ -258,24 +245,20 @@ def _build_post_sealed() -> Select[Any]:
         caller.c.key_version,
     ).cte("point")
     judged = locations.judge(point, membership, device)
-    of_late = (
-        select(Location.encrypted_data)
-        .where(
-            Location.group_id == select(caller.c.group_id).scalar_subquery(),
-            Location.user_id == select(caller.c.user_id).scalar_subquery(),
-            Location.recorded_at > func.now() - literal_column("interval '7 days'"),
-        )
-        .order_by(Location.recorded_at.desc(), Location.id.desc())
-        .limit(_OF_LATE)
-        .subquery("of_late")
+    of_late = locations.points_of_member(
+        (caller.c.group_id, caller.c.user_id),
+        since=func.now() - literal_column("interval '7 days'"),
+        at_most=_OF_LATE,
     )
     is_new = judged.c.encrypted_data.not_in(
-        select(of_late.c.encrypted_data).where(of_late.c.encrypted_data.is_not(None))
+        select(of_late.c.encrypted_data)
+        .select_from(caller.join(of_late, true()))
+        .where(of_late.c.encrypted_data.is_not(None))
     )
     stored = locations.new_points(judged, is_new).returning(Location.id).cte("stored")
     member = aliased(Member)
-    newest = _newest(
-        membership, member, lambda point: point.key_version == membership.c.key_version
+    newest = locations.newest_visible(
+        membership, member, key_version=membership.c.key_version, among=_OF_LATE
     )
     turn = (
         select(member.user_id, newest.c.encrypted_data)

@@ -4,6 +4,8 @@ Each statement is kept in `plans/`: its text, to be read when it changes, and it
 thousand points, as PostgreSQL 18 makes it. Of the plan only the nodes are kept, and one of several
 that are alike: every month is read in the same way. `python -m tests.guards.test_plans` writes them
 anew.
+
+A function that returns rows is planned apart. Its plan stands below the scan that calls it.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -194,6 +196,13 @@ SELECT group_id, user_id, user_id, 'enter', '', now(), now() FROM group_members
 BUCKETS = "INSERT INTO rate_limits SELECT 'invite:' || id, now() FROM users"
 
 
+FUNCTIONS = """
+SELECT proname, prosrc, ARRAY(SELECT format_type(type, NULL) FROM unnest(proargtypes) type),
+    proconfig
+FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proretset
+"""
+
+
 @dataclass(frozen=True)
 class Plans:
     """A statement, and how it is planned: alone for its values, prepared for any."""
@@ -205,6 +214,7 @@ class Plans:
     @classmethod
     def of(cls, operator: Connection, case: Case) -> Self:
         """Have a statement planned."""
+        functions = functions_that_return_rows(operator)
         question = case.ask(some_people(operator, families=1)[0])
         text, values = question.statement.text, question.values
         alone = operator.execute_unnamed(f"EXPLAIN (FORMAT JSON) {text}", values).rows
@@ -214,7 +224,8 @@ class Plans:
         execute = f"EXECUTE asked ({literals})" if values else "EXECUTE asked"
         prepared = operator.run(f"EXPLAIN (FORMAT JSON) {execute}")
         operator.run("DEALLOCATE asked")
-        return cls(text, Node.of(alone[0][0][0]["Plan"]), Node.of(prepared[0][0][0]["Plan"]))
+        both = (Node.of(explained[0][0][0]["Plan"], functions) for explained in (alone, prepared))
+        return cls(text, *both)
 
     @property
     def kept(self) -> dict[str, str]:
@@ -251,16 +262,20 @@ class Node:
     below: tuple["Node", ...]
 
     @classmethod
-    def of(cls, plan: dict[str, Any]) -> "Node":
-        """Read a step as EXPLAIN tells it."""
-        subplan = plan.get("Subplan Name", "")
+    def of(cls, plan: dict[str, Any], functions: Mapping[str, "Node"] | None = None) -> "Node":
+        """Read a step as EXPLAIN tells it, and what is known of the function that it calls."""
+        functions = functions or {}
+        subplan, function = plan.get("Subplan Name", ""), plan.get("Function Name", "")
+        below = [cls.of(each, functions) for each in plan.get("Plans", ())]
+        if function in functions:
+            below.append(functions[function])
         return cls(
             kind=plan["Node Type"],
             name=subplan if subplan.startswith("CTE") else subplan.partition(" ")[0],
-            relation=_of_any_month(plan.get("Relation Name") or plan.get("CTE Name", "")),
+            relation=_of_any_month(plan.get("Relation Name") or plan.get("CTE Name") or function),
             index=_of_any_month(plan.get("Index Name", "")),
             backward=plan.get("Scan Direction") == "Backward",
-            below=tuple(dict.fromkeys(map(cls.of, plan.get("Plans", ())))),
+            below=tuple(dict.fromkeys(below)),
         )
 
     def __iter__(self) -> Iterator["Node"]:
@@ -282,6 +297,25 @@ class Node:
         )
         for node in self.below:
             yield from node.lines(indent + "  ")
+
+
+def functions_that_return_rows(operator: Connection) -> dict[str, Node]:
+    """Return the plans of the functions' queries, by name, as the functions have them planned."""
+    plans = {}
+    for name, body, types, settings in operator.run(FUNCTIONS):
+        (query,) = re.findall(r"RETURN QUERY (.*?);", body, re.DOTALL)
+        # Of the months none may be left out for a value.
+        wanted = dict(setting.split("=", 1) for setting in settings)
+        for setting, value in (wanted | {"enable_partition_pruning": "off"}).items():
+            operator.run("SELECT set_config(:name, :value, false)", name=setting, value=value)
+        operator.run(f"PREPARE inside ({', '.join(types)}) AS {query}")
+        nothing = ", ".join("NULL" for _ in types)
+        explained = operator.run(f"EXPLAIN (FORMAT JSON) EXECUTE inside ({nothing})")
+        plans[name] = Node.of(explained[0][0][0]["Plan"])
+        operator.run("DEALLOCATE inside")
+        for setting in (*wanted, "enable_partition_pruning"):
+            operator.run(f"RESET {setting}")
+    return plans
 
 
 def _of_any_month(name: str) -> str:

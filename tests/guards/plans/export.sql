@@ -30,11 +30,8 @@ FROM owntracks_transitions JOIN devices ON devices.id = owntracks_transitions.de
 WHERE devices.user_id = (SELECT caller.user_id
 FROM caller)) AS owntracks_transitions, (SELECT json_agg(json_build_object('id', page.id, 'groupId', page.group_id, 'userId', page.user_id, 'deviceId', page.device_id, 'recordedAt', page.recorded_at, 'receivedAt', page.received_at, 'latitude', page.latitude, 'longitude', page.longitude, 'accuracy', page.accuracy, 'encryptedData', encode(page.encrypted_data, 'base64'), 'keyVersion', page.key_version) ORDER BY page.group_id, page.recorded_at, page.id) AS json_agg_7
 FROM (SELECT of_group.group_id AS group_id, of_group.user_id AS user_id, of_group.recorded_at AS recorded_at, of_group.id AS id, of_group.device_id AS device_id, of_group.received_at AS received_at, of_group.latitude AS latitude, of_group.longitude AS longitude, of_group.accuracy AS accuracy, of_group.encrypted_data AS encrypted_data, of_group.key_version AS key_version
-FROM group_members AS group_members_1 JOIN LATERAL (SELECT locations_1.group_id AS group_id, locations_1.user_id AS user_id, locations_1.recorded_at AS recorded_at, locations_1.id AS id, locations_1.device_id AS device_id, locations_1.received_at AS received_at, locations_1.latitude AS latitude, locations_1.longitude AS longitude, locations_1.accuracy AS accuracy, locations_1.encrypted_data AS encrypted_data, locations_1.key_version AS key_version
-FROM locations AS locations_1
-WHERE locations_1.group_id = group_members_1.group_id AND locations_1.user_id = group_members_1.user_id AND (locations_1.recorded_at, locations_1.id) > (uuid_time(CASE WHEN (group_members_1.group_id = $3::UUID) THEN $4::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END), CASE WHEN (group_members_1.group_id = $3::UUID) THEN $4::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END) ORDER BY locations_1.recorded_at, locations_1.id
- LIMIT (SELECT $5::INTEGER AS anon_1)) AS of_group ON true
+FROM group_members AS group_members_1 JOIN LATERAL points_of_member_after(group_members_1.group_id, group_members_1.user_id, uuid_time(CASE WHEN (group_members_1.group_id = $3::UUID) THEN $4::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END), CASE WHEN (group_members_1.group_id = $3::UUID) THEN $4::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END, $5::INTEGER) AS of_group ON true
 WHERE group_members_1.user_id = (SELECT caller.user_id
 FROM caller) AND group_members_1.group_id >= $3::UUID ORDER BY of_group.group_id, of_group.recorded_at, of_group.id
- LIMIT (SELECT $5::INTEGER AS anon_1)) AS page) AS locations
+ LIMIT $5::INTEGER) AS page) AS locations
 FROM (SELECT 1 AS row) AS always LEFT OUTER JOIN caller ON true

@@ -23,14 +23,8 @@ FROM groups AS groups_1
 WHERE groups_1.id = membership.group_id) != membership.key_version) THEN 'key_version_conflict' WHEN NOT membership.is_confirmed THEN 'not_confirmed' WHEN (uuid_time(point.id) < now() - membership.retention_days * interval '1 day' OR uuid_time(point.id) > now() + interval '10 minutes') THEN 'out_of_range' END AS refusal
 FROM point JOIN held_device ON true LEFT OUTER JOIN membership ON membership.group_id = point.group_id),
 turn AS
-(SELECT group_members_1.user_id AS user_id, newest_that_would_do.encrypted_data AS encrypted_data
-FROM caller JOIN judged ON judged.refusal IS NULL JOIN membership ON true JOIN group_members AS group_members_1 ON group_members_1.group_id = membership.group_id AND group_members_1.user_id != membership.user_id JOIN LATERAL (SELECT newest.group_id AS group_id, newest.user_id AS user_id, newest.recorded_at AS recorded_at, newest.id AS id, newest.device_id AS device_id, newest.received_at AS received_at, newest.latitude AS latitude, newest.longitude AS longitude, newest.accuracy AS accuracy, newest.encrypted_data AS encrypted_data, newest.key_version AS key_version
-FROM LATERAL (SELECT locations_1.group_id AS group_id, locations_1.user_id AS user_id, locations_1.recorded_at AS recorded_at, locations_1.id AS id, locations_1.device_id AS device_id, locations_1.received_at AS received_at, locations_1.latitude AS latitude, locations_1.longitude AS longitude, locations_1.accuracy AS accuracy, locations_1.encrypted_data AS encrypted_data, locations_1.key_version AS key_version
-FROM locations AS locations_1
-WHERE locations_1.group_id = group_members_1.group_id AND locations_1.user_id = group_members_1.user_id AND locations_1.recorded_at >= greatest(now() - membership.retention_days * interval '1 day', CASE WHEN (group_members_1.user_id != membership.user_id) THEN membership.joined_at END) AND (locations_1.user_id = membership.user_id OR locations_1.received_at >= membership.joined_at) ORDER BY locations_1.recorded_at DESC, locations_1.id DESC
- LIMIT 200) AS newest
-WHERE newest.key_version = membership.key_version ORDER BY newest.recorded_at DESC, newest.id DESC
- LIMIT 1) AS newest_that_would_do ON true LEFT OUTER JOIN owntracks_served ON owntracks_served.device_id = caller.device_id AND owntracks_served.user_id = group_members_1.user_id ORDER BY owntracks_served.sealed_served_at NULLS FIRST, group_members_1.user_id
+(SELECT group_members_1.user_id AS user_id, newest.encrypted_data AS encrypted_data
+FROM caller JOIN judged ON judged.refusal IS NULL JOIN membership ON true JOIN group_members AS group_members_1 ON group_members_1.group_id = membership.group_id AND group_members_1.user_id != membership.user_id JOIN LATERAL newest_of_member(group_members_1.group_id, group_members_1.user_id, greatest(now() - membership.retention_days * interval '1 day', CASE WHEN (group_members_1.user_id != membership.user_id) THEN membership.joined_at END), CASE WHEN (group_members_1.user_id != membership.user_id) THEN membership.joined_at ELSE timestamptz '-infinity' END, membership.key_version, 200) AS newest ON true LEFT OUTER JOIN owntracks_served ON owntracks_served.device_id = caller.device_id AND owntracks_served.user_id = group_members_1.user_id ORDER BY owntracks_served.sealed_served_at NULLS FIRST, group_members_1.user_id
  LIMIT 1),
 noted AS
 (INSERT INTO owntracks_served (device_id, user_id, sealed_served_at) SELECT caller.device_id AS device_id, turn.user_id AS user_id, clock_timestamp() AS clock_timestamp_1
@@ -39,14 +33,9 @@ WHERE clock_timestamp() IS NOT NULL ORDER BY turn.user_id ON CONFLICT (device_id
 stored AS
 (INSERT INTO locations (group_id, user_id, recorded_at, id, device_id, latitude, longitude, accuracy, encrypted_data, key_version) SELECT judged.group_id AS group_id, judged.user_id AS user_id, judged.recorded_at AS recorded_at, judged.id AS id, judged.device_id AS device_id, judged.latitude AS latitude, judged.longitude AS longitude, judged.accuracy AS accuracy, judged.encrypted_data AS encrypted_data, judged.key_version AS key_version
 FROM judged
-WHERE judged.refusal IS NULL AND (judged.encrypted_data NOT IN (SELECT of_late.encrypted_data
-FROM (SELECT locations.encrypted_data AS encrypted_data
-FROM locations
-WHERE locations.group_id = (SELECT caller.group_id
-FROM caller) AND locations.user_id = (SELECT caller.user_id
-FROM caller) AND locations.recorded_at > now() - interval '7 days' ORDER BY locations.recorded_at DESC, locations.id DESC
- LIMIT 200) AS of_late
-WHERE of_late.encrypted_data IS NOT NULL)) ORDER BY judged.id ON CONFLICT DO NOTHING RETURNING locations.id)
+WHERE judged.refusal IS NULL AND (judged.encrypted_data NOT IN (SELECT of_member.encrypted_data
+FROM caller JOIN LATERAL points_of_member(caller.group_id, caller.user_id, now() - interval '7 days', timestamptz '-infinity', timestamptz 'infinity', '00000000-0000-0000-0000-000000000000'::uuid, '00000000-0000-0000-0000-000000000000'::uuid, 200) AS of_member ON true
+WHERE of_member.encrypted_data IS NOT NULL)) ORDER BY judged.id ON CONFLICT DO NOTHING RETURNING locations.id)
  SELECT EXISTS (SELECT held_device.id
 FROM held_device) AS is_signed_in, (SELECT judged.refusal
 FROM judged) AS refusal, EXISTS (SELECT stored.id
