@@ -1,5 +1,8 @@
 """Run the migrations on the connection that the migrate function hands over.
 
+A schema that a later release has migrated is left as it is, its rights included: each migration is
+made so that the release before it works on the result.
+
 Runs that meet queue on an advisory lock. It is waited for without a limit, so `lock_timeout`,
 which would cut that wait short too, is set only after it.
 """
@@ -18,6 +21,10 @@ def run_migrations(connection: Connection) -> None:
     connection.commit()
     try:
         context.configure(connection=connection, transaction_per_migration=True)
+        # Asked under the lock, for the run that was waited for may have been a later release's.
+        if is_newer(context.get_context().get_current_revision()):
+            context.config.attributes["schema_is_newer"] = True
+            return
         with context.begin_transaction():
             context.run_migrations()
         if connection.scalar(text("SELECT to_regproc('grant_rights')")):
@@ -28,6 +35,12 @@ def run_migrations(connection: Connection) -> None:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
         connection.commit()
+
+
+def is_newer(found: str | None) -> bool:
+    """Tell whether a later release has migrated the schema. Revisions are numbers."""
+    newest = context.script.get_current_head()
+    return bool(found and newest and found.isdecimal() and int(found) > int(newest))
 
 
 run_migrations(context.config.attributes["connection"])

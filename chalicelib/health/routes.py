@@ -24,7 +24,7 @@ def health() -> HealthAnswer:
 @endpoint(
     access=Access.PUBLIC,
     because="it says that the service can work, and nothing else",
-    raises=(service.SchemaNotReady, Unavailable),
+    raises=(service.SchemaNotReady, service.PartitionMissing, Unavailable),
 )
 def ready() -> HealthAnswer:
     """Say whether the database is there, with the schema that this release works on."""

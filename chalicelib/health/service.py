@@ -10,20 +10,37 @@ REVISION = "0015"
 
 
 class SchemaNotReady(Unavailable):
-    """The database is there, but the migrations or the monthly maintenance have not run."""
+    """The database is reachable, but a migration has not run."""
 
     code = "schema_not_ready"
-    detail = "The database's schema is not the one that this release works on."
+    detail = (
+        "The database's schema is not the one that this release works on: a migration has not run."
+        " Run the function migrate: make invoke FUNCTION=migrate"
+    )
+
+
+class PartitionMissing(Unavailable):
+    """The schema is right, but the partition for next month's points does not exist."""
+
+    code = "partition_missing"
+    detail = (
+        "The partition for next month's points is missing: the daily job has not run."
+        " Run the function maintain_locations: make invoke FUNCTION=maintain_locations"
+    )
 
 
 def check(connection: OneStatement) -> None:
-    """Raises SchemaNotReady."""
+    """Check that requests can be served. Raises SchemaNotReady, PartitionMissing."""
     try:
         state = queries.state(connection)
     except Exception as error:
         if sqlstate(error) == UNDEFINED_TABLE:
             raise SchemaNotReady(retry_after=60) from error
         raise
+    # A newer schema will do: each migration is made so that the release before it works on it.
     # Migrated down to nothing, the table of revisions stays, without a row.
-    if (state.revision or "") < REVISION or not state.has_next_month:
+    revision = state.revision or ""
+    if not revision.isdecimal() or int(revision) < int(REVISION):
         raise SchemaNotReady(retry_after=60)
+    if not state.has_next_month:
+        raise PartitionMissing(retry_after=60)

@@ -8,6 +8,7 @@ from chalicelib.db import transaction
 from chalicelib.groups import service as groups
 from chalicelib.invites import service as invites
 from chalicelib.jobs.report import reported
+from chalicelib.locations import partitions
 
 blueprint = Blueprint(__name__)
 
@@ -19,11 +20,14 @@ def after_restore(event: dict[str, Any], context: object) -> dict[str, int]:  # 
 
     Codes that were spent or revoked after it was made would let people in again, and keys that
     were replaced would be used again: every open code is revoked, and every group that has a key
-    makes a new one. Safe when run twice.
+    makes a new one. An old backup has no partitions for the present months: they are made.
+    Safe when run twice.
 
-    Answers `{"invitesRevoked": how many, "groupsToRotate": how many}`.
+    Answers `{"invitesRevoked": how many, "groupsToRotate": how many, "partitionsMade": how many}`.
     """
     with transaction() as session:
         rotating = groups.require_new_keys(session)
         revoked = invites.revoke_all(session)
-    return {"invitesRevoked": revoked, "groupsToRotate": rotating}
+    with transaction() as session:
+        made = partitions.make(session)
+    return {"invitesRevoked": revoked, "groupsToRotate": rotating, "partitionsMade": made}

@@ -6,6 +6,7 @@ from chalice.app import Blueprint
 
 from chalicelib.db.engine import migration_engine
 from chalicelib.jobs.report import reported
+from chalicelib.locations import partitions
 
 # Alembic is no concern of any other function: importing it stays out of their cold start.
 if TYPE_CHECKING:
@@ -18,17 +19,28 @@ blueprint = Blueprint(__name__)
 @blueprint.lambda_function(name="migrate")
 @reported
 def migrate(event: dict[str, Any], context: object) -> dict[str, str | None]:  # noqa: ARG001 -- Lambda's signature
-    """Upgrade the schema to the newest revision and grant its rights; runs that meet queue.
+    """Upgrade the schema to the newest revision, grant its rights and make partitions that are due.
 
-    It never goes back: a downgrade drops tables, which no event should be able to ask for.
-    Answers `{"from": revision or null, "to": revision}`.
+    Runs that meet queue. It never goes back: a downgrade drops tables, which no event should be
+    able to ask for. A schema that a later release has migrated is left unchanged, and `note` says
+    so in one line. Answers `{"from": revision or null, "to": revision}`, with `note` where there is
+    one.
     """
     from alembic import command  # noqa: PLC0415
 
     with migration_engine().connect() as connection:
+        alembic = configuration(connection)
         before = revision(connection)
-        command.upgrade(configuration(connection), "head")
-        return {"from": before, "to": revision(connection)}
+        command.upgrade(alembic, "head")
+        answer = {"from": before, "to": revision(connection)}
+        if alembic.attributes.get("schema_is_newer"):
+            note = (
+                f"The schema is at {answer['to']}, newer than this release. It was left unchanged."
+            )
+            return answer | {"note": note}
+        partitions.make(connection)
+        connection.commit()
+        return answer
 
 
 def configuration(connection: "Connection") -> "Config":

@@ -3,12 +3,12 @@
 Apart from the other queries, for a group's retention needs them too.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from chalicelib.db import Session
 
 
-def make(session: Session) -> int:
+def make(session: Session | Connection) -> int:
     """Make the partitions from the oldest kept month to three ahead; return how many were new."""
     return int(session.execute(select(func.make_location_partitions())).scalar_one())
 

@@ -56,7 +56,7 @@ OF_JOBS = {
         *("auth", "devices", "groups", "keys", "limits", "locations", "models", "owntracks"),
         "users",
     },
-    "migrate": set[str](),
+    "migrate": {"locations"},
     "purge_expired_invites": OF_INVITES,
 }
 

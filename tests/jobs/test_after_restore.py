@@ -52,3 +52,30 @@ def test_it_may_be_run_twice(session: Session) -> None:
     first, second = run(), run()
 
     assert (first["invitesRevoked"], second["invitesRevoked"]) == (1, 0)
+
+
+def test_an_old_backup_gets_the_partitions_of_the_present_months(
+    session: Session, api: Api
+) -> None:
+    drop_partitions(session)
+    before = api.get("/api/health/ready").code
+
+    first, second = run(), run()
+
+    assert before == "partition_missing"
+    assert first["partitionsMade"] >= 4  # this month and three ahead
+    assert second["partitionsMade"] == 0
+    assert api.get("/api/health/ready").status == 200
+
+
+def drop_partitions(session: Session) -> None:
+    """Leave the table of points without any partition, as it is months after the last job."""
+    names = session.scalars(
+        text(
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'locations'::regclass"
+        )
+    ).all()
+    for name in names:
+        session.execute(text(f"DROP TABLE {name}"))
+    session.commit()

@@ -49,8 +49,9 @@ def test_a_newer_schema_is_one_the_former_release_works_on(api: Api, session: Se
         "UPDATE alembic_version SET version_num = lpad((version_num::int - 1)::text, 4, '0')",
         "DELETE FROM alembic_version",
         "DROP TABLE alembic_version",
+        "UPDATE alembic_version SET version_num = 'f00dcafe1234'",
     ],
-    ids=["older", "taken back to nothing", "never migrated"],
+    ids=["older", "taken back to nothing", "never migrated", "of another application"],
 )
 def test_the_service_is_not_ready_on_an_older_schema(
     api: Api, session: Session, change: str
@@ -62,6 +63,7 @@ def test_the_service_is_not_ready_on_an_older_schema(
 
     assert (answer.status, answer.code) == (503, "schema_not_ready")
     assert answer.headers["Retry-After"] == "60"
+    assert "make invoke FUNCTION=migrate" in answer.json["detail"]
 
 
 def test_the_service_is_not_ready_without_next_months_partition(api: Api, session: Session) -> None:
@@ -73,7 +75,9 @@ def test_the_service_is_not_ready_without_next_months_partition(api: Api, sessio
 
     answer = api.get("/api/health/ready")
 
-    assert (answer.status, answer.code) == (503, "schema_not_ready")
+    assert (answer.status, answer.code) == (503, "partition_missing")
+    assert answer.headers["Retry-After"] == "60"
+    assert "make invoke FUNCTION=maintain_locations" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("path", ["/api/health/ready", "/api/auth/me", "/api/groups"])
