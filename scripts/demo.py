@@ -30,7 +30,7 @@ from draugar.home import Home
 from draugar.links import InviteLink
 from draugar.member import Member
 from draugar.model import Fix, Invitation, Notice
-from scripts.serve import laptop
+from scripts.serve import FAILURES, laptop
 
 Walk = tuple[str, list[Fix]]
 
@@ -84,8 +84,12 @@ def _tell(notice: Notice) -> None:
 
 
 def _founding_code() -> str:
-    with laptop(join=True) as (_, client, _started), redirect_stdout(StringIO()):
-        return str(client.lambda_.invoke("create_founding_invite", {}).payload["code"])
+    with laptop(join=True) as here, redirect_stdout(StringIO()):
+        here.require_schema()
+        try:
+            return str(here.invoke("create_founding_invite", {})["code"])
+        except FAILURES as error:
+            sys.exit(f"The demo has no invite to begin with: {error}")
 
 
 def _link(invitation: Invitation) -> InviteLink:

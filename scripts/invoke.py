@@ -12,16 +12,15 @@ from contextlib import redirect_stdout
 from typing import Any
 
 from chalice.app import CloudWatchEvent, EventSourceHandler
-from chalice.test import Client
 
-from scripts.serve import laptop
+from scripts.serve import FAILURES, laptop
 
 
 def main() -> None:
     """Invoke the function that the command line names."""
     name, payload = (*sys.argv[1:3], "", "")[:2]
-    with laptop(join=True) as (config, client, _):
-        handlers = config.chalice_app.handler_map  # the views' too
+    with laptop(join=True, makes_codes=name == "create_founding_invite") as here:
+        handlers = here.config.chalice_app.handler_map  # the views' too
         functions = {
             known: handler.event_class
             for known, handler in handlers.items()
@@ -29,10 +28,14 @@ def main() -> None:
         }
         if name not in functions:
             sys.exit(f"There is no function {name!r}; there are {', '.join(sorted(functions))}.")
-        scheduled = functions[name] is CloudWatchEvent
-        event = _schedule(client) if scheduled else _object(payload)
-        with redirect_stdout(sys.stderr):  # what it logs
-            answer = client.lambda_.invoke(name, event).payload
+        event = None if functions[name] is CloudWatchEvent else _object(payload)
+        if name != "migrate":
+            here.require_schema()
+        try:
+            with redirect_stdout(sys.stderr):  # what it logs
+                answer = here.invoke(name, event)
+        except FAILURES as error:
+            sys.exit(f"{name} has failed: {error}")
         print(json.dumps(answer))
 
 
@@ -41,12 +44,6 @@ def _object(payload: str) -> dict[str, Any]:
         return dict(json.loads(payload or "{}"))
     except (TypeError, ValueError):
         sys.exit("The payload is not a JSON object.")
-
-
-def _schedule(client: Client) -> dict[str, Any]:
-    return client.events.generate_cw_event(
-        source="aws.events", detail_type="Scheduled Event", detail={}, resources=[]
-    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from http import HTTPStatus
 from io import StringIO, TextIOWrapper
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from chalice.app import Chalice
@@ -28,12 +30,19 @@ from chalice.local import ChaliceRequestHandler, LocalGatewayException
 from chalice.test import Client
 from sqlalchemy.exc import DBAPIError
 
-from chalicelib.db import engine
+from chalicelib.db import engine, one_statement
+from chalicelib.errors import Problem
+from chalicelib.health import service as health
+from chalicelib.jobs.report import JobFailed
 from chalicelib.settings import SettingsError
 from scripts.postgres import Postgres, PostgresUnavailable
+from scripts.schedule import Job, Schedule, scheduled_jobs
 
 HOST = "127.0.0.1"
 PROJECT = str(Path(__file__).resolve().parent.parent)
+FAILURES = (Problem, SettingsError, JobFailed)
+"""What a function raises: with texts for a person, without values."""
+
 LARGEST_BODY = 10 * 1024 * 1024  # bytes: API Gateway's limit, above any of the routes' own
 
 
@@ -44,6 +53,32 @@ class Laptop(NamedTuple):
     client: Client
     postgres: Postgres | None
     """The server that was started for this run, if one was."""
+
+    def invoke(self, name: str, payload: dict[str, Any] | None = None) -> Any:
+        """Run a function and return its answer; without a payload, as its schedule would.
+
+        Raises Problem, SettingsError or JobFailed, whose texts hold nothing of anybody.
+        """
+        if payload is None:
+            payload = self.client.events.generate_cw_event(
+                source="aws.events", detail_type="Scheduled Event", detail={}, resources=[]
+            )
+        return self.client.lambda_.invoke(name, payload).payload
+
+    def require_schema(self) -> None:
+        """Check that the functions find the schema that they work on. Raises SystemExit."""
+        try:
+            with one_statement() as connection:
+                health.check(connection)
+        except health.PartitionMissing:
+            pass  # the function that is about to run may be the one that makes it
+        except health.SchemaNotReady:
+            sys.exit(
+                "The database has no schema yet, or one that is older than this release."
+                f" Nothing was done. Migrate it first: {make_command('invoke', FUNCTION='migrate')}"
+            )
+        except Problem as error:
+            sys.exit(str(error))
 
 
 def main() -> None:
@@ -57,12 +92,20 @@ def main() -> None:
     with _port_needed(port):
         socket.create_server((HOST, port)).close()
 
-    with laptop() as (config, client, postgres):
+    with laptop() as here:
+        postgres = here.postgres
+        upkeep = Upkeep(here)
         with redirect_stdout(StringIO()):  # what they log
-            client.lambda_.invoke("migrate")
-            founding = client.lambda_.invoke("create_founding_invite", {"onlyIfNoUsers": True})
-        if founding.payload["code"]:
-            print(f"Founding invite: {founding.payload['code']}")
+            try:
+                migrated = here.invoke("migrate", {})
+                founding = here.invoke("create_founding_invite", {"onlyIfNoUsers": True})
+            except FAILURES as error:
+                sys.exit(f"The database could not be prepared, and nothing is served: {error}")
+            upkeep.run_due()
+        if "note" in migrated:
+            print(migrated["note"])
+        if founding["code"]:
+            print(f"Founding invite: {founding['code']}")
 
         def look_around() -> None:
             if _stopping:
@@ -71,8 +114,9 @@ def main() -> None:
                 sys.exit()
             if postgres and postgres.has_ended:
                 sys.exit(f"PostgreSQL has ended: see {postgres.log}")
+            upkeep.run_due_in_background()
 
-        _serve(config, port, look_around)
+        _serve(here.config, port, look_around)
 
 
 _stopping: list[int] = []
@@ -84,20 +128,85 @@ def _stop(number: int, _frame: object) -> None:
     sys.exit()
 
 
+class Upkeep:
+    """Runs the scheduled jobs: at the start, and then beside the requests when they are due."""
+
+    def __init__(self, here: Laptop) -> None:
+        self._here = here
+        self._schedule = Schedule(scheduled_jobs(here.config.chalice_app))
+        self._thread = Thread()
+
+    def run_due(self) -> None:
+        """Run the jobs that are due, and report each that fails in one line."""
+        self._run(*self._schedule.take_due())
+
+    def run_due_in_background(self) -> None:
+        """Run the jobs that are due beside the caller, unless earlier ones are still running."""
+        if not self._thread.is_alive() and (due := self._schedule.take_due()):
+            self._thread = Thread(target=self._run, args=due, daemon=True)
+            self._thread.start()
+
+    def _run(self, *jobs: Job) -> None:
+        for job in jobs:
+            try:
+                self._here.invoke(job.name)
+            except FAILURES as error:
+                if _stopping:
+                    return  # the database has been stopped, for the service is
+                reason = str(error).rstrip(".")
+                print(
+                    f"The job {job.name} has failed: {reason}. The service goes on. The job runs"
+                    f" again in {job.every.total_seconds() / 3600:.0f} h, or at once by"
+                    f" {make_command('invoke', FUNCTION=job.name)}",
+                    file=sys.stderr,
+                )
+
+
+# Before one is written there for the functions.
+_DATABASE_IS_GIVEN = bool(os.environ.get("DATABASE_URL"))
+
+
+def make_command(target: str, **variables: str) -> str:
+    """Return a command to type, for the same data as this run's; its URL may hold a password."""
+    for name in ("DATA_DIR", "STAGE"):
+        if value := os.environ.get(name):
+            variables[name] = value
+    words = [f"{name}={value.replace('$', '$$')}" for name, value in variables.items()]
+    url = " DATABASE_URL=..." if _DATABASE_IS_GIVEN else ""
+    return shlex.join(["make", target, *words]) + url
+
+
 @contextmanager
-def laptop(*, join: bool = False) -> Iterator[Laptop]:
+def laptop(*, join: bool = False, makes_codes: bool = True) -> Iterator[Laptop]:
     """Give the functions the environment they read and a database that answers.
 
-    With `join`, a PostgreSQL that another run has started on DATA_DIR is used as it is. Raises
-    SystemExit.
+    With `join`, what another run has made in DATA_DIR is used, its PostgreSQL too if that is
+    running, and nothing is made there; `makes_codes` says whether what runs needs the key under
+    which that run hashes invite codes. Raises SystemExit.
     """
     stage = os.environ.get("STAGE") or "local"
     data_dir = Path(os.environ.get("DATA_DIR") or ".local").expanduser()
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not join:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not os.environ.get("DATABASE_URL") and not (data_dir / "postgres" / "data").exists():
+            sys.exit(
+                f"There is no database in {data_dir} yet, and nothing was done."
+                f" Start the service there first: {make_command('run')}"
+            )
         # Any other stage must bring its own: an invented one would make old invites unreadable.
         if stage == "local" and not os.environ.get("INVITE_CODE_PEPPER"):
-            os.environ["INVITE_CODE_PEPPER"] = _pepper(data_dir / "invite_code_pepper")
+            pepper = data_dir / "invite_code_pepper"
+            if not join:
+                _make_pepper(pepper)
+            elif makes_codes and not pepper.exists():
+                sys.exit(
+                    f"There is no key for invite codes in {data_dir} yet, and nothing was done."
+                    f" Start the service there first: {make_command('run')}"
+                )
+            # What hashes no code takes any key for the settings' sake.
+            text = pepper.read_text() if pepper.exists() else secrets.token_urlsafe(32)
+            os.environ["INVITE_CODE_PEPPER"] = text
     except OSError as error:
         sys.exit(f"DATA_DIR cannot be used: {error}")
 
@@ -117,15 +226,13 @@ def laptop(*, join: bool = False) -> Iterator[Laptop]:
         sys.exit(str(error))
 
 
-def _pepper(path: Path) -> str:
-    """The key that hashes invite codes, made once: under another one they are not found again."""
-    with suppress(FileNotFoundError):
-        return path.read_text()
-    unfinished = path.with_suffix(".new")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(secrets.token_urlsafe(32))
-    unfinished.rename(path)
-    return path.read_text()
+def _make_pepper(path: Path) -> None:
+    """Make the key that hashes invite codes, once: under another one they are not found again."""
+    if not path.exists():
+        unfinished = path.with_suffix(".new")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(secrets.token_urlsafe(32))
+        unfinished.rename(path)
 
 
 def _app_with_its_database(config: Config) -> Chalice:
@@ -168,7 +275,9 @@ def _serve(config: Config, port: int, look_around: Callable[[], None]) -> None:
     local.server.RequestHandlerClass = functools.partial(Gateway, app_object=app, config=config)
     local.server.socket.listen(128)  # 5 otherwise: a family's phones at once would wait for seconds
     local.server.service_actions = look_around
-    local.serve_forever()
+    print(f"Serving on http://{HOST}:{port}")
+    print("Another founding invite: " + make_command("invoke", FUNCTION="create_founding_invite"))
+    local.server.serve_forever()
 
 
 class Gateway(ChaliceRequestHandler):

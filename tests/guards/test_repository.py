@@ -1,6 +1,7 @@
 """What the repository says of itself is true."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,24 @@ def test_the_zip_finds_the_migrations_where_chalice_looks() -> None:
 
     assert link.is_symlink()
     assert link.resolve() == ROOT / "migrations"
+
+
+def test_git_ignores_what_the_command_line_writes_into_a_checkout() -> None:
+    source = (ROOT / "client" / "draugar" / "cli.py").read_text()
+    defaults = set(re.findall(r'"(draugar-[\w-]+\.\w+)"', source))
+    written = [
+        *defaults,
+        *("owntracks-un.otrc", "owntracks-un-2.otrc", "phone.otrc"),
+        *("draugar-map-2.html", "walk.gpx", "history.geojson", ".local/invite_code_pepper"),
+    ]
+
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *written],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split()
+
+    assert {"draugar-map.html", "draugar-export.json"} <= defaults
+    assert sorted(ignored) == sorted(written)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import IO, Any, cast
@@ -30,6 +31,7 @@ class Run:
 
     def __init__(self, data_dir: Path, *command: str, **environment: str | int) -> None:
         self.data_dir = data_dir
+        self.errors = ""
         self.port = _free_port()
         given = {"PORT": self.port, "DATA_DIR": data_dir} | environment
         self.environment = {
@@ -83,7 +85,8 @@ class Run:
         """End it and all of its process group, whatever state it is in."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        with suppress(ValueError):  # it was read to its end before
+            _, self.errors = self.process.communicate()
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
