@@ -3,6 +3,9 @@
 Source: ITU-T I.371, virtual scheduling form. A bucket stores the moment at which it will be full
 again, its theoretical arrival time; it admits while one interval more leaves that moment at most
 a burst of intervals away.
+
+A moment further away than that comes from a clock that ran ahead. It is brought back, one microsecond
+beyond the burst: what lies within the burst has been admitted.
 """
 
 from collections.abc import Sequence
@@ -19,10 +22,13 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    case,
     cast,
     delete,
     extract,
     func,
+    literal_column,
+    or_,
     select,
     update,
 )
@@ -30,6 +36,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from chalicelib.db import Compiled, OneStatement, Session
 from chalicelib.models import RateLimit
+
+_MICROSECOND: Any = literal_column("interval '1 microsecond'")
 
 
 def _build_take(count: int) -> Select[Any]:
@@ -43,9 +51,13 @@ def _build_take(count: int) -> Select[Any]:
             .where(RateLimit.bucket == name)
             .scalar_subquery()
         )
+        full = func.least(present, func.now() + span)
         columns += [
-            select(previous.c.bucket).exists().label(f"admitted_{number}"),
-            extract("epoch", present + interval - span - func.now()).label(f"wait_{number}"),
+            select(previous.c.bucket)
+            .where(previous.c.is_admitted)
+            .exists()
+            .label(f"admitted_{number}"),
+            extract("epoch", full + interval - span - func.now()).label(f"wait_{number}"),
         ]
     return select(*columns)
 
@@ -63,17 +75,22 @@ def _taken(number: int, previous: CTE | None) -> CTE:
     name, interval, span = _parameters(number)
     first: Any = select(name, cast(func.now() + interval, DateTime(timezone=True)))
     if previous is not None:
-        first = first.select_from(previous)
-    next_arrival = func.greatest(RateLimit.theoretical_arrival_at, func.now()) + interval
+        first = first.select_from(previous).where(previous.c.is_admitted)
+    arrival, furthest = RateLimit.theoretical_arrival_at, func.now() + span
+    next_arrival = func.greatest(arrival, func.now()) + interval
     return (
         insert(RateLimit)
         .from_select(["bucket", "theoretical_arrival_at"], first)
         .on_conflict_do_update(
             index_elements=["bucket"],
-            set_={"theoretical_arrival_at": next_arrival},
-            where=next_arrival <= func.now() + span,
+            set_={
+                "theoretical_arrival_at": case(
+                    (next_arrival <= furthest, next_arrival), else_=furthest + _MICROSECOND
+                )
+            },
+            where=or_(next_arrival <= furthest, arrival > furthest),
         )
-        .returning(RateLimit.bucket)
+        .returning(RateLimit.bucket, (arrival <= furthest).label("is_admitted"))
         .cte(f"taken_{number}")
     )
 

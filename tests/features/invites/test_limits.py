@@ -3,7 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session
 
 from chalicelib.limits import Bucket
@@ -51,6 +51,37 @@ def test_nobody_saves_attempts_up(session: Session) -> None:
     answers = [validate(HERE).status for _ in range(11)]
 
     assert answers == [200] * 10 + [429]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=1), timedelta(days=1), timedelta(days=9999)])
+def test_a_bucket_is_never_fuller_than_its_span_from_now(
+    session: Session, ahead: timedelta
+) -> None:
+    exhaust(HERE)
+    clock_was_ahead(session, RateLimit.bucket.startswith("join:"), by=ahead)
+
+    refused = [validate(HERE) for _ in range(2)]
+
+    assert [(answer.status, answer.headers["Retry-After"]) for answer in refused] == [
+        (429, "6")
+    ] * 2
+    later(session, seconds=7)
+    assert [validate(HERE).status for _ in range(2)] == [200, 429]
+    later(session, seconds=3600)
+    assert [validate(HERE).status for _ in range(11)] == [200] * 10 + [429]
+
+
+def test_a_clock_that_was_ahead_is_overcome_by_waiting_as_long_as_is_said(session: Session) -> None:
+    validate(HERE)
+    clock_was_ahead(session, true(), by=timedelta(days=1))
+    waited = []
+
+    while (answer := validate(HERE)).status == 429:
+        waited.append(int(answer.headers["Retry-After"]))
+        later(session, seconds=waited[-1] + 0.1)
+
+    # At most one wait for each of the three buckets, and none longer than one of its intervals.
+    assert waited == [6, 1, 5]
 
 
 def test_all_ways_to_try_a_code_draw_on_one_bucket(ari: Someone) -> None:
@@ -282,6 +313,13 @@ def taken(session: Session) -> float:
 def fill(session: Session, bucket: Bucket) -> None:
     full = factories.now(session) + bucket.burst * bucket.interval
     session.add(RateLimit(bucket=bucket.name, theoretical_arrival_at=full))
+    session.commit()
+
+
+def clock_was_ahead(session: Session, which: ColumnElement[bool], *, by: timedelta) -> None:
+    """Leave buckets as a time in which the database's clock was ahead leaves them."""
+    later = RateLimit.theoretical_arrival_at + by
+    session.execute(update(RateLimit).where(which).values(theoretical_arrival_at=later))
     session.commit()
 
 
