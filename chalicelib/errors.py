@@ -11,11 +11,13 @@ defined above the function that raises it. docs/errors.md lists them all.
     ├── Conflict             409
     ├── TooLarge             413
     ├── UnsupportedMedia     415
+    ├── UnsupportedCoding    415
     ├── Invalid              422
     ├── TooManyRequests      429   with Retry-After
     └── Unavailable          503   with Retry-After
 
-Neither `detail` nor anything else here ever repeats what the caller sent.
+Neither `detail` nor anything else here repeats what the caller sent, but for the names of a content
+coding and of a field that is not known, where they are of the form and length that such names have.
 """
 
 from typing import ClassVar
@@ -91,6 +93,15 @@ class UnsupportedMedia(Problem):
     title = "Unsupported media type"
     code = "unsupported_media_type"
     detail = "The body must be sent as application/json in UTF-8."
+
+
+class UnsupportedCoding(Problem):
+    """The body is compressed, or coded in another way."""
+
+    status = 415
+    title = UnsupportedMedia.title
+    code = "unsupported_content_coding"
+    detail = "The body must be sent without a content coding."
 
 
 class Invalid(Problem):

@@ -35,6 +35,7 @@ from chalicelib.errors import Problem
 from chalicelib.health import service as health
 from chalicelib.jobs.report import JobFailed
 from chalicelib.settings import SettingsError
+from chalicelib.web.endpoint import left_out
 from scripts.postgres import Postgres, PostgresUnavailable
 from scripts.schedule import Job, Schedule, scheduled_jobs
 
@@ -351,8 +352,13 @@ class Gateway(ChaliceRequestHandler):
     def _send_http_response(
         self, code: int, headers: dict[str, Any], body: str | bytes | None
     ) -> None:
-        # What follows the head of an answer to HEAD would be taken for the next answer.
-        super()._send_http_response(code, headers, None if self.command == "HEAD" else body)
+        if self.command != "HEAD":
+            super()._send_http_response(code, headers, body)
+            return
+        # A body would be taken for the next answer; the length is that of the answer to GET.
+        length = len(body or "") or left_out.get()
+        self.send_response(code)
+        self._send_headers({"Content-Length": str(length), **headers})
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def check(method: str, target: str, reply: "Reply") -> None:
     own = headers.keys() - HEADERS.keys() - {"Content-Type"}
     declared = answer.get("headers", {}).keys()
     assert own == declared, f"{what} declares the headers {sorted(declared)}, not {sorted(own)}"
-    if "content" not in answer:
+    if method == "HEAD" or "content" not in answer:
         assert text == "", f"{what} declares no body"
         return
     ((media_type, content),) = answer["content"].items()
@@ -56,15 +56,22 @@ def document() -> Json:
 
 def operations() -> dict[str, "Contract"]:
     """What each operation says of itself, by its id."""
+    return {
+        document()["paths"][path][method.lower()]["operationId"]: vars(view)["contract"]
+        for method, path, view in routes()
+    }
+
+
+def routes() -> list[tuple[str, str, Any]]:
+    """The method, path and view of each route; HEAD is left out, because it is served as GET is."""
     from app import app  # noqa: PLC0415 -- it reads the settings that fixtures make
 
-    return {
-        document()["paths"][path][method.lower()]["operationId"]: vars(entry.view_function)[
-            "contract"
-        ]
+    return [
+        (method, path, entry.view_function)
         for path, methods in app.routes.items()
         for method, entry in methods.items()
-    }
+        if method != "HEAD"
+    ]
 
 
 def declared() -> set[tuple[str, str]]:
@@ -83,7 +90,8 @@ def _operation(method: str, path: str) -> Json:
     found = next((methods for known, methods in _paths() if known.fullmatch(path)), None)
     assert found is not None, f"{path} is no path of the contract"
     refused = {"405": {"$ref": "#/components/responses/method_not_allowed"}}
-    operation: Json = found.get(method.lower(), {"operationId": "none", "responses": refused})
+    served_as = "get" if method == "HEAD" else method.lower()
+    operation: Json = found.get(served_as, {"operationId": "none", "responses": refused})
     return operation
 
 

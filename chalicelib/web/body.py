@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from chalicelib.errors import Malformed, TooLarge, UnsupportedMedia
+from chalicelib.errors import Malformed, TooLarge, UnsupportedCoding, UnsupportedMedia
 from chalicelib.web import request
 
 BODY_BYTES = 64 * 1024
@@ -18,6 +18,7 @@ DEEPEST_NESTING = 16
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _MEDIA_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
+_CODING = re.compile(r"[a-z0-9-]{1,16}")
 
 
 class MalformedBody(Malformed):
@@ -30,10 +31,11 @@ class MalformedBody(Malformed):
 def read_json(*, largest: int = BODY_BYTES) -> Any:
     """Read the current request's body of at most `largest` bytes.
 
-    Raises UnsupportedMedia, TooLarge, MalformedBody.
+    Raises UnsupportedMedia, UnsupportedCoding, TooLarge, MalformedBody.
     """
     if _MEDIA_TYPE.fullmatch((request.header("content-type") or "").strip()) is None:
         raise UnsupportedMedia
+    _check_coding(request.header("content-encoding") or "")
     raw = request.body()
     if raw is None:
         raise MalformedBody
@@ -59,6 +61,17 @@ def read_whatever(*, largest: int) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+def _check_coding(said: str) -> None:
+    """Raises UnsupportedCoding, which names the codings that are of a coding's form."""
+    codings = [coding.strip().lower() for coding in said.split(",")]
+    applied = [coding for coding in codings if coding not in ("", "identity")]
+    if applied:
+        told = [f'"{coding}"' if _CODING.fullmatch(coding) else "another" for coding in applied[:5]]
+        raise UnsupportedCoding(
+            f"The body must be sent without a content coding, and not as {', '.join(told)}."
+        )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from chalicelib.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    UnsupportedCoding,
     UnsupportedMedia,
 )
 from chalicelib.web import body as bodies
@@ -103,7 +104,7 @@ class Contract:
             if self.path:
                 found.append(NotFound)
             if self.body is not None:
-                found += [bodies.MalformedBody, TooLarge]
+                found += [bodies.MalformedBody, TooLarge, UnsupportedCoding]
             if self.body or self.query or self.headers:
                 found.append(InvalidFields)
         return sorted(found, key=lambda problem: (problem.status, problem.code))

@@ -8,8 +8,10 @@ itself has our headers and shape.
 import functools
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from chalice.app import Chalice, Response
@@ -29,6 +31,10 @@ HEADERS = {
     "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
 }
+left_out: ContextVar[int] = ContextVar("left_out", default=0)
+"""How many bytes the body has that the answer to a HEAD leaves out, for a server's Content-Length."""
+
+_ENTITY_TAG = re.compile('(?:W/)?("[^"]*")')
 
 
 def endpoint(  # noqa: PLR0913 -- each by its name
@@ -80,6 +86,15 @@ def endpoint(  # noqa: PLR0913 -- each by its name
 class Application(Chalice):
     """Chalice, and an answer where it cannot even make a request of what it is invoked with."""
 
+    def _register_route(
+        self, name: str, user_handler: Any, kwargs: Any, **unused: dict[str, Any]
+    ) -> None:
+        """Register a route that takes GET for HEAD too (RFC 9110, section 9.1)."""
+        options = kwargs["kwargs"]
+        if "GET" in options["methods"]:
+            options["methods"] = [*options["methods"], "HEAD"]
+        super()._register_route(name, user_handler, kwargs, **unused)
+
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Serve one event of API Gateway's."""
         try:
@@ -114,6 +129,9 @@ def gateway(
         if allow is not None:
             response.headers["Allow"] = allow
     response.headers = {**HEADERS, **response.headers}
+    if event.method == "HEAD":
+        left_out.set(len(response.body.encode()))
+        response.body = ""
     log.request(event, response.status_code, time.perf_counter() - started, outcome)
     return response
 
@@ -136,9 +154,14 @@ def _success(answer: Answer | None, contract: Contract) -> Response:
     if contract.etag:
         tag = f'"{to_base64(hashlib.sha256(text.encode()).digest()[:16])}"'
         headers["ETag"] = tag
-        if tag in (request.header("if-none-match") or ""):
+        if _is_known(tag, (request.header("if-none-match") or "").strip()):
             return Response(body="", headers=headers, status_code=304)
     return Response(body=text, headers=headers, status_code=contract.status)
+
+
+def _is_known(tag: str, asked: str) -> bool:
+    """Whether If-None-Match names the tag, compared weakly (RFC 9110, section 13.1.2)."""
+    return asked == "*" or tag in _ENTITY_TAG.findall(asked)
 
 
 def _refusal(status: int) -> Problem:

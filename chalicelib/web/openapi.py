@@ -28,6 +28,7 @@ the others see them. JSON in and out, names in camelCase; times carry an offset,
 Whatever is not a success is a problem document (RFC 9457), and its `code` is what to decide by: a \
 code never changes its meaning or its status, but new ones may come. So may new fields in answers. \
 A method that a path does not take is answered 405 `method_not_allowed`, with `Allow`. \
+HEAD is answered like GET, without a body. \
 After 429 and 503 wait for the seconds in `Retry-After`."""
 
 _SCHEMES = {
@@ -48,6 +49,7 @@ _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
 }
 _HEADERS = {
+    "Accept-Encoding": ("That bodies are taken without a content coding.", "identity"),
     "Allow": ("The methods that the path takes.", "GET, POST"),
     "ETag": ("What was read, for `If-None-Match`.", '"dJt5VdQm1Z2T0mXJ4lLk9w"'),
     "Retry-After": ("Seconds to wait before the next attempt.", "6"),
@@ -56,7 +58,13 @@ _HEADERS = {
         'Bearer realm="draugar", error="invalid_token"',
     ),
 }
-_SENT_WITH = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+_SENT_WITH = {
+    401: "WWW-Authenticate",
+    405: "Allow",
+    415: "Accept-Encoding",
+    429: "Retry-After",
+    503: "Retry-After",
+}
 _EXAMPLES: dict[str | None, Any] = {
     "uuid": _ID,
     "date-time": "2026-07-01T08:30:00Z",
@@ -82,6 +90,7 @@ def document(routes: Mapping[str, Mapping[str, RouteEntry]]) -> Json:
         (path, method.lower(), entry.view_function)
         for path, methods in routes.items()
         for method, entry in methods.items()
+        if method != "HEAD"  # said once, in _ABOUT
     ]
     contracts: list[Contract] = [vars(view)["contract"] for _, _, view in views]
     schemas = _schemas(contracts)

@@ -4,7 +4,7 @@ import json
 
 from chalice.app import Response
 
-from chalicelib.errors import Malformed, Problem, Unauthenticated
+from chalicelib.errors import Malformed, Problem, Unauthenticated, UnsupportedMedia
 from chalicelib.web import request
 
 _REALM = 'Bearer realm="draugar"'
@@ -41,6 +41,8 @@ def answer(problem: Problem, *, to_phone: bool = False) -> Response:
     headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == UnsupportedMedia.status:
+        headers["Accept-Encoding"] = "identity"
     if isinstance(problem, Unauthenticated):
         # RFC 6750, section 3.1: no error code where no credentials, or others, were sent.
         sent = (request.header("authorization") or "").lower().startswith("bearer ")

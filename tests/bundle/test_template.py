@@ -217,6 +217,17 @@ def test_every_stage_of_the_gateway_is_throttled(template: Template) -> None:
     ]
 
 
+def test_the_gateway_hands_head_on_wherever_it_hands_get_on(template: Template) -> None:
+    paths = properties(template, "RestAPI")["DefinitionBody"]["paths"]
+    readable = [path for path, methods in paths.items() if "get" in methods]
+
+    assert len(readable) >= 15
+    assert [path for path, methods in paths.items() if "head" in methods] == readable
+    for path in readable:
+        handed_on = "x-amazon-apigateway-integration"
+        assert paths[path]["head"][handed_on] == paths[path]["get"][handed_on]
+
+
 def test_what_the_gateway_answers_has_our_members(template: Template, api: Api) -> None:
     ours = api.get("/api/auth/me").json
 

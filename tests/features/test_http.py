@@ -1,5 +1,6 @@
 """The edge: what every route does with requests that are not what they should be."""
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from chalicelib.users.queries import update_name
 from chalicelib.web import body as bodies
 from chalicelib.web.contract import Contract
 from chalicelib.web.endpoint import HEADERS
-from tests import factories
+from tests import contract, factories
 from tests.api import Api, Reply
 from tests.factories import Someone
 
@@ -438,14 +439,97 @@ def test_what_is_no_id_in_a_path_names_nothing(una: Api, bera: "Neighbour", valu
 def test_a_path_does_not_take_another_method(una: Api) -> None:
     allowed: dict[str, set[str]] = {}
     for method, path, _ in contracts():
-        allowed.setdefault(path, set()).add(method)
+        allowed.setdefault(path, set()).update([method, "HEAD"] if method == "GET" else [method])
 
     for path, methods in allowed.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "PURGE"} - methods:
             answer = una.call(method, filled(path))
 
-            assert (answer.status, answer.code) == (405, "method_not_allowed")
+            assert answer.status == 405
+            assert answer.text == "" if method == "HEAD" else answer.code == "method_not_allowed"
             assert set(answer.headers["Allow"].split(", ")) == methods
+
+
+def test_head_is_answered_like_get_without_a_body(api: Api, una: Api, session: Session) -> None:
+    factories.group(session, session.info["una"])
+    readable = [path for method, path, _ in contracts() if method == "GET"]
+
+    assert len(readable) >= 15
+    for who in (api, una):
+        for path in readable:
+            got, head = who.get(filled(path)), who.call("HEAD", filled(path))
+
+            assert (head.status, head.text) == (got.status, ""), path
+            assert head.headers == got.headers, path
+
+
+def test_head_of_what_takes_no_get_is_refused_without_a_body(una: Api) -> None:
+    answer = una.call("HEAD", "/api/invites/validate")
+
+    assert (answer.status, answer.text, answer.headers["Allow"]) == (405, "", "POST")
+
+
+def test_head_is_answered_304_too(una: Api) -> None:
+    tag = una.get("/api/openapi.json").headers["ETag"]
+
+    answer = una.call("HEAD", "/api/openapi.json", headers={"If-None-Match": tag})
+
+    assert (answer.status, answer.text, answer.headers["ETag"]) == (304, "", tag)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        *(("{}", 304), ("W/{}", 304), ("*", 304), (" * ", 304)),
+        *(('"other", {}', 304), ('W/"other",W/{}', 304), ('"a,b" , {} , "c"', 304)),
+        *(('"other"', 200), ('W/"other"', 200), ("", 200), ('"*"', 200), ("x", 200)),
+        *(('"other{}"', 200), ("bare", 200)),
+    ],
+)
+def test_a_reader_that_has_it_already_is_told_so(api: Api, asked: str, status: int) -> None:
+    tag = api.get("/api/openapi.json").headers["ETag"]
+    named = tag.strip('"') if asked == "bare" else asked.format(tag)
+    if asked == '"other{}"':
+        named = '"other' + tag.strip('"') + '"'
+
+    answer = api.call("GET", "/api/openapi.json", headers={"If-None-Match": named})
+
+    assert answer.status == status
+    assert (answer.text == "") == (status == 304)
+    assert answer.headers["ETag"] == tag
+
+
+@pytest.mark.parametrize(
+    ("coding", "named"),
+    [
+        *(("gzip", '"gzip"'), ("GZIP", '"gzip"'), ("br", '"br"'), ("x-gzip", '"x-gzip"')),
+        *(("identity, gzip", '"gzip"'), ("deflate,gzip", '"deflate", "gzip"')),
+        *((f"{MARK}\x1b[31m", "another"), ("gzip" * 99, "another"), ("\ud800", "another")),
+        (", ".join(["gzip"] * 99), ", ".join(['"gzip"'] * 5)),
+    ],
+    ids=lambda value: ascii(value[:24]),
+)
+def test_a_body_with_a_content_coding_is_refused_and_the_coding_named(
+    una: Api, coding: str, named: str
+) -> None:
+    sent = JSON | {"Content-Encoding": coding}
+
+    for raw in (gzip.compress(b'{"name": "Hearth"}'), b'{"name": "Hearth"}'):
+        answer = una.post("/api/groups", raw=raw, headers=sent)
+
+        assert (answer.status, answer.code) == (415, "unsupported_content_coding")
+        assert answer.json["detail"].endswith(f"not as {named}.")
+        assert answer.headers["Accept-Encoding"] == "identity"
+        assert MARK not in answer.text
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", " , identity ,"])
+def test_a_body_as_it_is_may_say_so(una: Api, coding: str) -> None:
+    answer = una.post(
+        "/api/groups", raw=b'{"name": "Hearth"}', headers=JSON | {"Content-Encoding": coding}
+    )
+
+    assert answer.status == 201
 
 
 def test_every_answer_has_the_headers_that_keep_it_to_its_reader(
@@ -650,13 +734,7 @@ def settled(**person: Any) -> tuple[Someone, UUID]:
 
 def contracts() -> list[tuple[str, str, Contract]]:
     """All routes: method, path and what they take."""
-    from app import app  # noqa: PLC0415 -- it reads the settings that fixtures make
-
-    return [
-        (method, path, entry.view_function.contract)  # type: ignore[attr-defined]
-        for path, methods in app.routes.items()
-        for method, entry in methods.items()
-    ]
+    return [(method, path, vars(view)["contract"]) for method, path, view in contract.routes()]
 
 
 def filled(path: str) -> str:

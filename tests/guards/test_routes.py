@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.auth import Credential, PhoneCredential
 from chalicelib.web import Access
+from tests import contract
 
 # Why nobody has to be known there.
 PUBLIC = {
@@ -62,12 +63,8 @@ OF_PHONES = {"POST /owntracks", "POST /pub"}
 def views(schema: str) -> dict[str, Any]:
     """The functions that serve, by method and path."""
     del schema
-    from app import app  # noqa: PLC0415 -- it reads the settings made by the fixture
-
     return {
-        f"{method} {re.sub('{.*?}', '{}', path)}": entry.view_function
-        for path, methods in app.routes.items()
-        for method, entry in methods.items()
+        f"{method} {re.sub('{.*?}', '{}', path)}": view for method, path, view in contract.routes()
     }
 
 

@@ -21,7 +21,7 @@ from chalicelib.errors import Problem
 from chalicelib.models import InviteCode
 from chalicelib.web import to_base64
 from chalicelib.web.contract import Access, Contract
-from tests import factories
+from tests import contract, factories
 from tests.api import Api, Reply
 from tests.owntracks import basic
 
@@ -161,13 +161,7 @@ def names(session: Session) -> dict[str, str]:
 
 def routes() -> list[tuple[str, str, Contract]]:
     """Return the method, path and contract of each route."""
-    from app import app  # noqa: PLC0415 -- it reads the settings made by a fixture
-
-    return [
-        (method, path, vars(entry.view_function)["contract"])
-        for path, methods in app.routes.items()
-        for method, entry in methods.items()
-    ]
+    return [(method, path, vars(view)["contract"]) for method, path, view in contract.routes()]
 
 
 def put_in(template: str, names: dict[str, str]) -> str:

@@ -182,6 +182,35 @@ def test_a_connection_stays_in_step_after_head(running: Run) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/health", 200), ("/api/docs", 200), ("/api/nowhere", 404)]
+)
+def test_head_says_how_long_the_answer_to_get_is(running: Run, path: str, status: int) -> None:
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    answers = {}
+
+    for method in ("HEAD", "GET", "HEAD"):
+        connection.request(method, path)
+        response = connection.getresponse()
+        answers[method] = (response, response.read())
+
+    (head, nothing), (got, body) = answers["HEAD"], answers["GET"]
+    assert (head.status, nothing) == (got.status, b"") == (status, b"")
+    assert head.headers["Content-Length"] == str(len(body))
+    assert {*head.headers} == {*got.headers}
+    connection.close()
+
+
+def test_head_of_what_takes_no_get_is_refused(running: Run) -> None:
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+
+    connection.request("HEAD", "/api/auth/join")
+
+    response = connection.getresponse()
+    assert (response.status, response.headers["Allow"], response.read()) == (405, "POST", b"")
+    connection.close()
+
+
 @pytest.mark.parametrize("size", [10 * 1024 * 1024 + 1, 30_000_000])
 def test_a_body_beyond_the_gateways_limit_is_refused(running: Run, size: int) -> None:
     connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
