@@ -4,8 +4,8 @@ Source: ITU-T I.371, virtual scheduling form. A bucket stores the moment at whic
 again, its theoretical arrival time; it admits while one interval more leaves that moment at most
 a burst of intervals away.
 
-A moment further away than that comes from a clock that ran ahead. It is brought back, one microsecond
-beyond the burst: what lies within the burst has been admitted.
+A moment further away than that comes from a clock that ran ahead. It is brought back, one
+microsecond beyond the burst: what lies within the burst has been admitted.
 """
 
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 left_out: ContextVar[int] = ContextVar("left_out", default=0)
-"""How many bytes the body has that the answer to a HEAD leaves out, for a server's Content-Length."""
+"""How many bytes an answer to HEAD leaves out, for the Content-Length that a server writes."""
 
 _ENTITY_TAG = re.compile('(?:W/)?("[^"]*")')
 
