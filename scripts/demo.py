@@ -153,12 +153,7 @@ def _walks(directory: str | None) -> list[Walk]:
 
 
 def _recorded(file: Path) -> list[Fix]:
-    points = gpx.ending(gpx.read(file), datetime.now(UTC))
-    return [
-        Fix(latitude=point.latitude, longitude=point.longitude, accuracy=10, at=point.at)
-        for point in points
-        if point.at is not None
-    ]
+    return gpx.read(file).ending(datetime.now(UTC)).fixes(accuracy=10)
 
 
 def _walk(radius: float) -> list[Fix]:

@@ -32,8 +32,9 @@
 
     cli.py         the command line: reads arguments, calls Member, presents; with present.py,
                    render.py and when.py
-    map.py, gpx.py, geo.py, places.py
-                   maps, tracks, distances, places of one's own
+    map.py, gpx.py, track.py, geo.py, places.py
+                   maps, files of tracks, which of their points are shared, distances, places of
+                   one's own
 
 Imports point one way:
 

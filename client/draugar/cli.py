@@ -10,9 +10,10 @@ Exit status: 0 done; 1 it failed, and stderr says why and what to do next; 2 it 
 import inspect
 import json
 import os
+import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,7 @@ from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
 from draugar.render import Terminal, clock, degrees, metres, plain, qr
+from draugar.track import NotATrack, Track
 from draugar.when import EmptyRange, NotATime, between, moment
 
 MISTYPED = (EmptyRange, NotAPosition, NotATime)
@@ -493,7 +495,7 @@ def share(  # noqa: PLR0913 -- the options of one command
     if track and latitude is not None:
         raise typer.BadParameter("Give a position or --gpx FILE, not both.")
     if track:
-        fixes = _fixes(gpx.read(track), accuracy=accuracy, end_now=end_now)
+        fixes = _track(desk, track, end_now=end_now).fixes(accuracy=accuracy)
     elif latitude is not None:
         here = _position(desk.terminal, latitude, longitude)
         fixes = [Fix(**here._asdict(), accuracy=accuracy, at=_now())]
@@ -1050,27 +1052,21 @@ def _found(name: str, among: Iterable[T], nobody: str = "Nobody here has this na
     return found[0]
 
 
-def _fixes(track: Sequence[gpx.Point], *, accuracy: float, end_now: bool) -> list[Fix]:
-    """Make of a track's points what a device would have shared. Raises NotATrack."""
-    if end_now:
-        track = gpx.ending(track, _now())
-    fixes = [
-        Fix(
-            latitude=point.latitude,
-            longitude=point.longitude,
-            altitude=point.altitude,
-            accuracy=accuracy,
-            at=point.at,
-        )
-        for point in track
-        if point.at
-    ]
-    if len(fixes) < len(track):
-        raise gpx.NotATrack(
-            f"The track has {points(len(track) - len(fixes))} without a time.",
-            advice="Say --end-now to share it as though it had just ended.",
-        )
-    return fixes
+def _track(desk: Desk, file: Path, *, end_now: bool) -> Track:
+    """Read the points of a file that can be shared, and say which cannot. Raises NotATrack."""
+    read = gpx.read(file)
+    track = read.ending(_now()) if end_now else read.recorded()
+    if track.points:
+        if track.left_out:
+            desk.terminal.say(track.explanation(), "yellow")
+        return track
+    again = f"draugar share --gpx {shlex.quote(str(file))} --end-now"
+    raise NotATrack(
+        track.explanation(),
+        advice=f"Say --end-now to share it as though it had just ended. Next: {again}"
+        if read.points
+        else None,
+    )
 
 
 def _warn_of_phones(desk: Desk, me: Member, group: Group, *, gone: UUID | None = None) -> None:

@@ -5,8 +5,9 @@ sphere of the ellipsoid's mean radius: wrong by at most 0.6 %, which nobody sees
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from draugar.errors import NotPossible
@@ -21,6 +22,8 @@ COMPASS = (
 )
 POLE = 89.9999
 """Degrees beyond which every way leads to the other pole, whatever the longitude."""
+GAP = timedelta(minutes=30)
+"""Without a point for longer, the way between two of them is not known."""
 
 
 class NotAPosition(NotPossible):
@@ -68,6 +71,21 @@ class Trail:
 
     name: str = field(repr=False)
     fixes: Sequence[Fix]
+
+    def stretches(self) -> Iterator[Sequence[Fix]]:
+        """Yield the parts between which reception was lost."""
+        start = 0
+        for end, there in enumerate(self.fixes):
+            if end and is_gap(self.fixes[end - 1], there):
+                yield self.fixes[start:end]
+                start = end
+        if self.fixes:
+            yield self.fixes[start:]
+
+
+def is_gap(here: Fix, there: Fix) -> bool:
+    """Whether reception was lost between two fixes that follow each other."""
+    return there.at - here.at > GAP
 
 
 def number(text: str, *, limit: float, name: str) -> float:

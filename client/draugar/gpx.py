@@ -1,137 +1,137 @@
 """Tracks in files: reading GPX 1.0 and 1.1, writing GPX 1.1 and GeoJSON (RFC 7946).
 
-A file may come from anywhere, so reading is bounded and strict: no document type (and so no
-entities), no numbers that are no positions, no more than SIZE bytes.
+A file may come from anywhere, so reading is bounded: no document type (and so no entities), and no
+more than SIZE bytes. Of what stands around the track points nothing is used, so it refuses no
+file: undeclared prefixes, characters that XML does not allow, blanks before the declaration.
 """
 
+import codecs
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
-from draugar.errors import NotPossible
 from draugar.geo import NotAPosition, Trail, number
 from draugar.model import Fix
+from draugar.points import CLOCKS_DIFFER
+from draugar.track import EARLIEST, Fault, NotATrack, Point, Track
 
 SIZE = 32 * 1024 * 1024
-PIECE = 1024 * 1024
 SPACE = "http://www.topografix.com/GPX/1/1"
 HALF_TURN = 180
 HEIGHT = 20_000
 """Metres above and below the sea; what is beyond is a recorder's mistake."""
 LONGEST = 64
 """Characters after which no more of a time or a height is kept."""
-YEARS = range(1900, 3000)
-"""In which a time is believed; some recorders stamp 1901 while they have no fix."""
 
 # XML 1.0 has no way to write these.
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_DECLARATION = re.compile(r"<\?xml\s[^>]*\?>")
+_ENCODING = re.compile(rb"<\?xml\s[^>]*encoding\s*=\s*[\"']([\w.:-]+)[\"']")
+_PROLOG = 1024
+"""Characters, or bytes, in which the declaration is looked for."""
+_CHARACTER = re.compile("&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,10}));")
+_ASCII = bytes(range(32, 127))
+_NOT_FOR_TEXT = {"idna", "punycode"}
+"""They read ASCII as it is, and take quadratic time."""
 
-class NotATrack(NotPossible):
-    """A file that is no GPX track; the text says why, and never what stands in it."""
-
-    advice = "Write the track to a GPX file again, or name another file."
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point of a track: metres of altitude and a time, where the recorder wrote them."""
-
-    latitude: float = field(repr=False)
-    longitude: float = field(repr=False)
-    altitude: float | None = field(repr=False)
-    at: datetime | None
+_TIME = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ]"
+    r"(?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2}(?:[.,][0-9]+)?)?"
+    # Java writes the name of the zone behind its offset, and leaves out seconds that are zero.
+    r"(?: ?(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2}){0,2})(?:\[[\w/+-]+\])?)?",
+    re.ASCII | re.IGNORECASE,
+)
+_MIDNIGHT = re.compile(r"24:00(?::00(?:[.,]0+)?)?")
 
 
-def read(file: Path) -> list[Point]:
+def read(file: Path, now: datetime | None = None) -> Track:
     """Read the points of all tracks of a GPX file, in the order in which they stand there.
 
     Raises NotATrack, OSError.
     """
-    content = _Content()
-    parser = ET.XMLParser(target=content)  # noqa: S314 -- bounded, and refuses document types
-    size = 0
+    with file.open("rb") as stream:
+        content = stream.read(SIZE + 1)
+    if len(content) > SIZE:
+        raise NotATrack(f"The file is larger than {SIZE // 1024 // 1024} MiB.")
+    found = _Content(now or datetime.now(UTC))
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = found.doctype
+    parser.StartElementHandler = found.start
+    parser.CharacterDataHandler = found.data
+    parser.EndElementHandler = found.end
     try:
-        with file.open("rb") as stream:
-            while piece := stream.read(PIECE):
-                size += len(piece)
-                if size > SIZE:
-                    raise NotATrack(f"The file is larger than {SIZE // 1024 // 1024} MiB.")
-                parser.feed(piece)
-        parser.close()
-    except ET.ParseError as error:
-        line, _ = error.position
-        raise NotATrack(f"The file is not XML, as GPX is: line {line} is broken.") from None
-    except (LookupError, ValueError):
-        raise NotATrack(
-            "The file is in an encoding that cannot be read; save it as UTF-8."
-        ) from None
-    if not content.points:
-        raise NotATrack("The file holds no track points.")
-    return content.points
-
-
-def ending(points: Sequence[Point], at: datetime) -> list[Point]:
-    """Shift a track so that it ends at a time.
-
-    Where a time is missing, or not after the one before it (some recorders stamp all points
-    alike), the point counts as recorded a second after it.
-    """
-    first = next((index for index, point in enumerate(points) if point.at), 0)
-    before = (points[first].at or at) - timedelta(seconds=first + 1)
-    times = []
-    for point in points:
-        later = point.at is not None and point.at > before
-        before = point.at if point.at and later else before + timedelta(seconds=1)
-        times.append(before)
-    shift = at - before
-    return [replace(point, at=time + shift) for point, time in zip(points, times, strict=True)]
+        parser.Parse(_text(content), True)  # noqa: FBT003 -- has no keywords
+    except expat.ExpatError as error:
+        if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:
+            raise NotATrack(f"Line {error.lineno} uses an entity, which GPX has not.") from None
+        raise NotATrack(f"The file is not XML, as GPX is: line {error.lineno} is broken.") from None
+    if not found.number:
+        raise NotATrack(" ".join(["The file holds no track points.", *found.others()]))
+    return Track(found.points, found.left_out)
 
 
 def written(trails: Iterable[Trail]) -> str:
-    """Write trails as GPX 1.1, a track each."""
+    """Write trails as GPX 1.1, a track each, and a segment for each stretch of it."""
     root = ET.Element("gpx", version="1.1", creator="draugar", xmlns=SPACE)
     for trail in trails:
         track = ET.SubElement(root, "trk")
         ET.SubElement(track, "name").text = NOT_IN_XML.sub("\ufffd", trail.name)
-        segment = ET.SubElement(track, "trkseg")
-        for fix in trail.fixes:
-            latitude, longitude = f"{fix.latitude:.7f}", f"{fix.longitude:.7f}"
-            point = ET.SubElement(segment, "trkpt", lat=latitude, lon=longitude)
-            if fix.altitude is not None:
-                ET.SubElement(point, "ele").text = f"{fix.altitude:.1f}"
-            ET.SubElement(point, "time").text = stamp(fix.at)
+        for stretch in trail.stretches():
+            segment = ET.SubElement(track, "trkseg")
+            for fix in stretch:
+                # GPX ends before 180 degrees, which are the same meridian as -180.
+                longitude = -fix.longitude if fix.longitude == HALF_TURN else fix.longitude
+                point = ET.SubElement(
+                    segment, "trkpt", lat=_decimal(fix.latitude), lon=_decimal(longitude)
+                )
+                if fix.altitude is not None:
+                    ET.SubElement(point, "ele").text = _decimal(fix.altitude)
+                ET.SubElement(point, "time").text = stamp(fix.at)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
 def geojson(trails: Iterable[Trail]) -> dict[str, Any]:
-    """Write trails as a FeatureCollection: a line each, and `times` nested like its positions.
+    """Write trails as a FeatureCollection: a line for each stretch, and `times` nested alike.
 
     A line is cut where it crosses the antimeridian (RFC 7946, 3.1.9); one position alone is a
     point.
     """
     return {
         "type": "FeatureCollection",
-        "features": [_feature(trail) for trail in trails if trail.fixes],
+        "features": [
+            _feature(trail.name, stretch) for trail in trails for stretch in trail.stretches()
+        ],
     }
 
 
 def stamp(at: datetime) -> str:
-    """Write a time as programs read it, to the millisecond, in UTC."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Write a time as programs read it, to the millisecond (or finer, where it is), in UTC."""
+    precision = "microseconds" if at.microsecond % 1000 else "milliseconds"
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def _feature(trail: Trail) -> dict[str, Any]:
-    lines = [list(line) for line in _cut(trail.fixes)]
+def _decimal(value: float) -> str:
+    """Write a number so that it reads back exactly, without an exponent and without "-0.0"."""
+    return f"{Decimal(repr(value + 0.0)):f}"
+
+
+def _feature(name: str, fixes: Sequence[Fix]) -> dict[str, Any]:
+    lines = [list(line) for line in _cut(fixes)]
     coordinates: list[Any] = [
-        [[round(fix.longitude, 7), round(fix.latitude, 7)] for fix in line] for line in lines
+        [[fix.longitude + 0.0, fix.latitude + 0.0] for fix in line] for line in lines
     ]
     times: list[Any] = [[stamp(fix.at) for fix in line] for line in lines]
     kind = "MultiLineString"
@@ -141,7 +141,7 @@ def _feature(trail: Trail) -> dict[str, Any]:
             kind, coordinates, times = "Point", coordinates[0], times[0]
     return {
         "type": "Feature",
-        "properties": {"name": trail.name, "times": times},
+        "properties": {"name": name, "times": times},
         "geometry": {"type": kind, "coordinates": coordinates},
     }
 
@@ -165,59 +165,179 @@ def _cut(fixes: Sequence[Fix]) -> Iterator[list[Fix]]:
     yield line
 
 
+def _text(content: bytes) -> str:
+    """Return a file's text without its declaration, and without what XML cannot hold.
+
+    Lines keep their numbers. Raises NotATrack.
+    """
+    text = _decoded(content)
+    start = text.find("<")
+    if start < 0:
+        raise NotATrack("The file is not XML, as GPX is: line 1 is broken.")
+    head, rest = text[start : start + _PROLOG], text[start + _PROLOG :]
+    head = _DECLARATION.sub(lambda found: "\n" * found[0].count("\n"), head, count=1)
+    text = "\n" * text.count("\n", 0, start) + head + rest.rstrip("\0 \t\r\n")
+    return _CHARACTER.sub(_reference, NOT_IN_XML.sub(" ", text))
+
+
+def _decoded(content: bytes) -> str:
+    """Decode a file: by its byte order mark, else as its declaration says, else as UTF-8.
+
+    What cannot be decoded is in names and comments; in a position it leads to no number.
+    """
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, "replace")
+    if b"\0" in content[:2]:
+        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le", "replace")
+    declared = _ENCODING.search(content[:_PROLOG])
+    name = declared[1].decode() if declared else "utf-8"
+    if name.lower().replace("_", "-").startswith("utf-16"):
+        name = "utf-8"  # its declaration could not be read if it were
+    if not _is_readable(name):
+        raise NotATrack("The file is in an encoding that cannot be read; save it as UTF-8.")
+    return content.decode(name, "replace")
+
+
+def _is_readable(encoding: str) -> bool:
+    with suppress(LookupError, ValueError):
+        known = codecs.lookup(encoding).name
+        return known not in _NOT_FOR_TEXT and _ASCII.decode(encoding) == _ASCII.decode()
+    return False
+
+
+def _reference(found: re.Match[str]) -> str:
+    """Keep a reference to a character, unless XML has no such character."""
+    code = int(found[1], 16) if found[1] else int(found[2])
+    known = code <= 0x10FFFF and not NOT_IN_XML.match(chr(code))  # noqa: PLR2004 -- Unicode
+    return found[0] if known else " "
+
+
 class _Content:
     """What the parser calls: it keeps track points, and refuses a document type."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime) -> None:
         self.points: list[Point] = []
-        self._path: list[str] = []
-        self._place = (0.0, 0.0)
+        self.left_out: dict[int, Fault] = {}
+        self.number = 0
+        """Of the newest track point, from 1."""
+        self._latest = now + CLOCKS_DIFFER
+        self._others: Counter[str] = Counter()
+        self._segment = 0
+        self._depth = 0
+        self._extensions_depth = 0
+        self._point_depth = 0
+        self._prefix = ""
+        self._attributes: dict[str, str] = {}
         self._text: dict[str, str] = {}
+        self._open: str | None = None
 
     def doctype(self, *_: object) -> None:
         raise NotATrack("The file has a document type, which GPX has not.")
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._path.append(tag.rpartition("}")[2])
-        if self._path[-1] == "trkpt":
-            self._text = {"time": "", "ele": ""}
-            try:
-                self._place = (
-                    number(attributes.get("lat", ""), limit=90, name="latitude"),
-                    number(attributes.get("lon", ""), limit=180, name="longitude"),
-                )
-            except NotAPosition:
-                raise NotATrack(f"{self._which()} has no position on the earth.") from None
+        self._depth += 1
+        prefix, _, name = tag.rpartition(":")
+        if self._extensions_depth:
+            return
+        if self._point_depth:
+            is_its_own = self._depth == self._point_depth + 1 and prefix == self._prefix
+            if is_its_own and name in {"time", "ele"} and name not in self._text:
+                self._open, self._text[name] = name, ""
+        elif name == "trkpt":
+            self.number += 1
+            self._point_depth, self._prefix, self._attributes = self._depth, prefix, attributes
+            self._text = {}
+        elif name == "extensions":
+            self._extensions_depth = self._depth
+        elif name in {"trk", "trkseg"}:
+            self._segment += 1
+        else:
+            self._others[name] += 1
 
     def data(self, text: str) -> None:
-        if self._path[-2:-1] == ["trkpt"]:
-            known = self._text.get(self._path[-1])
-            if known is not None and len(known) < LONGEST:
-                self._text[self._path[-1]] = known + text
+        if self._open and self._depth == self._point_depth + 1:
+            known = self._text[self._open]
+            if len(known) < LONGEST:
+                self._text[self._open] = known + text
 
     def end(self, _: str) -> None:
-        if self._path.pop() == "trkpt":
-            self.points.append(Point(*self._place, altitude=self._altitude(), at=self._at()))
+        if self._depth == self._extensions_depth:
+            self._extensions_depth = 0
+        elif self._depth == self._point_depth:
+            self._point_depth = 0
+            self._keep()
+        elif self._depth == self._point_depth + 1:
+            self._open = None
+        self._depth -= 1
 
-    def _altitude(self) -> float | None:
-        """Read metres; what is no height on the earth is left out."""
-        try:
-            return number(self._text["ele"], limit=HEIGHT, name="height")
-        except NotAPosition:
-            return None
+    def others(self) -> Iterator[str]:
+        """Say what the file has that is no track, where it has anything."""
+        found = [
+            f"{many} {name}{'s' * (many != 1)}"
+            for tag, name in (("wpt", "waypoint"), ("rtept", "route point"))
+            if (many := self._others[tag])
+        ]
+        if found:
+            yield (
+                f"It holds {' and '.join(found)}: they say where to go, not where a device was."
+                " Only recorded tracks are shared."
+            )
 
-    def _at(self) -> datetime | None:
+    def _keep(self) -> None:
+        latitude = _number(self._attributes.get("lat", ""), 90)
+        longitude = _number(self._attributes.get("lon", ""), HALF_TURN)
+        if latitude is None or longitude is None:
+            fault = Fault.LATITUDE if latitude is None else Fault.LONGITUDE
+            self.left_out[self.number] = fault
+            return
+        at, fault_of_time = self._at()
+        self.points.append(
+            Point(
+                number=self.number,
+                segment=self._segment,
+                latitude=latitude,
+                longitude=longitude,
+                altitude=_number(self._text.get("ele", ""), HEIGHT),
+                at=at,
+                fault=fault_of_time,
+            )
+        )
+
+    def _at(self) -> tuple[datetime | None, Fault | None]:
         """Read an xsd:dateTime; GPX means UTC where no zone is named."""
-        text = self._text["time"].strip()
+        text = self._text.get("time", "").strip()
         if not text:
-            return None
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError:
-            raise NotATrack(f"{self._which()} has a time that is none.") from None
-        if at.year not in YEARS:
-            raise NotATrack(f"{self._which()} has a time at which nobody recorded anything.")
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+            return None, Fault.NO_TIME
+        at = _moment(text)
+        if at is None:
+            return None, Fault.UNREADABLE
+        if at < EARLIEST:
+            return at, Fault.EARLY
+        return at, Fault.AHEAD if at > self._latest else None
 
-    def _which(self) -> str:
-        return f"Track point {len(self.points) + 1}"
+
+def _number(text: str, limit: float) -> float | None:
+    try:
+        return number(text, limit=limit, name="number")
+    except NotAPosition:
+        return None
+
+
+def _moment(text: str) -> datetime | None:
+    said = _TIME.fullmatch(text)
+    if said is None:
+        return None
+    clock, zone = said["minute"] + (said["second"] or ""), (said["zone"] or "Z").upper()
+    try:
+        if _MIDNIGHT.fullmatch(clock):  # the end of the day
+            at = datetime.fromisoformat(f"{said['day']}T00:00{zone}") + timedelta(days=1)
+        else:
+            at = datetime.fromisoformat(f"{said['day']}T{clock}{zone}")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 
 from draugar.errors import NotPossible
-from draugar.geo import EARTH_RADIUS, Located, Trail
+from draugar.geo import EARTH_RADIUS, Located, Trail, is_gap
 from draugar.gpx import stamp
 from draugar.model import Fix
 from draugar.places import Place, around
@@ -40,8 +40,6 @@ COLOURS = 8
 """As many as map.css has; the tags tell people apart, whatever the colours do."""
 SHADES = (1.0, 0.8, 0.62, 0.46, 0.32)
 """Opacity of a track, from its newest fifth to its oldest."""
-GAP = timedelta(minutes=30)
-"""Without a point for so long, the line between two of them is a guess, and dotted."""
 KILOMETRE = 1000
 MARGIN = 40
 """Pixels along the edges in which no degrees are written, lest they meet in a corner."""
@@ -304,7 +302,7 @@ class _Sheet:
         span = max((self.now - oldest) / len(SHADES), timedelta(seconds=1))
         for person in self.people:
             pieces = [
-                (max(0, min(len(SHADES) - 1, (self.now - there.at) // span)), _is_gap(here, there))
+                (max(0, min(len(SHADES) - 1, (self.now - there.at) // span)), is_gap(here, there))
                 for here, there in pairwise(person.fixes)
             ]
             points = [f"{x:.2f} {y:.2f}" for x, y in map(self.view.xy, person.fixes)]
@@ -427,10 +425,6 @@ def _lines(people: Sequence[_Person]) -> str:
     """Say how far back the tracks go."""
     starts = [person.fixes[0].at for person in people if len(person.fixes) > 1]
     return f" The lines begin on {clock(min(starts))}; they are paler the older." if starts else ""
-
-
-def _is_gap(here: Fix, there: Fix) -> bool:
-    return there.at - here.at > GAP
 
 
 def _middle(longitudes: Iterable[float]) -> float:

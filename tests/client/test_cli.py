@@ -217,9 +217,14 @@ def test_a_home_that_is_a_file_cannot_be_used(una: Person, tmp_path: Path) -> No
     [
         ("<html><body>", "The file is not XML, as GPX is: line 1 is broken."),
         ("<gpx/>", "The file holds no track points."),
-        (TRACK.replace("64", "164"), "Track point 1 has no position on the earth."),
+        (
+            TRACK.replace("64", "164"),
+            "The only track point cannot be shared: point 1 has no latitude from -90 to 90.",
+        ),
         ('<!DOCTYPE gpx [<!ENTITY a "b">]><gpx>&a;</gpx>', "The file has a document type"),
+        (TRACK, "The only track point cannot be shared: point 1 has no time."),
         (TRACK, "Say --end-now to share it as though it had just ended."),
+        (TRACK, "Next: draugar share --gpx track.gpx --end-now"),
     ],
 )
 def test_a_track_that_cannot_be_shared_says_why(

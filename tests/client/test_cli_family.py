@@ -20,6 +20,7 @@ from tests.client.family import Service
 
 REYKJAVIK, VIDEY, AKUREYRI = (64.1466, -21.9426), (64.1625, -21.8560), (65.6826, -18.0907)
 LINK = re.compile(r"draugar://127\.0\.0\.1:[0-9]+/join(\?me)?#[A-Z2-9]{16}\.[\w-]{22}\n")
+NAMESPACE = {"gpx": "http://www.topografix.com/GPX/1/1"}
 NUMBER = re.compile(r"\d{5}( \d{5}){11}")
 
 
@@ -185,15 +186,44 @@ def test_a_track_is_shared_whole_and_read_back(household: Household, tmp_path: P
     lines = json.loads(una.does("history", "--who", "una", "--geojson", "-"))
 
     assert shared == {"stored": 620, "dropped": 0, "waiting": 0}
-    namespace = {"gpx": "http://www.topografix.com/GPX/1/1"}
     read = [
         (float(point.attrib["lat"]), float(point.attrib["lon"]))
-        for point in ET.fromstring(written).iterfind(".//gpx:trkpt", namespace)  # noqa: S314
+        for point in ET.fromstring(written).iterfind(".//gpx:trkpt", NAMESPACE)  # noqa: S314
     ]
-    assert read == [pytest.approx(position) for position in walked]
+    assert read == [(round(lat, 6), round(lon, 6)) for lat, lon in walked]
     (line,) = lines["features"]
     assert len(line["geometry"]["coordinates"]) == 620
     assert una.reads("history", "--from", "3d", "--to", "2d") == {"points": []}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["2043-10-14T14:14:09Z", "2026-00-00T00:00:00Z", "1970-01-01T00:00:01Z"]
+)
+@pytest.mark.parametrize("end_now", [(), ("--end-now",)], ids=["as it was", "shifted"])
+def test_one_wrong_time_leaves_out_one_point_of_a_track(
+    household: Household, tmp_path: Path, wrong: str, end_now: tuple[str, ...]
+) -> None:
+    una = household.founder()
+    first, last = (
+        (datetime.now(UTC) - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for minutes in (60, 58)
+    )
+    points = "".join(
+        f'<trkpt lat="{latitude}" lon="-21.9"><time>{at}</time></trkpt>'
+        for latitude, at in ((64.1, first), (64.2, wrong), (64.3, last))
+    )
+    (tmp_path / "walk.gpx").write_text(f"<gpx><trk><trkseg>{points}</trkseg></trk></gpx>")
+
+    shared = una("share", "--gpx", "walk.gpx", *end_now)
+    written = una.does("history", "--from", "2h", "--gpx", "-")
+
+    assert (shared.code, shared.out) == (0, "Shared 2 positions.\n")
+    assert "1 of 3 track points is left out: point 2 has a time" in shared.told
+    read = ET.fromstring(written).iterfind(".//gpx:trkpt", NAMESPACE)  # noqa: S314
+    assert [point.attrib["lat"] for point in read] == ["64.1", "64.3"]
+    times = ET.fromstring(written).iterfind(".//gpx:time", NAMESPACE)  # noqa: S314
+    start, end = (datetime.fromisoformat(time.text or "") for time in times)
+    assert end - start == timedelta(minutes=2)
 
 
 def test_a_screen_shows_how_far_a_track_is(household: Household, tmp_path: Path) -> None:
