@@ -120,6 +120,7 @@ _TRANSITIONS = _of_my_devices(
     longitude=OwntracksTransition.longitude,
     accuracy=OwntracksTransition.accuracy,
 )
+_POINTS = locations.page_of_mine(_CALLER)
 EXPORT = Compiled(
     lambda: auth.answer(
         _CALLER,
@@ -131,7 +132,8 @@ EXPORT = Compiled(
         _ENVELOPES.label("key_envelopes"),
         _CARDS.label("owntracks_cards"),
         _TRANSITIONS.label("owntracks_transitions"),
-        locations.page_of_mine(_CALLER).label("locations"),
+        _POINTS.points.label("locations"),
+        _POINTS.has_more.label("has_more"),
     )
 )
 

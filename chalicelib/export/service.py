@@ -41,12 +41,10 @@ def export(
 
     Raises Unauthenticated.
     """
-    row = queries.export(connection, credential, after=after or _FIRST, limit=limit + 1)
+    row = queries.export(connection, credential, after=after or _FIRST, limit=limit)
     if row.caller_user_id is None:
         raise Unauthenticated
-    points = row.locations or []
-    page = points[:limit]
-    more = len(points) > limit
+    page = row.locations or []
     return Export(
         user=row.user,
         devices=row.devices or [],
@@ -56,5 +54,5 @@ def export(
         owntracks_cards=row.owntracks_cards or [],
         owntracks_transitions=row.owntracks_transitions or [],
         locations=page,
-        last=(UUID(page[-1]["groupId"]), UUID(page[-1]["id"])) if more else None,
+        last=(UUID(page[-1]["groupId"]), UUID(page[-1]["id"])) if row.has_more else None,
     )

@@ -5,7 +5,7 @@ that says everything, refusals too.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -27,6 +27,7 @@ from sqlalchemy import (
     delete,
     func,
     literal_column,
+    not_,
     or_,
     select,
     true,
@@ -45,9 +46,18 @@ from chalicelib.models import Group, Location, Member
 _AHEAD: ColumnElement[Any] = literal_column("interval '10 minutes'")
 _ONE: ColumnElement[int] = literal_column("1", Integer)
 _MOMENT = DateTime(timezone=True)
+_PAGE_BYTES: ColumnElement[int] = literal_column("1000000", Integer)
+"""Of points in an answer: with the rest it stays below a mebibyte; Lambda returns 6 MB at most."""
 _ALWAYS: ColumnElement[datetime] = literal_column("timestamptz '-infinity'", _MOMENT)
 _NEVER: ColumnElement[datetime] = literal_column("timestamptz 'infinity'", _MOMENT)
 _NO_ID: ColumnElement[UUID] = literal_column(f"'{UUID(int=0)}'::uuid", Uuid)
+
+
+class Page(NamedTuple):
+    """A page of points as JSON, and whether more follow."""
+
+    points: ColumnElement[Any]
+    has_more: ColumnElement[bool]
 
 
 def _text(code: str) -> ColumnElement[str]:
@@ -220,6 +230,35 @@ def _point_object(point: Any) -> ColumnElement[Any]:
     )
 
 
+def page_of(points: Any, *order: Any, size: ColumnElement[int] | None) -> Page:
+    """Return a page of those points that come first in order, as JSON, and whether more follow.
+
+    It holds `size` points at most, and no more than its bytes allow, but always one. To say whether
+    more follow, `points` has one more than `size`.
+    """
+    number = func.row_number().over(order_by=order)
+    bytes_ = func.sum(_bytes_of(points)).over(order_by=order, rows=(None, 0))
+    numbered = select(points, number.label("n"), bytes_.label("bytes")).cte("numbered")
+    fits = or_(numbered.c.n == _ONE, numbered.c.bytes <= _PAGE_BYTES)
+    if size is not None:
+        fits = and_(fits, numbered.c.n <= size)
+    return Page(
+        points=select(
+            func.json_agg(aggregate_order_by(_point_object(numbered.c), numbered.c.n)).filter(fits)
+        ).scalar_subquery(),
+        has_more=select(not_(func.coalesce(func.bool_and(fits), true())))
+        .select_from(numbered)
+        .scalar_subquery(),
+    )
+
+
+def _bytes_of(points: Any) -> ColumnElement[int]:
+    """Return as how many bytes of JSON a point goes at most; no ciphertext is read for it."""
+    sealed = func.coalesce(func.octet_length(points.c.encrypted_data), literal_column("0"))
+    in_base64: ColumnElement[int] = sealed * literal_column("4") // literal_column("3")
+    return in_base64 + literal_column("400")
+
+
 def _is_shown(chosen: CTE, member: Any) -> ColumnElement[bool]:
     """Whether a member's points are shown to the calling device at all."""
     return and_(member.group_id == chosen.c.group_id, chosen.c.is_confirmed)
@@ -297,14 +336,17 @@ def _build_latest() -> Select[Any]:
         received_since=_received_since(chosen, member),
         at_most=_ONE,
     )
-    points = (
-        select(func.json_agg(aggregate_order_by(_point_object(newest.c), newest.c.user_id)))
+    last_user_id = cast(bindparam("last_user_id"), Uuid)
+    shown = (
+        select(newest)
         .select_from(chosen)
         .join(member, _is_shown(chosen, member))
         .join(newest, true())
-        .scalar_subquery()
+        .where(or_(last_user_id.is_(None), member.user_id > last_user_id))
+        .subquery("shown")
     )
-    return _answer(caller, membership, chosen, points)
+    page = page_of(shown, shown.c.user_id, size=None)
+    return _answer(caller, membership, chosen, page)
 
 
 def _build_history() -> Select[Any]:
@@ -313,6 +355,7 @@ def _build_history() -> Select[Any]:
     since = bindparam("history_since", type_=_MOMENT)
     until = bindparam("history_until", type_=_MOMENT)
     size = bindparam("page_size", type_=Integer)
+    one_more = size + _ONE
     last_id = bindparam("last_id", type_=Uuid)
     last_at = func.uuid_time(last_id)
     # The member's own newest points first; then the newest of all members together.
@@ -326,9 +369,14 @@ def _build_history() -> Select[Any]:
             case((until <= last_at, _NO_ID), else_=last_id),
             bindparam("last_user_id", type_=Uuid),
         ),
-        at_most=size,
+        at_most=one_more,
     )
-    page = (
+    newest_first = (
+        of_member.c.recorded_at.desc(),
+        of_member.c.id.desc(),
+        of_member.c.user_id.desc(),
+    )
+    first = (
         select(of_member)
         .select_from(chosen)
         .join(member, _is_shown(chosen, member))
@@ -337,21 +385,14 @@ def _build_history() -> Select[Any]:
             member.user_id
             == func.coalesce(bindparam("history_user_id", type_=Uuid), member.user_id)
         )
-        .order_by(of_member.c.recorded_at.desc(), of_member.c.id.desc(), of_member.c.user_id.desc())
-        .limit(size)
-        .subquery("page")
+        .order_by(*newest_first)
+        .limit(one_more)
+        .subquery("first")
     )
-    points = select(
-        func.json_agg(
-            aggregate_order_by(
-                _point_object(page.c),
-                page.c.recorded_at.desc(),
-                page.c.id.desc(),
-                page.c.user_id.desc(),
-            )
-        )
-    ).scalar_subquery()
-    return _answer(caller, membership, chosen, points)
+    page = page_of(
+        first, first.c.recorded_at.desc(), first.c.id.desc(), first.c.user_id.desc(), size=size
+    )
+    return _answer(caller, membership, chosen, page)
 
 
 def _reading() -> tuple[CTE, CTE, CTE]:
@@ -360,14 +401,15 @@ def _reading() -> tuple[CTE, CTE, CTE]:
     return caller, membership, groups.chosen(membership)
 
 
-def _answer(caller: CTE, membership: CTE, chosen: CTE, points: ColumnElement[Any]) -> Select[Any]:
+def _answer(caller: CTE, membership: CTE, chosen: CTE, page: Page) -> Select[Any]:
     return auth.answer(
         caller,
         chosen,
         chosen.c.group_id,
         chosen.c.is_confirmed,
         groups.group_ids(membership).label("group_ids"),
-        points.label("points"),
+        page.points.label("points"),
+        page.has_more.label("has_more"),
     )
 
 
@@ -390,13 +432,25 @@ def store(connection: OneStatement, credential: Credential, points: str) -> Any:
     )[0]
 
 
-def latest(connection: OneStatement, credential: Credential, *, group_id: UUID | None) -> Any:
-    """Return one row with the newest point of each member as `points`."""
-    return connection.execute(_LATEST, credential.parameters | {"asked_group_id": group_id})[0]
+def latest(
+    connection: OneStatement,
+    credential: Credential,
+    *,
+    group_id: UUID | None,
+    last_user_id: UUID | None,
+) -> Any:
+    """Return one row with the newest point of each member as `points`, and `has_more`."""
+    return connection.execute(
+        _LATEST,
+        credential.parameters | {"asked_group_id": group_id, "last_user_id": last_user_id},
+    )[0]
 
 
 def history(connection: OneStatement, credential: Credential, wanted: dict[str, Any]) -> Any:
-    """Return one row with `points`, newest first; `wanted` holds the statement's parameters."""
+    """Return one row with `points`, newest first, and `has_more`.
+
+    `wanted` holds the statement's parameters.
+    """
     return connection.execute(_HISTORY, credential.parameters | wanted)[0]
 
 
@@ -451,23 +505,25 @@ def delete_past_retention(session: Session, *, at_most: int) -> int:
     return int(deleted.rowcount)
 
 
-def page_of_mine(caller: CTE) -> ColumnElement[Any]:
+def page_of_mine(caller: CTE) -> Page:
     """Return a page of the caller's own points of all groups as JSON, by group and time.
 
     It waits for `page_size`, and for `last_group_id` and `last_id`, after which the page begins.
     """
     member = aliased(Member)
     size = bindparam("page_size", type_=Integer)
+    one_more = size + _ONE
     last_group_id = bindparam("last_group_id", type_=Uuid)
     last_id = bindparam("last_id", type_=Uuid)
     begun = case((member.group_id == last_group_id, last_id), else_=_NO_ID)
     of_group = _points(
         func.points_of_member_after(
-            member.group_id, member.user_id, func.uuid_time(begun), begun, size
+            member.group_id, member.user_id, func.uuid_time(begun), begun, one_more
         ),
         "of_group",
     )
-    page = (
+    in_order = (of_group.c.group_id, of_group.c.recorded_at, of_group.c.id)
+    first = (
         select(of_group)
         .select_from(member)
         .join(of_group, true())
@@ -475,14 +531,8 @@ def page_of_mine(caller: CTE) -> ColumnElement[Any]:
             member.user_id == select(caller.c.user_id).scalar_subquery(),
             member.group_id >= last_group_id,
         )
-        .order_by(of_group.c.group_id, of_group.c.recorded_at, of_group.c.id)
-        .limit(size)
-        .subquery("page")
+        .order_by(*in_order)
+        .limit(one_more)
+        .subquery("first")
     )
-    return select(
-        func.json_agg(
-            aggregate_order_by(
-                _point_object(page.c), page.c.group_id, page.c.recorded_at, page.c.id
-            )
-        )
-    ).scalar_subquery()
+    return page_of(first, first.c.group_id, first.c.recorded_at, first.c.id, size=size)

@@ -17,10 +17,10 @@ from chalicelib.locations import service
 from chalicelib.locations.schemas import (
     LARGEST_BODY,
     DeletedAnswer,
-    GroupQuery,
     HistoryAnswer,
     HistoryQuery,
     LatestAnswer,
+    LatestQuery,
     RangeQuery,
     StoredAnswer,
     StoreLocationsRequest,
@@ -60,20 +60,28 @@ def store_locations(credential: Credential, body: StoreLocationsRequest) -> Stor
 
 @blueprint.route("/api/locations/latest", methods=["GET"])
 @endpoint(access=Access.APP, etag=True, raises=(GroupNotFound, GroupRequired, NotConfirmed))
-def latest(credential: Credential, query: GroupQuery) -> LatestAnswer:
-    """Show where everybody in a group was last."""
+def latest(credential: Credential, query: LatestQuery) -> LatestAnswer:
+    """Show where each member of a group was last.
+
+    One page holds them all, unless the group is very large or the points carry pictures.
+    """
     with one_statement() as connection:
-        points = service.latest(connection, credential=credential, group_id=query.group_id)
-    return LatestAnswer.of(points)
+        page = service.latest(
+            connection, credential=credential, group_id=query.group_id, after=query.after()
+        )
+    return LatestAnswer.of(page)
 
 
 @blueprint.route("/api/locations", methods=["GET"])
 @endpoint(access=Access.APP, raises=(GroupNotFound, GroupRequired, NotConfirmed))
 def history(credential: Credential, query: HistoryQuery) -> HistoryAnswer:
-    """Page through a group's points, newest first."""
+    """Page through a group's points, newest first.
+
+    A page may hold fewer points than `limit`, for it is never larger than a megabyte.
+    """
     with one_statement() as connection:
         page = service.history(connection, credential=credential, wanted=query.wanted())
-    return HistoryAnswer.page(page)
+    return HistoryAnswer.of(page)
 
 
 @blueprint.route("/api/locations", methods=["DELETE"])

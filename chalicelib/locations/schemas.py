@@ -23,7 +23,7 @@ from chalicelib.locations.service import (
     Verdict,
     Wanted,
 )
-from chalicelib.models.locations import ACCURACY_METRES, CIPHERTEXT_BYTES
+from chalicelib.models.locations import ACCURACY_METRES
 from chalicelib.web import (
     Answer,
     InvalidFields,
@@ -38,6 +38,8 @@ from chalicelib.web import (
 )
 
 LARGEST_BATCH = 500
+CIPHERTEXT_BYTES = (41, 4096)
+"""Of a point that an app posts: 500 of the largest fit in a body."""
 LARGEST_BODY = 3 * 1024 * 1024
 
 _TIME_ORDERED = 7
@@ -220,27 +222,21 @@ class LocationAnswer(Answer):
 
 
 class LatestAnswer(Answer):
-    """The newest point of everybody in the group."""
+    """The newest point of each member of the group; the last page has no cursor."""
 
     locations: list[LocationAnswer]
-
-    @classmethod
-    def of(cls, points: list[dict[str, Any]]) -> "LatestAnswer":
-        """Present points."""
-        return cls(locations=_POINTS.validate_python(points))
-
-
-class HistoryAnswer(LatestAnswer):
-    """A page of points, newest first; the last page has no cursor."""
-
     next_cursor: NextCursor | None = Optional
 
     @classmethod
-    def page(cls, page: Page) -> "HistoryAnswer":
+    def of(cls, page: Page) -> Self:
         """Present a page."""
         return cls(
             locations=_POINTS.validate_python(page.points), next_cursor=join_cursor(page.last)
         )
+
+
+class HistoryAnswer(LatestAnswer):
+    """A page of points, newest first; the last page has no cursor."""
 
 
 class GroupQuery(Request):
@@ -276,6 +272,16 @@ Cursor = Annotated[
     bytes_schema(_CURSOR_BYTES, _CURSOR_BYTES),
 ]
 PageAfter = Annotated[Cursor | None, Field(description="The `nextCursor` of the page before.")]
+
+
+class LatestQuery(GroupQuery):
+    """Which group is asked about, and which page of it."""
+
+    cursor: PageAfter = None
+
+    def after(self) -> tuple[UUID, UUID] | None:
+        """Return the (id, user id) of the point that the page comes after."""
+        return split_cursor(self.cursor)
 
 
 class HistoryQuery(RangeQuery):

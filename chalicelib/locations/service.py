@@ -91,7 +91,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Points, newest first, and the point after which the next page begins, if there is one."""
+    """Points in order, and the (id, user id) after which the next page begins, if there is one."""
 
     points: list[dict[str, Any]]
     last: tuple[UUID, UUID] | None
@@ -180,15 +180,21 @@ def store(
 
 
 def latest(
-    connection: OneStatement, *, credential: Credential, group_id: UUID | None
-) -> list[dict[str, Any]]:
-    """Return the newest point of each member that the caller may see.
+    connection: OneStatement,
+    *,
+    credential: Credential,
+    group_id: UUID | None,
+    after: tuple[UUID, UUID] | None = None,
+) -> Page:
+    """Return a page of the newest points of members that the caller may see, by user id.
 
+    It begins after the user of the (id, user id) `after`.
     Raises Unauthenticated, GroupNotFound, GroupRequired, NotConfirmed.
     """
-    row = queries.latest(connection, credential, group_id=group_id)
+    _, last_user_id = after or (None, None)
+    row = queries.latest(connection, credential, group_id=group_id, last_user_id=last_user_id)
     groups.resolve(row, group_id=group_id)
-    return row.points or []
+    return _page(row)
 
 
 def history(connection: OneStatement, *, credential: Credential, wanted: Wanted) -> Page:
@@ -207,16 +213,17 @@ def history(connection: OneStatement, *, credential: Credential, wanted: Wanted)
             "history_until": wanted.until,
             "last_id": last_id,
             "last_user_id": last_user_id,
-            # One more than the page holds says whether there is another page.
-            "page_size": wanted.limit + 1,
+            "page_size": wanted.limit,
         },
     )
     groups.resolve(row, group_id=wanted.group_id)
+    return _page(row)
+
+
+def _page(row: Any) -> Page:
     points = row.points or []
-    if len(points) <= wanted.limit:
-        return Page(points=points, last=None)
-    last = points[wanted.limit - 1]
-    return Page(points=points[: wanted.limit], last=(UUID(last["id"]), UUID(last["userId"])))
+    last = (UUID(points[-1]["id"]), UUID(points[-1]["userId"])) if row.has_more else None
+    return Page(points=points, last=last)
 
 
 def delete_mine(

@@ -9,8 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chalicelib.db.base import Base
 
-CIPHERTEXT_BYTES = (41, 4096)
-"""The least is nonce 24 + authentication tag 16 + one byte."""
+CIPHERTEXT_BYTES = (41, 20 * 1024)
+"""The least is nonce 24 + authentication tag 16 + one byte.
+
+The most is that of an OwnTracks message: as much as an app's point, and a picture of 12 KiB, which
+is 16 KiB of base64. iOS attaches one to a point of interest.
+"""
 
 ACCURACY_METRES = 20_037_508
 """Half of the Earth's girth: nobody can be further from where they are said to be."""

@@ -4,7 +4,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from draugar.crypto import ENVELOPE_BYTES, LOCATION_BYTES, PACKAGE_BYTES, ROSTER_BYTES, NotAuthentic
+from draugar.crypto import (
+    ENVELOPE_BYTES,
+    LARGEST_MESSAGE,
+    PACKAGE_BYTES,
+    ROSTER_BYTES,
+    NotAuthentic,
+)
 from draugar.errors import AnswerNotUnderstood
 from draugar.model import OpenInvite, Phone
 from draugar.shapes import Answer
@@ -304,7 +310,7 @@ def stored_point(answer: Answer) -> StoredPoint:
         device_id=answer.uuid("deviceId"),
         recorded_at=answer.moment("recordedAt"),
         received_at=answer.moment("receivedAt"),
-        sealed=answer.opaque("encryptedData", least=_LEAST_SEALED, most=LOCATION_BYTES)
+        sealed=answer.opaque("encryptedData", least=_LEAST_SEALED, most=LARGEST_MESSAGE)
         if is_sealed
         else None,
         key_version=answer.whole("keyVersion", least=1) if is_sealed else 0,

@@ -30,6 +30,8 @@ ENVELOPE_BYTES = 72
 ROSTER_BYTES = 16 * 1024
 PACKAGE_BYTES = 20 * 1024
 LOCATION_BYTES = 4096
+LARGEST_MESSAGE = 20 * 1024
+"""Bytes of a sealed message that another app posts: OwnTracks attaches pictures."""
 
 _NONCE = bindings.crypto_secretbox_NONCEBYTES
 _OVERHEAD = _NONCE + bindings.crypto_secretbox_MACBYTES
@@ -356,7 +358,7 @@ def open_location(sealed: bytes, key: GroupKey) -> dict[str, Any]:
 
     OwnTracks and the first Draugar app seal the same way, with members of their own.
     """
-    value = _read(_open(sealed, key, LOCATION_BYTES))
+    value = _read(_open(sealed, key, LARGEST_MESSAGE))
     if not isinstance(value, dict):
         raise NotAuthentic("This opens, but is not a location.")
     return value

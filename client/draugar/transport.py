@@ -39,7 +39,7 @@ from draugar.errors import (
 from draugar.shapes import Answer
 
 LARGEST_ANSWER = 16 * 1024 * 1024
-"""A page of 500 points of the largest size takes less than 4 MiB."""
+"""A page of points takes less than 1 MiB; of a former release of the service, less than 4 MiB."""
 
 _SLOWEST_ANSWER = 60.0  # seconds
 _TIMEOUT = httpx.Timeout(20.0, connect=10.0)

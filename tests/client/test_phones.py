@@ -14,6 +14,7 @@ import pytest
 
 from draugar.crypto import NotAuthentic, open_location
 from draugar.errors import (
+    AnswerNotUnderstood,
     InTheClear,
     KeyMissing,
     KeyPending,
@@ -359,6 +360,50 @@ def test_behind_another_message_the_last_position_stands(
     assert (position.fix.latitude, position.is_old) == (64.5, False)
     assert [past.fix.latitude for past in ari.history()] == [64.5, 64.4]
     assert not [notice for notice in relayed.hears("Ari") if notice.is_warning]
+
+
+def test_a_position_with_a_picture_is_read(two: tuple[Member, Member]) -> None:
+    una, ari = two
+    phone = Handset.of(Ios, una.add_phone("Phone"))
+    phone.is_at(64.4, tst=ago(60))
+
+    phone.is_at(64.9, poi="Lunch", imagename="IMG_9", image="A" * 16_000)
+
+    assert seen(ari) == seen(una) == {"Una": 64.9}
+    assert [past.fix.latitude for past in ari.history()] == [64.9, 64.4]
+
+
+def test_latest_is_read_to_its_last_page(two: tuple[Member, Member], relay: Relay) -> None:
+    una, ari = two
+    for member, latitude in ((una, 64.1), (ari, 64.2)):
+        member.share([fix(latitude)])
+
+    def one_by_one(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        if request.route != malice.LATEST:
+            return reply
+        first, second = reply.json["locations"]
+        if "cursor=" in request.target:
+            return reply.saying({"locations": [second]})
+        return reply.saying({"locations": [first], "nextCursor": "A" * 43})
+
+    with relay.telling(one_by_one):
+        assert seen(ari) == {"Una": 64.1, "Ari": 64.2}
+
+
+def test_pages_of_latest_that_do_not_end_are_refused(
+    two: tuple[Member, Member], relay: Relay
+) -> None:
+    _, ari = two
+
+    def endless(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        if request.route != malice.LATEST:
+            return reply
+        return reply.saying(reply.json | {"nextCursor": "A" * 43})
+
+    with relay.telling(endless), pytest.raises(AnswerNotUnderstood):
+        ari.where()
 
 
 def test_whoever_has_posted_no_position_is_nowhere(

@@ -178,7 +178,7 @@ REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
     ("ck_locations_accuracy", Location, {"accuracy": -0.000001}),
     ("ck_locations_accuracy", Location, {"accuracy": 20_037_508.1}),
     ("ck_locations_encrypted_data_length", Location, SEALED | {"encrypted_data": bytes(40)}),
-    ("ck_locations_encrypted_data_length", Location, SEALED | {"encrypted_data": bytes(4097)}),
+    ("ck_locations_encrypted_data_length", Location, SEALED | {"encrypted_data": bytes(20481)}),
     ("ck_locations_key_version", Location, SEALED | {"key_version": 0}),
     ("ck_locations_time_of_id", Location, {"recorded_at": AT + timedelta(microseconds=1)}),
     ("pk_rate_limits", RateLimit, {"bucket": "known"}),
@@ -244,7 +244,7 @@ ACCEPTED: list[tuple[type[Base], dict[str, Any]]] = [
     (Location, {"latitude": 90, "longitude": 180, "accuracy": 0}),
     (Location, {"latitude": -90, "longitude": -180, "accuracy": 20_037_508}),
     (Location, SEALED),
-    (Location, SEALED | {"encrypted_data": bytes(4096)}),
+    (Location, SEALED | {"encrypted_data": bytes(20480)}),
     (GroupKey, {"roster": bytes(41)}),
     (GroupKey, {"key_version": 3, "roster": bytes(16384)}),  # whoever counts is not asked
     (KeyEnvelope, {}),

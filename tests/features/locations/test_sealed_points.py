@@ -126,10 +126,13 @@ def test_a_batch_of_500_of_the_largest_fits(api: Api, session: Session) -> None:
     posted = phone.post("/api/locations", {"locations": batch})
 
     assert posted.json["results"] == [{"id": point["id"], "status": "stored"} for point in batch]
-    page = phone.get("/api/locations", limit=500)
-    assert {point["id"]: point["encryptedData"] for point in page.json["locations"]} == {
-        point["id"]: point["encryptedData"] for point in batch
-    }
+    read: dict[str, str] = {}
+    cursor: dict[str, str] = {}
+    while len(read) < len(batch):
+        page = phone.get("/api/locations", limit=500, **cursor).json
+        read |= {point["id"]: point["encryptedData"] for point in page["locations"]}
+        cursor = {"cursor": page.get("nextCursor", "")}
+    assert read == {point["id"]: point["encryptedData"] for point in batch}
 
 
 @pytest.mark.parametrize(

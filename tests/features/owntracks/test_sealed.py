@@ -234,7 +234,9 @@ def test_who_has_paused_is_not_stored(
     assert family.stored() == []
 
 
-@pytest.mark.parametrize(("length", "stored"), [(40, 0), (41, 1), (4096, 1), (4097, 0)])
+@pytest.mark.parametrize(
+    ("length", "stored"), [(40, 0), (41, 1), (4097, 1), (20480, 1), (20481, 0)]
+)
 def test_a_sealed_message_is_as_long_as_one_may_be(
     family: Family, phone_of: MakePhone, length: int, stored: int
 ) -> None:
@@ -244,6 +246,17 @@ def test_a_sealed_message_is_as_long_as_one_may_be(
     una.post_raw(json.dumps({"_type": "encrypted", "data": data}).encode())
 
     assert len(family.stored()) == stored
+
+
+def test_a_picture_that_ios_attaches_arrives(family: Family, phone_of: MakePhone, api: Api) -> None:
+    una = keyed(phone_of, family.una, Ios)
+    picture = base64.b64encode(secrets.token_bytes(12 * 1024)).decode()
+
+    una.post(family.fix(poi="Lunch", imagename="IMG_9", image=picture))
+
+    (point,) = api.as_(family.ari.token).get("/api/locations/latest").json["locations"]
+    opened = SecretBox(KEY).decrypt(base64.urlsafe_b64decode(point["encryptedData"] + "=="))
+    assert json.loads(opened)["image"] == picture
 
 
 @pytest.mark.parametrize("data", [None, 7, [], "", "A" * 81, "é" * 80, "A" * 60 + "\n" + "A" * 60])

@@ -4,7 +4,14 @@ FROM devices
 WHERE devices.token_hash = $1 AND devices.kind = $2::VARCHAR AND devices.revoked_at IS NULL AND devices.last_used_on > CURRENT_DATE - 365),
 used_today AS
 (UPDATE devices SET last_used_on=CURRENT_DATE WHERE devices.id = (SELECT caller.device_id
-FROM caller) AND devices.last_used_on < CURRENT_DATE)
+FROM caller) AND devices.last_used_on < CURRENT_DATE),
+numbered AS
+(SELECT first.group_id AS group_id, first.user_id AS user_id, first.recorded_at AS recorded_at, first.id AS id, first.device_id AS device_id, first.received_at AS received_at, first.latitude AS latitude, first.longitude AS longitude, first.accuracy AS accuracy, first.encrypted_data AS encrypted_data, first.key_version AS key_version, row_number() OVER (ORDER BY first.group_id, first.recorded_at, first.id) AS n, sum(FLOOR((coalesce(octet_length(first.encrypted_data), 0) * 4) / 3) + 400) OVER (ORDER BY first.group_id, first.recorded_at, first.id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS bytes
+FROM (SELECT of_group.group_id AS group_id, of_group.user_id AS user_id, of_group.recorded_at AS recorded_at, of_group.id AS id, of_group.device_id AS device_id, of_group.received_at AS received_at, of_group.latitude AS latitude, of_group.longitude AS longitude, of_group.accuracy AS accuracy, of_group.encrypted_data AS encrypted_data, of_group.key_version AS key_version
+FROM group_members AS group_members_1 JOIN LATERAL points_of_member_after(group_members_1.group_id, group_members_1.user_id, uuid_time(CASE WHEN (group_members_1.group_id = $4::UUID) THEN $5::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END), CASE WHEN (group_members_1.group_id = $4::UUID) THEN $5::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END, $3::INTEGER + 1) AS of_group ON true
+WHERE group_members_1.user_id = (SELECT caller.user_id
+FROM caller) AND group_members_1.group_id >= $4::UUID ORDER BY of_group.group_id, of_group.recorded_at, of_group.id
+ LIMIT $3::INTEGER + 1) AS first)
  SELECT caller.user_id AS caller_user_id, (SELECT json_build_object('id', users.id, 'name', users.name, 'created_at', users.created_at) AS json_build_object_1
 FROM users
 WHERE users.id = (SELECT caller.user_id
@@ -28,10 +35,7 @@ WHERE devices.user_id = (SELECT caller.user_id
 FROM caller)) AS owntracks_cards, (SELECT json_agg(json_build_object('group_id', owntracks_transitions.group_id, 'device_id', owntracks_transitions.device_id, 'event', owntracks_transitions.event, 'description', owntracks_transitions.description, 'occurred_at', owntracks_transitions.occurred_at, 'latitude', owntracks_transitions.latitude, 'longitude', owntracks_transitions.longitude, 'accuracy', owntracks_transitions.accuracy)) AS json_agg_6
 FROM owntracks_transitions JOIN devices ON devices.id = owntracks_transitions.device_id
 WHERE devices.user_id = (SELECT caller.user_id
-FROM caller)) AS owntracks_transitions, (SELECT json_agg(json_build_object('id', page.id, 'groupId', page.group_id, 'userId', page.user_id, 'deviceId', page.device_id, 'recordedAt', page.recorded_at, 'receivedAt', page.received_at, 'latitude', page.latitude, 'longitude', page.longitude, 'accuracy', page.accuracy, 'encryptedData', encode(page.encrypted_data, 'base64'), 'keyVersion', page.key_version) ORDER BY page.group_id, page.recorded_at, page.id) AS json_agg_7
-FROM (SELECT of_group.group_id AS group_id, of_group.user_id AS user_id, of_group.recorded_at AS recorded_at, of_group.id AS id, of_group.device_id AS device_id, of_group.received_at AS received_at, of_group.latitude AS latitude, of_group.longitude AS longitude, of_group.accuracy AS accuracy, of_group.encrypted_data AS encrypted_data, of_group.key_version AS key_version
-FROM group_members AS group_members_1 JOIN LATERAL points_of_member_after(group_members_1.group_id, group_members_1.user_id, uuid_time(CASE WHEN (group_members_1.group_id = $3::UUID) THEN $4::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END), CASE WHEN (group_members_1.group_id = $3::UUID) THEN $4::UUID ELSE '00000000-0000-0000-0000-000000000000'::uuid END, $5::INTEGER) AS of_group ON true
-WHERE group_members_1.user_id = (SELECT caller.user_id
-FROM caller) AND group_members_1.group_id >= $3::UUID ORDER BY of_group.group_id, of_group.recorded_at, of_group.id
- LIMIT $5::INTEGER) AS page) AS locations
+FROM caller)) AS owntracks_transitions, (SELECT json_agg(json_build_object('id', numbered.id, 'groupId', numbered.group_id, 'userId', numbered.user_id, 'deviceId', numbered.device_id, 'recordedAt', numbered.recorded_at, 'receivedAt', numbered.received_at, 'latitude', numbered.latitude, 'longitude', numbered.longitude, 'accuracy', numbered.accuracy, 'encryptedData', encode(numbered.encrypted_data, 'base64'), 'keyVersion', numbered.key_version) ORDER BY numbered.n) FILTER (WHERE (numbered.n = 1 OR numbered.bytes <= 1000000) AND numbered.n <= $3::INTEGER) AS anon_1
+FROM numbered) AS locations, (SELECT NOT coalesce(bool_and((numbered.n = 1 OR numbered.bytes <= 1000000) AND numbered.n <= $3::INTEGER), true) AS coalesce_1
+FROM numbered) AS has_more
 FROM (SELECT 1 AS row) AS always LEFT OUTER JOIN caller ON true
