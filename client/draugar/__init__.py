@@ -21,6 +21,7 @@
     points.py      sealing a point, and believing one
     reading.py     where everybody is and was
     phones.py      what sets up a phone with OwnTracks
+    reminding.py   which phones must be set up again, and telling their owner
     teller.py      how the member is told
 
     crypto.py      every construction of the protocol: pure functions on bytes

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from draugar.answers import ListedDevice, ListedPerson
@@ -34,6 +34,8 @@ class Census:
         self.phones = {
             phone.id: (person, phone) for person in self.people for phone in person.phones
         }
+        self.waiting: dict[UUID, datetime] = {}
+        """Since when phones share nothing, because the key has changed or is about to."""
         self._home = home
         self._teller = teller
         self._me = home.me()

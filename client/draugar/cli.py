@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from threading import Event, Thread
@@ -28,7 +29,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from draugar import gpx, phones, places, present
+from draugar import gpx, phones, places, present, reminding
 from draugar import map as maps
 from draugar.errors import Failure, NotPossible, ServiceAway, TrustFailure, Unknown
 from draugar.geo import Coordinates, NotAPosition, Trail
@@ -40,6 +41,7 @@ from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
 from draugar.render import Terminal, clock, degrees, metres, plain, qr
+from draugar.teller import Teller
 from draugar.track import NotATrack, Track
 from draugar.when import EmptyRange, NotATime, between, moment
 
@@ -152,9 +154,23 @@ class Desk:
 
     @contextmanager
     def member(self) -> Iterator[Member]:
-        """Open the home of somebody who has joined."""
+        """Open the home of a member, and tell at the end which of their phones wait."""
         with self.home() as home, Member(home, **self.manner) as member:
-            yield member
+            try:
+                yield member
+            except Failure:
+                with suppress(Failure):
+                    member.remind(by_memory=True)
+                raise
+            with suppress(Failure):  # the command itself is done
+                member.remind()
+
+    @contextmanager
+    def own_home(self) -> Iterator[Home]:
+        """Open the home for a command that needs no service, and tell which phones wait."""
+        with self.home() as home:
+            yield home
+            reminding.remind_from_memory(home, Teller(home, self.terminal.notice))
 
     @property
     def manner(self) -> dict[str, Any]:
@@ -455,7 +471,7 @@ def draw_map(
         meant = me.group(group)
         current = me.where(meant.id)
         past = me.history(meant.id, since=now - timedelta(hours=hours)) if hours else ()
-        trails = _trails(current, past)
+        trails = _trails(current, past, now)
     if not trails:
         raise NotPossible("Nobody has shared where they are.", advice="Next: draugar share LAT LON")
     _keep(file, maps.drawn(trails, named, title=meant.name, now=now, tiles=tiles))
@@ -550,7 +566,7 @@ def history(  # noqa: PLR0913 -- the options of one command
         read = me.history(group_id, user_id=user_id, since=start, until=end or now)
         positions = sorted(read, key=lambda position: position.fix.at)
     if as_gpx or as_geojson:
-        trails = _trails((), positions)
+        trails = _trails((), positions, now)
         files = [file for file in (as_gpx, as_geojson) if file]
         if as_gpx:
             _keep(as_gpx, gpx.written(trails))
@@ -605,7 +621,8 @@ def resume(desk: Desk, *, group: InGroup = None) -> None:
 @command("list", to=places_app)
 def list_places(desk: Desk) -> None:
     """Show your places."""
-    named = desk.places()
+    with desk.own_home() as home:
+        named = places.listed(home)
     desk.terminal.rows(
         {"places": [asdict(place) for place in named]},
         ("Place", "Where", "Within"),
@@ -629,7 +646,7 @@ def add_place(
     """Name a place; it stays on this device."""
     here = _position(desk.terminal, latitude, longitude)
     place = Place(name.strip(), here.latitude, here.longitude, radius)
-    with desk.home() as home:
+    with desk.own_home() as home:
         places.add(home, place)
     desk.terminal.answer(asdict(place), f"{plain(place.name)} is a place of yours now.")
 
@@ -637,7 +654,7 @@ def add_place(
 @command("remove", to=places_app)
 def remove_place(desk: Desk, name: Annotated[str, argument("NAME")]) -> None:
     """Forget a place."""
-    with desk.home() as home:
+    with desk.own_home() as home:
         places.remove(home, name)
     desk.terminal.answer({"removed": name}, f"{plain(name)} is forgotten.")
 
@@ -874,12 +891,20 @@ def add_phone(  # noqa: PLR0913 -- the options of one command
 ) -> None:
     """Set up a phone that shares with OwnTracks: a file, and on a screen a QR code.
 
-    They hold the phone's password and the group's key, which the service never sees.
+    They hold the phone's password and the group's key, which the service never sees. The phone
+    shares as the person whose home this is. For the phone of a child or a grandparent, give them a
+    home of their own on your computer:
+
+    draugar --home ~/kid join LINK --name Kid, with a LINK of: draugar invite
+
+    draugar --home ~/kid phone add
     """
     _see_file(desk, file, yes=yes)
     with desk.member() as me:
-        setup = me.add_phone(name, _group_id(me, group), tid, in_the_clear=in_the_clear)
-    _hand_over(desk, setup, file)
+        hand_over = partial(_hand_over, desk, me.url, file)
+        me.add_phone(
+            name, _group_id(me, group), tid, in_the_clear=in_the_clear, hand_over=hand_over
+        )
 
 
 @command("renew", to=phone_app)
@@ -896,7 +921,7 @@ def renew_phone(
     """Set a phone up again once the group's key has changed. User name and tid stay."""
     _see_file(desk, file, yes=yes)
     with desk.member() as me:
-        mine = [device for device in me.devices() if device.kind == phones.KIND]
+        mine = [device for device in me.devices() if device.kind == reminding.KIND]
         if phone is None:
             due = [device for device in mine if device.needs_setup] or mine
         else:
@@ -908,8 +933,8 @@ def renew_phone(
         if len(due) > 1:
             told = ", ".join(f"{plain(one.name)} ({one.tid})" for one in due)
             raise Unknown(f"You have several phones: {told}.", advice="Name one of them.")
-        setup = me.renew_phone(due[0].id, in_the_clear=in_the_clear)
-    _hand_over(desk, setup, file)
+        hand_over = partial(_hand_over, desk, me.url, file)
+        me.renew_phone(due[0].id, in_the_clear=in_the_clear, hand_over=hand_over)
 
 
 @command("rename", MINE)
@@ -1103,7 +1128,7 @@ def _see_file(desk: Desk, file: Path | None, *, yes: bool) -> None:
         desk.terminal.consent(f"{file} is there already. Write over it?", is_given=yes)
 
 
-def _hand_over(desk: Desk, setup: PhoneSetup, file: Path | None) -> None:
+def _hand_over(desk: Desk, url: str, file: Path | None, setup: PhoneSetup) -> None:
     """Give out what sets a phone up, and say how it is used and that it is to be deleted."""
     terminal = desk.terminal
     names = ("", *(f"-{number}" for number in range(2, 1000)))
@@ -1114,8 +1139,10 @@ def _hand_over(desk: Desk, setup: PhoneSetup, file: Path | None) -> None:
     except NotPossible as failure:
         raise NotPossible(
             failure.reason,
-            advice=f"The phone is there; for another file: draugar phone renew {setup.tid}",
+            advice=f"The phone is not set up. Next: draugar phone renew {setup.tid} --file FILE",
         ) from None
+    if warning := phones.unreachable(url):
+        terminal.say(f"Warning: {warning}", "yellow")
     data = present.setup_data(setup, str(file.absolute()))
     terminal.answer(data, f"Wrote {file.absolute()}. OwnTracks calls this phone {setup.tid}.")
     if terminal.is_watched:
@@ -1156,7 +1183,7 @@ def _flush(desk: Desk, me: Member) -> Shared:
                 watching.join()
 
 
-def _trails(current: Iterable[Position], past: Iterable[Position]) -> list[Trail]:
+def _trails(current: Iterable[Position], past: Iterable[Position], now: datetime) -> list[Trail]:
     """Make a trail of each device, newest first; where there are current ones, of theirs only."""
     standing = list(current)
     devices = {position.device_id for position in standing}
@@ -1167,7 +1194,9 @@ def _trails(current: Iterable[Position], past: Iterable[Position]) -> list[Trail
     trails = []
     for positions in walked.values():
         ordered = sorted(positions.values(), key=lambda position: position.fix.at)
-        trails.append(Trail(plain(present.owner(ordered)), [position.fix for position in ordered]))
+        fixes = [position.fix for position in ordered]
+        waits = present.waits(ordered[-1], now)
+        trails.append(Trail(plain(present.owner(ordered)), fixes, waits))
     return sorted(trails, key=lambda trail: trail.fixes[-1].at, reverse=True)
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+from draugar import reminding
 from draugar.answers import Envelope, Keys
 from draugar.api import Api
 from draugar.census import Census
@@ -89,6 +90,7 @@ class Exchange:
                 circle.close_links()
             must_rotate = keys.rotation_required or ring.is_burnt
             holds_key = 0 < ring.highest == keys.key_version
+            self._note_phones(census, is_rotation_due=must_rotate and keys.key_version > 0)
         for key_version in refused:
             with suppress(Refused):
                 self._api.delete_envelope(group_id, key_version, self._me.device_id)
@@ -106,6 +108,14 @@ class Exchange:
             self.give(view, [*view.waiting, *proven])
             census.warn_of_unconfirmed(view.waiting, keys.key_version)
         return view
+
+    def _note_phones(self, census: Census, *, is_rotation_due: bool) -> None:
+        phones = {id_: phone for id_, (_, phone) in census.phones.items()}
+        census.waiting = reminding.note(
+            self._home, census.group_id, phones.values(), is_rotation_due=is_rotation_due
+        )
+        owners = {person.user_id for person, _ in census.phones.values()}
+        reminding.note_own(self._home, has_phones=self._me.user_id in owners)
 
     def give(self, view: View, device_ids: Iterable[UUID]) -> None:
         """Wrap the present key for those of the devices that are trusted, and vouch for them."""

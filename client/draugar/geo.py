@@ -71,6 +71,8 @@ class Trail:
 
     name: str = field(repr=False)
     fixes: Sequence[Fix]
+    note: str = ""
+    """What a map says besides of where they are."""
 
     def stretches(self) -> Iterator[Sequence[Fix]]:
         """Yield the parts between which reception was lost."""

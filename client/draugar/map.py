@@ -121,7 +121,8 @@ class _Person:
         last = trail.fixes[-1]
         place = around(last, places)
         name = plain(place.name) if place else None
-        return cls(index, plain(trail.name), trail.fixes, ago(now - last.at), name)
+        age = ", ".join(filter(None, (ago(now - last.at), trail.note)))
+        return cls(index, plain(trail.name), trail.fixes, age, name)
 
     @property
     def last(self) -> Fix:

@@ -19,7 +19,17 @@ from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
-from draugar import confirming, inviting, joining, leaving, pausing, phones, reading, rotation
+from draugar import (
+    confirming,
+    inviting,
+    joining,
+    leaving,
+    pausing,
+    phones,
+    reading,
+    reminding,
+    rotation,
+)
 from draugar.api import Api
 from draugar.circle import Circle
 from draugar.errors import InTheClear, NotNamed, NotPossible, SignedOut, Unknown
@@ -41,7 +51,7 @@ from draugar.model import (
     Shared,
 )
 from draugar.outbox import Outbox
-from draugar.phones import PhoneSetup
+from draugar.phones import HandOver, PhoneSetup
 from draugar.ring import Ring
 from draugar.teller import Tell, Teller
 from draugar.transport import Transport, service_url
@@ -407,24 +417,44 @@ class Member:
         tid: str | None = None,
         *,
         in_the_clear: bool = False,
+        hand_over: HandOver = lambda _: None,
     ) -> PhoneSetup:
         """Make a phone of mine that shares with OwnTracks; what sets it up holds the group's key.
 
         `tid` is two letters or digits, chosen from my name where it is left out. `in_the_clear`
-        agrees to one that shares unsealed, in a group without a key. Raises InTheClear, TidTaken.
+        agrees to one that shares unsealed, in a group without a key. `hand_over` gives out the
+        result; where that fails, the same call finishes the phone. Raises InTheClear, TidTaken.
         """
         group_id = self._resolve(group_id)
         usable = partial(self._usable, in_the_clear=in_the_clear)
-        return phones.add(self._home, self._api, usable, group_id, name=name, tid=tid)
+        return phones.add(
+            self._home, self._api, usable, group_id, name=name, tid=tid, hand_over=hand_over
+        )
 
-    def renew_phone(self, device_id: UUID, *, in_the_clear: bool = False) -> PhoneSetup:
+    def renew_phone(
+        self,
+        device_id: UUID,
+        *,
+        in_the_clear: bool = False,
+        hand_over: HandOver = lambda _: None,
+    ) -> PhoneSetup:
         """Set a phone of mine up again: what it has is void, and it gets the present key.
 
         Raises InTheClear.
         """
         self._settle()
         usable = partial(self._usable, in_the_clear=in_the_clear)
-        return phones.renew(self._home, self._api, usable, device_id)
+        return phones.renew(self._home, self._api, usable, device_id, hand_over=hand_over)
+
+    def remind(self, *, by_memory: bool = False) -> None:
+        """Tell which of my phones must be set up again.
+
+        The service is asked only where I have phones; `by_memory`, or while it is away, not at all.
+        """
+        if by_memory or self._transport.is_away:
+            reminding.remind_from_memory(self._home, self._teller)
+        else:
+            reminding.remind(self._home, self._api, self._teller)
 
     def revoke_device(self, device_id: UUID) -> list[Rotation]:
         """Make another device of mine worthless, and change the keys it may know."""

@@ -44,6 +44,8 @@ class Position:
     is_old: bool = False
     """Whether this device has seen a newer one, which the service shows no more."""
     is_mine: bool = False
+    phone: "Phone | None" = None
+    """The phone with OwnTracks that it came from."""
 
 
 class KeyState(StrEnum):
@@ -121,6 +123,8 @@ class Phone:
     """By what the apps tell friends apart."""
     needs_setup: bool
     """Whether the group's key has changed since the phone was set up."""
+    waits_since: datetime | None = None
+    """Of a phone that must be set up again: since when, as far as this device knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +273,8 @@ class Kind(StrEnum):
     """The service shows less of somebody than it did: they deleted points, or it withholds them."""
     NOT_SHARED = "not_shared"
     """A point of one's own was refused for good, or shared while sharing was paused."""
+    PHONE_WAITS = "phone_waits"
+    """A phone of this member's must be set up again, and shares nothing until then."""
     PAUSE_ENDED = "pause_ended"
     """The service shares what this member has paused."""
 

@@ -7,16 +7,19 @@ Both apps write the topic into what they seal, `owntracks/<user name>/<device id
 whose it is, the device id that is set up is the person's id.
 """
 
+import ipaddress
 import json
 import re
+import shlex
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
+from draugar import reminding
 from draugar.answers import NewPhone
 from draugar.api import Api
 from draugar.crypto import GroupKey
@@ -30,17 +33,14 @@ from draugar.errors import (
 )
 from draugar.exchange import View
 from draugar.home import Home, Me
+from draugar.reminding import Unfinished
 from draugar.ring import Ring
 
-KIND = "owntracks"
 TID = re.compile("[A-Za-z0-9]{2}")
 """By what the apps tell friends apart. Android cuts what is longer."""
 
-PERHAPS_MADE = (
-    "The phone may have been made all the same: see draugar devices, and if it is there, set it up"
-    " by draugar phone renew."
-)
 _ATTEMPTS = 5
+_AT_HOME = (".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box")
 _HTTP, _SIGNIFICANT_CHANGES = 3, 1
 
 
@@ -65,29 +65,97 @@ class PhoneSetup:
 Current = Callable[[UUID], View]
 """Returns a group with the key to be used in it now; version 0 where it goes without."""
 
+HandOver = Callable[[PhoneSetup], None]
+"""Gives out what sets a phone up, such as in a file."""
+
 
 def add(  # noqa: PLR0913 -- each by its name
-    home: Home, api: Api, current: Current, group_id: UUID, *, name: str, tid: str | None
+    home: Home,
+    api: Api,
+    current: Current,
+    group_id: UUID,
+    *,
+    name: str,
+    tid: str | None,
+    hand_over: HandOver,
 ) -> PhoneSetup:
-    """Make a phone of this member's. Raises NotPossible, ServiceAway, TidTaken."""
+    """Make a phone of this member's, or finish the one of this name that was begun before.
+
+    Until `hand_over` has returned, the phone counts as unfinished: the same call finishes it, and
+    makes no second one. Raises NotPossible, ServiceAway, TidTaken.
+    """
     if tid is not None and not TID.fullmatch(tid):
         raise NotPossible("A tid is two letters or digits.", advice="Give one like: --tid un")
-    make = partial(api.add_phone, name, group_id=group_id, tid=tid)
+    mine = api.devices()
+    begun = reminding.unfinished(home)
+    orphan = None
+    if begun is not None and (begun.group_id, begun.name, begun.tid) == (group_id, name, tid):
+        orphan = next((device.id for device in mine if begun.is_it(device)), None)
+    if orphan is not None:
+        make = partial(api.renew_phone, orphan)
+    else:
+        known = tuple(device.id for device in mine)
+        reminding.begin(home, Unfinished(group_id=group_id, name=name, tid=tid, known=known))
+        make = partial(api.add_phone, name, group_id=group_id, tid=tid)
     try:
         setup = _set_up(home, api, current, group_id, make)
     except ServiceAway as failure:
-        raise ServiceAway(failure.reason, advice=PERHAPS_MADE) from None
+        raise ServiceAway(
+            failure.reason,
+            advice=f"Repeat it: draugar phone add {shlex.quote(name)}. If the phone was made all"
+            " the same, that finishes it and makes no second one; so does: draugar phone renew",
+        ) from None
+    except Refused:
+        if orphan is None:
+            reminding.finish(home)
+        raise
     if tid is not None and setup.tid != tid:
         raise AnswerNotUnderstood
+    hand_over(setup)
+    reminding.finish(home)
     return setup
 
 
-def renew(home: Home, api: Api, current: Current, device_id: UUID) -> PhoneSetup:
+def renew(
+    home: Home, api: Api, current: Current, device_id: UUID, *, hand_over: HandOver
+) -> PhoneSetup:
     """Set a phone of this member's up again, with a new password and the present key."""
-    group_id = next((one.group_id for one in api.devices() if one.id == device_id), None)
-    if group_id is None:
+    phone = next((one for one in api.devices() if one.id == device_id), None)
+    if phone is None or phone.group_id is None:
         raise Unknown("You have no such phone.", advice="See what there is: draugar devices")
-    return _set_up(home, api, current, group_id, partial(api.renew_phone, device_id))
+    begun = Unfinished(
+        group_id=phone.group_id, name=phone.name, tid=phone.tid, known=(), device_id=device_id
+    )
+    reminding.begin(home, begun)
+    setup = _set_up(home, api, current, phone.group_id, partial(api.renew_phone, device_id))
+    hand_over(setup)
+    reminding.finish(home)
+    return setup
+
+
+def unreachable(url: str) -> str | None:
+    """Say why a phone cannot reach an address of the service always; None if it can."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        is_loopback = host == "localhost" or host.endswith(".localhost")
+        is_private = "." not in host or host.endswith(_AT_HOME)
+    else:
+        address = getattr(address, "ipv4_mapped", None) or address
+        is_loopback = address.is_loopback or address.is_unspecified
+        is_private = not address.is_global
+    if is_loopback:
+        return (
+            f"The service's address, {url}, is this computer itself: a phone does not reach it, and"
+            " shares nothing."
+        )
+    if is_private:
+        return (
+            f"The service's address, {url}, is one of your own network: a phone reaches it at home"
+            " only. What it posts elsewhere waits on the phone until it is back."
+        )
+    return None
 
 
 def _set_up(

@@ -28,7 +28,7 @@ from draugar.model import (
 )
 from draugar.phones import PhoneSetup
 from draugar.places import Place, around
-from draugar.render import ago, degrees, metres, plain
+from draugar.render import ago, clock, degrees, metres, plain
 
 SETUP_STEPS = (
     'In OwnTracks on the phone: switch on "Allow external configuration" in its settings.',
@@ -85,7 +85,7 @@ class Sight:
     def row(self, now: datetime) -> tuple[str, ...]:
         """Write it for people."""
         missing = " (a newer one is missing)" if self.position.is_old else ""
-        seen = ago(now - self.fix.at) + missing
+        seen = ago(now - self.fix.at) + missing + waits(self.position, now, " ({})")
         battery = "" if self.fix.battery is None else f"{self.fix.battery} %"
         return self.name, self.spot, self.way, seen, metres(self.fix.accuracy), battery
 
@@ -110,10 +110,21 @@ class Sight:
             "battery": fix.battery,
             "recordedAt": stamp(fix.at),
             "receivedAt": stamp(position.received_at),
+            "tid": position.phone and position.phone.tid,
+            "needsSetup": position.phone is not None and position.phone.needs_setup,
+            "waitsSince": position.phone and stamp(position.phone.waits_since),
             "place": self.place and self.place.name,
             "distance": None if self.away is None else round(self.away, 1),
             "bearing": None if self.heading is None else round(self.heading, 1),
         }
+
+
+def waits(position: Position, now: datetime, form: str = "{}") -> str:
+    """Say that the phone of a position must be set up again, and since when; else nothing."""
+    phone = position.phone
+    if phone is None or phone.waits_since is None:
+        return ""
+    return form.format(f"phone {plain(phone.tid)} waits since {clock(phone.waits_since, now)}")
 
 
 def owner(positions: Sequence[Position]) -> str:

@@ -5,6 +5,7 @@ who has gone may know it.
 """
 
 import time
+from datetime import UTC, datetime
 from uuid import UUID
 
 from draugar.crypto import GroupKey
@@ -90,6 +91,11 @@ class Ring:
             version=version,
         )
         return None if found["at"] is None else float(found["at"])
+
+    def changed_at(self) -> datetime | None:
+        """Return when this device first held the highest version, unless that is its first."""
+        at = self.superseded_at(self.highest - 1)
+        return None if at is None else datetime.fromtimestamp(at, UTC)
 
     def _number(self, column: str) -> int:
         found = self._home.row(

@@ -81,6 +81,8 @@ class Transport:
         """Raises AddressNotSafe."""
         self.url = service_url(url)
         self.token: Token | None = None
+        self.is_away = False
+        """Whether the newest call found no service."""
         self._patience = patience.total_seconds()
         self._client = httpx.Client(
             verify=_certificates(urlsplit(self.url).scheme),
@@ -106,6 +108,7 @@ class Transport:
 
         Raises ServiceFailure.
         """
+        self.is_away = True
         deadline = time.monotonic() + self._patience
         pause = _FIRST_PAUSE
         while True:
@@ -113,6 +116,7 @@ class Transport:
                 method, path, body, query=query, headers=headers
             )
             if status is not None and status not in _BUSY:
+                self.is_away = False
                 return _read(status, content)
             # What is refused for being too much was not done, so that repeating it is safe.
             if not is_repeatable and status not in (429, 503):

@@ -106,7 +106,7 @@ def test_no_name_steers_the_terminal_that_tracks_are_written_to() -> None:
         is_confirmed=True,
     )
 
-    trails = cli._trails((), [said_by_a_member])
+    trails = cli._trails((), [said_by_a_member], NOON)
 
     for written in (gpx.written(trails), json.dumps(gpx.geojson(trails), ensure_ascii=False)):
         assert "Una\ufffd2J\ufffd" in written

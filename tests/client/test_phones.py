@@ -259,6 +259,39 @@ def test_a_phone_whose_answer_was_lost_is_found_again_and_set_up(
     assert seen(ari) == {"Una": 64.5}
 
 
+def test_a_phone_whose_answer_was_lost_is_finished_by_the_same_command_and_not_made_twice(
+    two: tuple[Member, Member], relay: Relay
+) -> None:
+    una, ari = two
+
+    def losing(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        return Reply(504, b"") if request.route == "POST /api/devices" else reply
+
+    with relay.telling(losing), pytest.raises(ServiceAway) as told:
+        una.add_phone("Mum's phone")
+    setup = una.add_phone("Mum's phone")
+    Handset.of(Android, setup).is_at(64.5)
+
+    assert "draugar phone add 'Mum'\"'\"'s phone'" in told.value.next_step
+    assert own_phone(una).name == "Mum's phone"
+    assert seen(ari) == {"Una": 64.5}
+    assert una.add_phone("Mum's phone").device_id != setup.device_id  # now it is another one
+
+
+def test_a_phone_that_the_service_refuses_leaves_nothing_to_be_finished(
+    two: tuple[Member, Member], relayed: Family
+) -> None:
+    una, ari = two
+    ari.add_phone("Phone", tid="xx")
+
+    with pytest.raises(TidTaken):
+        una.add_phone("Phone", tid="xx")
+    una.remind()
+
+    assert Kind.PHONE_WAITS not in relayed.hears("Una").kinds()
+
+
 # Who sees whom
 
 
