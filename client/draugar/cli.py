@@ -13,7 +13,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,6 @@ from enum import StrEnum
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from threading import Event, Thread
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -32,7 +31,7 @@ from typer.core import TyperGroup
 from draugar import gpx, phones, places, present, reminding
 from draugar import map as maps
 from draugar.errors import Failure, NotPossible, ServiceAway, TrustFailure, Unknown
-from draugar.geo import Coordinates, NotAPosition, Trail
+from draugar.geo import Coordinates, NotAPosition, Trail, look_swapped
 from draugar.home import Home
 from draugar.links import InviteLink, Unreadable
 from draugar.member import Member
@@ -46,9 +45,11 @@ from draugar.track import NotATrack, Track
 from draugar.when import EmptyRange, NotATime, between, moment
 
 MISTYPED = (EmptyRange, NotAPosition, NotATime)
-GLANCE = 0.2
-"""Seconds between two looks at how much is left."""
 STDIO = Path("-")
+TYPED_ACCURACY, UNKNOWN_ACCURACY = 10.0, 0.0
+"""Metres."""
+COUNTED = 100
+"""Positions after which progress is shown."""
 BELOW_ZERO = {"ignore_unknown_options": True}
 """Degrees west and south start with a hyphen, as options do."""
 EVERYDAY, COMING_IN, TRUST, MINE = "Every day", "Coming in", "Whom you trust", "What is yours"
@@ -446,7 +447,7 @@ def where(desk: Desk, *, group: InGroup = None) -> None:
 
 
 @command("map", EVERYDAY)
-def draw_map(
+def draw_map(  # noqa: PLR0913 -- the options of one command
     desk: Desk,
     file: Annotated[Path, argument("FILE", dir_okay=False)] = Path("draugar-map.html"),
     *,
@@ -463,14 +464,17 @@ def draw_map(
             "URL",
         ),
     ] = None,
+    yes: WriteOver = False,
     group: InGroup = None,
 ) -> None:
     """Draw everybody on a map: one file that any browser opens, without any network."""
     named, now = desk.places(), _now()
+    _may_write(desk, file, yes=yes)
     with desk.member() as me:
         meant = me.group(group)
         current = me.where(meant.id)
-        past = me.history(meant.id, since=now - timedelta(hours=hours)) if hours else ()
+        read = me.history(meant.id, since=now - timedelta(hours=hours)) if hours else ()
+        past = _counted(desk, read)
         trails = _trails(current, past, now)
     if not trails:
         raise NotPossible("Nobody has shared where they are.", advice="Next: draugar share LAT LON")
@@ -498,9 +502,17 @@ def share(  # noqa: PLR0913 -- the options of one command
         bool, option("--end-now", "Shift the track's times as though it had just ended.")
     ] = False,
     accuracy: Annotated[
-        float,
-        option("--accuracy", "Within how much it is right.", "METRES", min=0, show_default=True),
-    ] = 10,
+        float | None,
+        option(
+            "--accuracy",
+            "Within how much it is right; else 10 for a position, and unknown for a track.",
+            "METRES",
+            min=0,
+        ),
+    ] = None,
+    again: Annotated[
+        bool, option("--again", "Share a track once more that was shared before.")
+    ] = False,
     group: InGroup = None,
 ) -> None:
     """Share where you are, or a recorded track.
@@ -510,16 +522,28 @@ def share(  # noqa: PLR0913 -- the options of one command
     """
     if track and latitude is not None:
         raise typer.BadParameter("Give a position or --gpx FILE, not both.")
+    fixes = []
     if track:
-        fixes = _track(desk, track, end_now=end_now).fixes(accuracy=accuracy)
+        read = gpx.read(track)
+        recorded = _recorded(desk, read, track, end_now=end_now)
     elif latitude is not None:
         here = _position(desk.terminal, latitude, longitude)
+        accuracy = TYPED_ACCURACY if accuracy is None else accuracy
         fixes = [Fix(**here._asdict(), accuracy=accuracy, at=_now())]
-    else:
-        fixes = []
     with desk.member() as me:
         if fixes:
             me.enqueue(fixes, _group_id(me, group))
+        if track:
+            # What is shifted is another recording each time, and the same file.
+            name = me.digest(read if end_now else recorded) + "+" * end_now
+            group_id = _group_id(me, group)
+            before = None if again else me.queued_at(name, group_id)
+            if before:
+                _say_shared_before(desk, track, before, end_now=end_now)
+            else:
+                fixes = recorded.fixes(accuracy=accuracy or UNKNOWN_ACCURACY)
+                _say_of_track(desk, me, track, fixes, group_id)
+                me.enqueue(fixes, group_id, track=name)
         try:
             shared, away = _flush(desk, me), None
         except ServiceAway as failure:
@@ -555,16 +579,19 @@ def history(  # noqa: PLR0913 -- the options of one command
     as_geojson: Annotated[
         Path | None, option("--geojson", "Write lines; - is stdout.", "FILE")
     ] = None,
+    yes: WriteOver = False,
     group: InGroup = None,
 ) -> None:
     """Show where everybody has been, or write it as GPX or GeoJSON."""
     named, now = desk.places(), _now()
     start, end = between(since, until, now)
+    for file in filter(None, (as_gpx, as_geojson)):
+        _may_write(desk, file, yes=yes)
     with desk.member() as me:
         group_id = _group_id(me, group)
         user_id = _found(name, me.people(group_id)).user_id if name else None
         read = me.history(group_id, user_id=user_id, since=start, until=end or now)
-        positions = sorted(read, key=lambda position: position.fix.at)
+        positions = sorted(_counted(desk, read), key=lambda position: position.fix.at)
     if as_gpx or as_geojson:
         trails = _trails((), positions, now)
         files = [file for file in (as_gpx, as_geojson) if file]
@@ -997,8 +1024,11 @@ def export(
     file: Annotated[Path, argument("FILE", "- is stdout.", dir_okay=False)] = Path(
         "draugar-export.json"
     ),
+    *,
+    yes: WriteOver = False,
 ) -> None:
     """Write all that the service stores about you, your positions opened."""
+    _may_write(desk, file, yes=yes)
     with desk.member() as me:
         stored = me.export()
     _keep(file, json.dumps(stored, indent=2) + "\n")
@@ -1077,9 +1107,8 @@ def _found(name: str, among: Iterable[T], nobody: str = "Nobody here has this na
     return found[0]
 
 
-def _track(desk: Desk, file: Path, *, end_now: bool) -> Track:
-    """Read the points of a file that can be shared, and say which cannot. Raises NotATrack."""
-    read = gpx.read(file)
+def _recorded(desk: Desk, read: Track, file: Path, *, end_now: bool) -> Track:
+    """Return the points of a track that can be shared, and say which cannot. Raises NotATrack."""
     track = read.ending(_now()) if end_now else read.recorded()
     if track.points:
         if track.left_out:
@@ -1092,6 +1121,39 @@ def _track(desk: Desk, file: Path, *, end_now: bool) -> Track:
         if read.points
         else None,
     )
+
+
+def _say_shared_before(desk: Desk, file: Path, at: datetime, *, end_now: bool) -> None:
+    words = ["draugar", "share", "--gpx", str(file), *(["--end-now"] * end_now), "--again"]
+    desk.terminal.say(
+        f"This track was shared before, {clock(at)}, and is not shared again. To share it all the"
+        f" same: {shlex.join(words)}",
+        "yellow",
+    )
+
+
+def _say_of_track(
+    desk: Desk, me: Member, file: Path, fixes: Sequence[Fix], group_id: UUID | None
+) -> None:
+    """Say before a track is shared that it changes no present position, or looks swapped."""
+    seen: list[Position] = []
+    with suppress(Failure):  # without the service nothing is known to compare with
+        seen = me.where(group_id)
+    here = max((one.fix for one in seen if one.is_mine), key=lambda fix: fix.at, default=None)
+    first, last = min(fix.at for fix in fixes), max(fix.at for fix in fixes)
+    if here is not None and last <= here.at:
+        desk.terminal.say(
+            f"The track ends {clock(last)}, before your present position of {clock(here.at)}: where"
+            " and map go on showing that one. To see the track: draugar history --from"
+            f" {first.astimezone():%Y-%m-%d}",
+            "yellow",
+        )
+    if look_swapped(fixes, [*(one.fix for one in seen), *desk.places()]):
+        desk.terminal.say(
+            f"Warning: the positions of {file} look as though latitude and longitude were swapped."
+            " They are shared as they are in the file.",
+            "yellow",
+        )
 
 
 def _warn_of_phones(desk: Desk, me: Member, group: Group, *, gone: UUID | None = None) -> None:
@@ -1121,11 +1183,25 @@ def _see_file(desk: Desk, file: Path | None, *, yes: bool) -> None:
     """See that a phone's file can be written, before the phone is made."""
     if file == STDIO:
         raise typer.BadParameter("It holds a key: give a file, which only you may read.")
+    _may_write(desk, file, yes=yes)
+
+
+def _may_write(desk: Desk, file: Path | None, *, yes: bool) -> None:
+    """See before any work that a file can be written, and ask where there is one already."""
+    if file == STDIO:
+        return
     directory = file.parent if file else Path()
     if not os.access(directory, os.W_OK | os.X_OK):
         raise NotPossible(f"Nothing can be written in {directory}.", advice="Name another file.")
-    if file and file.exists():
+    if file and file.exists() and not _is_map(file):
         desk.terminal.consent(f"{file} is there already. Write over it?", is_given=yes)
+
+
+def _is_map(file: Path) -> bool:
+    """Whether a file is an earlier map, which a new one replaces."""
+    with suppress(OSError), file.open("rb") as stream:
+        return maps.GENERATOR in stream.read(maps.HEAD)
+    return False
 
 
 def _hand_over(desk: Desk, url: str, file: Path | None, setup: PhoneSetup) -> None:
@@ -1160,27 +1236,23 @@ def _hand_over(desk: Desk, url: str, file: Path | None, setup: PhoneSetup) -> No
 
 
 def _flush(desk: Desk, me: Member) -> Shared:
-    """Send what waits, with a bar that is moved by looking at the queue from beside."""
-    total, sent = me.waiting(), Event()
+    """Send what waits, and show how far that is."""
+    total = me.waiting()
     if not total:
         return me.flush()
+    with desk.terminal.progress("Sharing", total) as progress:
+        return me.flush(lambda waiting: progress(total - waiting))
 
-    def watch() -> None:
-        with desk.member() as watcher:
-            while not sent.wait(GLANCE):
-                progress.update(task, completed=total - watcher.waiting())
 
-    with desk.terminal.progress("Sharing") as progress:
-        task = progress.add_task("", total=total)
-        watching = Thread(target=watch)
-        if not progress.disable:
-            watching.start()
-        try:
-            return me.flush()
-        finally:
-            sent.set()
-            if not progress.disable:
-                watching.join()
+def _counted(desk: Desk, positions: Iterable[Position]) -> list[Position]:
+    """Read positions, and show how many there are so far."""
+    found: list[Position] = []
+    with desk.terminal.progress("Reading positions") as progress:
+        for position in positions:
+            found.append(position)
+            if len(found) % COUNTED == 0:
+                progress(len(found))
+    return found
 
 
 def _trails(current: Iterable[Position], past: Iterable[Position], now: datetime) -> list[Trail]:

@@ -22,6 +22,8 @@ COMPASS = (
 )
 POLE = 89.9999
 """Degrees beyond which every way leads to the other pole, whatever the longitude."""
+FAR, SURELY = 100_000, 10
+"""Metres, and how often nearer, from which on positions look swapped."""
 GAP = timedelta(minutes=30)
 """Without a point for longer, the way between two of them is not known."""
 
@@ -118,6 +120,21 @@ def distance(here: Located, there: Located) -> float:
         + math.cos(south) * math.cos(north) * math.sin(across / 2) ** 2
     )
     return 2 * EARTH_RADIUS * math.asin(min(1.0, math.sqrt(chord)))
+
+
+def look_swapped(spots: Sequence[Located], known: Sequence[Located]) -> bool:
+    """Whether positions look as though latitude and longitude were exchanged.
+
+    They are far from all spots that are known, and exchanged the middle one is near one of them.
+    """
+    if not spots or not known:
+        return False
+    middle = spots[len(spots) // 2]
+    if abs(middle.longitude) > 90:  # noqa: PLR2004 -- degrees of latitude
+        return False
+    exchanged = Coordinates(middle.longitude, middle.latitude)
+    away = min(distance(spot, middle) for spot in known)
+    return away > FAR and SURELY * min(distance(spot, exchanged) for spot in known) < away
 
 
 def bearing(here: Located, there: Located) -> float:

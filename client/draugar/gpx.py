@@ -292,8 +292,7 @@ class _Content:
         latitude = _number(self._attributes.get("lat", ""), 90)
         longitude = _number(self._attributes.get("lon", ""), HALF_TURN)
         if latitude is None or longitude is None:
-            fault = Fault.LATITUDE if latitude is None else Fault.LONGITUDE
-            self.left_out[self.number] = fault
+            self.left_out[self.number] = self._fault_of_place(latitude)
             return
         at, fault_of_time = self._at()
         self.points.append(
@@ -307,6 +306,15 @@ class _Content:
                 fault=fault_of_time,
             )
         )
+
+    def _fault_of_place(self, latitude: float | None) -> Fault:
+        if latitude is not None:
+            return Fault.LONGITUDE
+        exchanged = (
+            _number(self._attributes.get("lon", ""), 90),
+            _number(self._attributes.get("lat", ""), HALF_TURN),
+        )
+        return Fault.LATITUDE if None in exchanged else Fault.SWAPPED
 
     def _at(self) -> tuple[datetime | None, Fault | None]:
         """Read an xsd:dateTime; GPX means UTC where no zone is named."""

@@ -24,6 +24,7 @@ from draugar.transport import Token
 from draugar.vault import Place, Vault
 
 _DATABASE = "home.sqlite3"
+_MUCH = 1024 * 1024  # bytes
 _PATIENCE = 30.0  # seconds, for another command's transaction
 
 
@@ -161,6 +162,15 @@ class Home:
             return self._database.execute(statement, _storable(values))
         except sqlite3.Error as error:
             raise HomeUnusable(f"The home's database fails: {_named(error)}.") from None
+
+    def shrink(self) -> None:
+        """Give back to the disk what deleted rows have left, where that is much."""
+        free, size = (
+            int(self.row(f"PRAGMA {fact}")[0]) for fact in ("freelist_count", "page_size")
+        )
+        if free * size > _MUCH:
+            with suppress(HomeUnusable):  # another command is at work, or the disk is full
+                self.do("VACUUM")
 
     # Secrets and small facts
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from uuid import UUID
 
-from draugar import confirming, pausing
+from draugar import confirming, outbox, pausing
 from draugar.api import Api
 from draugar.census import Census
 from draugar.circle import Circle, Ended
@@ -61,4 +61,5 @@ def forget(home: Home, group_id: UUID) -> None:
     circle.end(others, Ended.GONE, version=ring.highest)
     pausing.end(home, group_id)
     home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
+    outbox.forget_tracks(home, group_id)
     home.do("UPDATE groups SET is_member = 0 WHERE id = :id", id=group_id)

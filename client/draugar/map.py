@@ -61,6 +61,10 @@ DIRECTIONS = ((1, 0), (-1, 0), (1, -1), (1, 1), (-1, -1), (-1, 1), (0, -1), (0, 
 STEPS = (10, 20, 30, 60, 90)
 """Degrees between lines of the graticule from ten up: all go into a full turn."""
 
+GENERATOR = b'<meta name="generator" content="draugar">'
+HEAD = 2048
+"""Bytes of a page in which that is."""
+
 TILES = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+(:[0-9]{1,5})?)/[!-~]*")
 
 

@@ -11,7 +11,7 @@ invite's secret, and rotates when the service asks for it. What the member must 
 as a `Notice`. Whoever is in one group only need not name it. Everything raises `Failure`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -54,6 +54,7 @@ from draugar.outbox import Outbox
 from draugar.phones import HandOver, PhoneSetup
 from draugar.ring import Ring
 from draugar.teller import Tell, Teller
+from draugar.track import Track
 from draugar.transport import Transport, service_url
 from draugar.vault import Place
 
@@ -362,15 +363,26 @@ class Member:
         self.enqueue(fixes, group_id)
         return self.flush()
 
-    def enqueue(self, fixes: Sequence[Fix], group_id: UUID | None = None) -> None:
-        """Queue only: needs no service."""
-        self._outbox.put(self._resolve(group_id), fixes)
+    def enqueue(
+        self, fixes: Sequence[Fix], group_id: UUID | None = None, *, track: str | None = None
+    ) -> None:
+        """Queue only: needs no service. `track` names the recording they are of."""
+        self._outbox.put(self._resolve(group_id), fixes, track=track)
 
-    def flush(self) -> Shared:
-        """Send the queue, of all groups."""
+    def digest(self, track: Track) -> str:
+        """Name a recording, as only this device can."""
+        return track.digest(self._me.device_key.value)
+
+    def queued_at(self, track: str, group_id: UUID | None = None) -> datetime | None:
+        """Return when this device queued a recording for a group, unless that was undone."""
+        return self._outbox.queued_at(self._resolve(group_id), track)
+
+    def flush(self, on_progress: Callable[[int], None] = lambda _: None) -> Shared:
+        """Send the queue, of all groups. `on_progress` hears how many points still wait."""
         dropped = self._outbox.drop_paused()  # which needs no service
         self._settle()
-        shared = self._outbox.flush(self._api, self._exchange)
+        shared = self._outbox.flush(self._api, self._exchange, on_progress)
+        self._home.shrink()
         return replace(shared, dropped=shared.dropped + dropped)
 
     def waiting(self) -> int:

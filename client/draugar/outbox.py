@@ -8,7 +8,7 @@ sent, under the key of that moment.
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -57,11 +57,17 @@ class Outbox:
         self._teller = teller
         self._me = home.me()
 
-    def put(self, group_id: UUID, fixes: Sequence[Fix]) -> None:
-        """Queue fixes, all or none. Raises PointNotPossible."""
+    def put(self, group_id: UUID, fixes: Sequence[Fix], *, track: str | None = None) -> None:
+        """Queue fixes, all or none; `track` names the recording they are of.
+
+        Raises PointNotPossible.
+        """
         if not all(map(points.is_possible, fixes)):
             raise PointNotPossible
         with self._home.transaction():
+            if track is not None:
+                now = datetime.now(UTC).isoformat()
+                self._home.remember(f"{_track_of(group_id)}{track}", now)
             for fix in fixes:
                 self._home.do(
                     "UPDATE groups SET counter = counter + 1 WHERE id = :group", group=group_id
@@ -73,6 +79,11 @@ class Outbox:
                     fix=self._home.seal_json(_as_json(fix)),
                     group=group_id,
                 )
+
+    def queued_at(self, group_id: UUID, track: str) -> datetime | None:
+        """Return when a recording was queued for a group, unless it was deleted or refused."""
+        kept = self._home.recall(f"{_track_of(group_id)}{track}")
+        return kept and datetime.fromisoformat(kept)
 
     def waiting(self) -> int:
         """Return how many points are queued."""
@@ -87,6 +98,7 @@ class Outbox:
 
     def forget(self, group_id: UUID, *, since: datetime | None, until: datetime | None) -> int:
         """Drop what was queued for a group in [since, until); return how many points."""
+        forget_tracks(self._home, group_id)
         return self._home.do(
             "DELETE FROM outbox WHERE group_id = :group"
             " AND id >= :first AND (:last IS NULL OR id < :last)",
@@ -101,12 +113,15 @@ class Outbox:
         for group_id in self.groups():
             if pausing.is_on(self._home, group_id):
                 count = self._home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
+                forget_tracks(self._home, group_id)
                 _say_not_shared(self._teller, group_id, _PAUSED, count)
                 dropped += count
         return dropped
 
-    def flush(self, api: Api, exchange: Exchange) -> Shared:
-        """Send what can be sent; the rest waits.
+    def flush(
+        self, api: Api, exchange: Exchange, on_progress: Callable[[int], None] = lambda _: None
+    ) -> Shared:
+        """Send what can be sent; the rest waits. `on_progress` hears how many points still wait.
 
         Raises ServiceFailure and TrustFailure, with all that was not stored still queued.
         """
@@ -115,7 +130,7 @@ class Outbox:
         for group_id in self.groups():
             sending = _Sending(self._home, self._teller, api, exchange, group_id=group_id)
             try:
-                sending.send_all()
+                sending.send_all(lambda: on_progress(self.waiting()))
             except (KeyPending, KeyMissing, NotConfirmed):
                 pass  # until somebody confirms this device
             except TrustFailure as failure:
@@ -154,7 +169,7 @@ class _Sending:
     stored: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
-    def send_all(self) -> None:
+    def send_all(self, on_batch: Callable[[], None]) -> None:
         """Send batch after batch. Raises KeyPending, KeyMissing, NotConfirmed."""
         attempts = 0
         view: View | None = None
@@ -165,6 +180,7 @@ class _Sending:
                 self._refuse(_NOT_A_MEMBER, [id_ for id_, _, _ in batch])
                 continue
             codes = self._settle(self._send(batch, view.key_version))
+            on_batch()
             if not codes:
                 attempts = 0
             elif codes <= _OUTDATED:
@@ -175,6 +191,8 @@ class _Sending:
 
     def report(self) -> int:
         """Tell what was refused for good; return how many points that were."""
+        if self.refused:
+            forget_tracks(self.home, self.group_id)
         for code, count in self.refused.items():
             _say_not_shared(self.teller, self.group_id, code, count)
         return sum(self.refused.values())
@@ -236,6 +254,15 @@ class _Sending:
 
     def _take(self, id_: UUID) -> int:
         return self.home.do("DELETE FROM outbox WHERE id = :id", id=id_)
+
+
+def _track_of(group_id: UUID) -> str:
+    return f"track {group_id} "
+
+
+def forget_tracks(home: Home, group_id: UUID) -> None:
+    """Forget which recordings were queued: some of their points are not there any more."""
+    home.do("DELETE FROM facts WHERE name LIKE :some", some=f"{_track_of(group_id)}%")
 
 
 def _first_id(at: datetime) -> UUID:

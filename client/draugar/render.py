@@ -6,8 +6,10 @@ all else that others wrote, pass through `plain`: they could steer the terminal.
 
 import json
 import sys
+import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import zip_longest
 
@@ -30,6 +32,8 @@ UNBOUNDED = 10_000
 KILOMETRE = 1000
 LONG = 10_000
 """Metres from which nobody asks for hundreds."""
+SILENCE = 10.0
+"""Seconds after which long work says how far it is."""
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
@@ -131,16 +135,39 @@ class Terminal:
             self.err.print(prompt, end="")
         return sys.stdin.readline().strip()
 
-    def progress(self, doing: str) -> Progress:
-        """Make a bar, which shows on screens only."""
-        return Progress(
-            TextColumn(doing),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=self.err,
-            transient=True,
-            disable=not self.err.is_terminal,
-        )
+    @contextmanager
+    def progress(self, doing: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """Yield what is to be told how much is done: a bar on a screen, else a line at times."""
+        if not self.err.is_terminal:
+            yield Lines(self.say, doing, total)
+            return
+        columns = TextColumn(doing), BarColumn(), MofNCompleteColumn()
+        with Progress(*columns, console=self.err, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+
+class Lines:
+    """Progress where no screen is: a line every ten seconds, and none for what is quick."""
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        doing: str,
+        total: int | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._say = say
+        self._doing = doing
+        self._of = "" if total is None else f" of {total}"
+        self._clock = clock
+        self._due = clock() + SILENCE
+
+    def __call__(self, done: int) -> None:
+        """Hear how much is done."""
+        if self._clock() >= self._due:
+            self._due = self._clock() + SILENCE
+            self._say(f"{self._doing}: {done}{self._of}")
 
 
 def _console(*, stderr: bool) -> Console:

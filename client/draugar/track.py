@@ -4,6 +4,7 @@ Recorders write wrong times and positions. One such point does not decide about 
 left out, and named by its number in the file and by the rule that it broke.
 """
 
+import hashlib
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ class Fault(StrEnum):
     """Why a point cannot be shared: what it has."""
 
     LATITUDE = "no latitude from -90 to 90"
+    SWAPPED = "no latitude from -90 to 90 (it looks swapped with the longitude)"
     LONGITUDE = "no longitude from -180 to 180"
     NO_TIME = "no time"
     UNREADABLE = "a time that cannot be read"
@@ -98,6 +100,13 @@ class Track:
         ]
         early = {point.number: Fault.EARLY for point in too_long}
         return Track(points, {**kept.left_out, **early})
+
+    def digest(self, key: bytes) -> str:
+        """Name the content: the same of two files with the same points, in whatever form."""
+        said = "\n".join(
+            f"{point.latitude!r} {point.longitude!r} {point.at}" for point in self.points
+        )
+        return hashlib.blake2b(said.encode(), key=key, digest_size=16).hexdigest()
 
     def fixes(self, *, accuracy: float) -> list[Fix]:
         """Return what a device would have shared there."""

@@ -218,8 +218,12 @@ def test_a_home_that_is_a_file_cannot_be_used(una: Person, tmp_path: Path) -> No
         ("<html><body>", "The file is not XML, as GPX is: line 1 is broken."),
         ("<gpx/>", "The file holds no track points."),
         (
-            TRACK.replace("64", "164"),
+            TRACK.replace("64", "264"),
             "The only track point cannot be shared: point 1 has no latitude from -90 to 90.",
+        ),
+        (
+            TRACK.replace("64", "164"),
+            "has no latitude from -90 to 90 (it looks swapped with the longitude).",
         ),
         ('<!DOCTYPE gpx [<!ENTITY a "b">]><gpx>&a;</gpx>', "The file has a document type"),
         (TRACK, "The only track point cannot be shared: point 1 has no time."),

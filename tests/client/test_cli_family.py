@@ -226,6 +226,143 @@ def test_one_wrong_time_leaves_out_one_point_of_a_track(
     assert end - start == timedelta(minutes=2)
 
 
+def walk(
+    directory: Path, *positions: tuple[float, float], ago: timedelta, name: str = "walk"
+) -> str:
+    """Write a track of a minute a position that ended so long ago."""
+    end = datetime.now(UTC) - ago
+    points = "".join(
+        f'<trkpt lat="{latitude}" lon="{longitude}"><time>'
+        f"{end - timedelta(minutes=len(positions) - 1 - number):%Y-%m-%dT%H:%M:%SZ}</time></trkpt>"
+        for number, (latitude, longitude) in enumerate(positions)
+    )
+    file = directory / f"{name}.gpx"
+    file.write_text(f"<gpx><trk><trkseg>{points}</trkseg></trk></gpx>")
+    return file.name
+
+
+def test_a_track_that_was_shared_before_is_not_shared_again_unasked(
+    household: Household, tmp_path: Path
+) -> None:
+    una = household.founder()
+    file = walk(tmp_path, REYKJAVIK, VIDEY, ago=timedelta(minutes=5))
+    copy = tmp_path / "a copy.gpx"
+    copy.write_text("<!-- again -->" + (tmp_path / file).read_text())
+
+    def known() -> int:
+        return len(una.reads("history")["points"])
+
+    first = una("share", "--gpx", file)
+    second = una("share", "--gpx", copy.name)
+    after_two = known()
+    again = una("share", "--gpx", copy.name, "--again")
+    after_three = known()
+    una.does("erase", "--yes")
+    anew = una("share", "--gpx", file)
+    una.does("pause")
+    paused = walk(tmp_path, VIDEY, REYKJAVIK, ago=timedelta(minutes=3), name="paused")
+    una("share", "--gpx", paused)
+    una.does("resume")
+    resumed = una("share", "--gpx", paused)
+
+    assert "shared before" not in first.told + again.told + anew.told + resumed.told
+    assert (second.code, second.out) == (0, "Nothing waits to be shared.\n")
+    assert "This track was shared before, " in second.told
+    assert "draugar share --gpx 'a copy.gpx' --again" in second.told
+    assert (after_two, after_three) == (2, 4)
+    assert resumed.out == "Shared 2 positions.\n"
+
+
+def test_a_track_is_another_one_once_it_is_shifted(household: Household, tmp_path: Path) -> None:
+    una = household.founder()
+    file = walk(tmp_path, REYKJAVIK, VIDEY, ago=timedelta(days=2))
+
+    told = [
+        una("share", "--gpx", file, *more).told for more in ((), ("--end-now",), ("--end-now",))
+    ]
+
+    assert ["shared before" in said for said in told] == [False, False, True]
+    assert "draugar share --gpx walk.gpx --end-now --again" in told[2]
+
+
+def test_a_track_that_is_too_old_to_change_where_says_so(
+    household: Household, tmp_path: Path
+) -> None:
+    una = household.founder()
+    first = una("share", "--gpx", walk(tmp_path, VIDEY, ago=timedelta(hours=2), name="first"))
+    una.does("share", *REYKJAVIK)
+    old = una("share", "--gpx", walk(tmp_path, VIDEY, VIDEY, ago=timedelta(hours=1)))
+    new = una("share", "--gpx", walk(tmp_path, VIDEY, ago=timedelta(seconds=-30), name="new"))
+
+    assert "before your present position" not in first.told + new.told
+    assert old.code == 0
+    assert re.search(
+        r"The track ends .*, before your present position of .*: where and map go on showing that"
+        r" one\. To see the track: draugar history --from \d{4}-\d\d-\d\d",
+        old.told,
+    )
+
+
+def test_a_track_that_looks_swapped_says_so(household: Household, tmp_path: Path) -> None:
+    una = household.founder()
+    swapped = [(longitude, latitude) for latitude, longitude in (REYKJAVIK, VIDEY)]
+    una.does("places", "add", "Home", *REYKJAVIK)
+
+    right = una("share", "--gpx", walk(tmp_path, VIDEY, ago=timedelta(hours=1), name="right"))
+    told = una("share", "--gpx", walk(tmp_path, *swapped, ago=timedelta(minutes=5))).told
+
+    assert "swapped" not in right.told
+    assert "Warning: the positions of walk.gpx look as though latitude and longitude were" in told
+
+
+def test_the_accuracy_of_a_track_is_not_made_up(household: Household, tmp_path: Path) -> None:
+    una = household.founder()
+    una.does("share", "--gpx", walk(tmp_path, VIDEY, ago=timedelta(hours=3), name="one"))
+    una.does(
+        "share",
+        "--accuracy",
+        25,
+        "--gpx",
+        walk(tmp_path, VIDEY, ago=timedelta(hours=2), name="two"),
+    )
+    una.does("share", *REYKJAVIK)
+
+    accuracies = [point["accuracy"] for point in una.reads("history")["points"]]
+
+    assert accuracies[0] in (None, 0)
+    assert accuracies[1:] == [25, 10]
+
+
+@pytest.mark.parametrize("command", ["history --gpx F", "history --geojson F", "export F", "map F"])
+def test_no_file_is_written_over_unasked(
+    household: Household, tmp_path: Path, command: str
+) -> None:
+    una = household.founder()
+    una.does("share", *REYKJAVIK)
+    file = tmp_path / "F"
+    file.write_text("precious")
+
+    refused = una.fails(*command.split())
+    kept = file.read_text()
+    elsewhere = una.fails(*command.replace("F", "nowhere/F").split())
+    una.does(*command.split(), "--yes")
+
+    assert refused.endswith("Say --yes if you are sure.")
+    assert kept == "precious"
+    assert elsewhere.startswith("Nothing can be written in nowhere.")
+    assert file.read_text() != "precious"
+
+
+def test_a_map_takes_the_place_of_the_map_before(household: Household, tmp_path: Path) -> None:
+    una = household.founder()
+    una.does("share", *REYKJAVIK)
+    una.does("map")
+    una.does("share", *VIDEY)
+    una.does("map")
+
+    assert "64.16250" in (tmp_path / "draugar-map.html").read_text()
+
+
 def test_a_screen_shows_how_far_a_track_is(household: Household, tmp_path: Path) -> None:
     una = household.founder()
     points = '<trkpt lat="64" lon="-21"/>' * 700

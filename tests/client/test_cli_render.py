@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from draugar import cli, gpx
 from draugar.geo import Coordinates
 from draugar.model import Fix, Position
-from draugar.render import ago, clock, degrees, metres, plain
+from draugar.render import Lines, ago, clock, degrees, metres, plain
 from draugar.when import NotATime, moment
 from tests.client.commands import Person
 
@@ -181,3 +181,21 @@ def test_a_narrow_screen_gets_lines_below_each_other(una: Person) -> None:
         "  Where: 64.14660, -21.94260",
         "  Within: 150 m",
     ]
+
+
+def test_long_work_says_every_ten_seconds_how_far_it_is_where_no_screen_is() -> None:
+    now, said = 100.0, list[str]()
+    progress = Lines(said.append, "Sharing", 2000, clock=lambda: now)
+    for done, now in ((500, 109.9), (1000, 110.0), (1500, 119.9), (1900, 125.0)):  # noqa: B007
+        progress(done)
+
+    assert said == ["Sharing: 1000 of 2000", "Sharing: 1900 of 2000"]
+
+
+def test_work_without_a_known_end_says_how_much_is_done() -> None:
+    times = iter((0.0, 11.0, 11.0))
+    said = list[str]()
+
+    Lines(said.append, "Reading positions", None, clock=lambda: next(times))(300)
+
+    assert said == ["Reading positions: 300"]

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar.geo import EARTH_RADIUS, Coordinates, NotAPosition, bearing, compass, distance
+from draugar.geo import (
+    EARTH_RADIUS,
+    Coordinates,
+    NotAPosition,
+    bearing,
+    compass,
+    distance,
+    look_swapped,
+)
 
 QUARTER = math.pi / 2 * EARTH_RADIUS
 NORTH_POLE, SOUTH_POLE = Coordinates(90, 0), Coordinates(-90, 0)
@@ -150,3 +158,29 @@ def test_what_is_no_position_is_refused_and_not_repeated(latitude: str, longitud
 
 def test_coordinates_do_not_show_in_a_representation() -> None:
     assert "64" not in repr(Coordinates(64.1466, -21.9426))
+
+
+REYKJAVIK, LJUBLJANA = Coordinates(64.1466, -21.9426), Coordinates(46.0511, 14.5051)
+
+
+@pytest.mark.parametrize(
+    ("spots", "known", "is_swapped"),
+    [
+        ([Coordinates(-21.9, 64.1)], [REYKJAVIK], True),
+        ([Coordinates(-21.9, 64.1)], [LJUBLJANA, REYKJAVIK], True),
+        ([Coordinates(14.5, 46.0)] * 3, [LJUBLJANA], True),
+        ([Coordinates(64.1, -21.9)], [REYKJAVIK], False),
+        ([Coordinates(64.1, -21.9)], [LJUBLJANA], False),
+        ([Coordinates(-21.9, 64.1)], [REYKJAVIK, Coordinates(-21.5, 64.5)], False),
+        ([Coordinates(35.6, 139.7)], [LJUBLJANA], False),
+        ([Coordinates(45.0, 45.1)], [Coordinates(45.1, 45.0)], False),
+        ([], [REYKJAVIK], False),
+        ([REYKJAVIK], [], False),
+    ],
+)
+def test_swapped_positions_are_told_by_what_they_are_near_when_exchanged(
+    spots: list[Coordinates],
+    known: list[Coordinates],
+    is_swapped: bool,  # noqa: FBT001 -- of a table
+) -> None:
+    assert look_swapped(spots, known) is is_swapped

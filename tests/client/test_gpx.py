@@ -174,7 +174,10 @@ def test_a_wrong_time_leaves_out_its_point_alone(
 @pytest.mark.parametrize(
     ("attributes", "fault"),
     [
-        ('lat="90.1" lon="0"', Fault.LATITUDE),
+        ('lat="90.1" lon="0"', Fault.SWAPPED),
+        ('lat="139.7" lon="35.7"', Fault.SWAPPED),
+        ('lat="180.1" lon="0"', Fault.LATITUDE),
+        ('lat="139.7" lon="135.7"', Fault.LATITUDE),
         ('lat="-1e3" lon="0"', Fault.LATITUDE),
         ('lat="NaN" lon="0"', Fault.LATITUDE),
         ('lat="inf" lon="0"', Fault.LATITUDE),

@@ -450,3 +450,41 @@ def test_a_lax_umask_opens_it_to_nobody(tmp_path: Path) -> None:
         os.umask(previous)
 
     assert modes(tmp_path / "home") == {0o600}
+
+
+def test_a_home_that_was_large_gives_its_space_back(tmp_path: Path) -> None:
+    with Home.open(tmp_path / "una") as home:
+        file = home.path / "home.sqlite3"
+        enter(home, uuid4(), "Hearth", is_founding=True)
+        with home.transaction():
+            for number in range(3000):
+                home.remember(f"long {number}", "x" * 1000)
+    large = file.stat().st_size
+
+    with Home.open(tmp_path / "una") as home:
+        home.do("DELETE FROM facts WHERE name LIKE 'long %'")
+        home.shrink()
+    with Home.open(tmp_path / "una") as home:
+        home.remember("kept", "still")
+        kept = home.recall("kept"), len(home.rows("SELECT * FROM groups"))
+
+    assert large > 3_000_000
+    assert file.stat().st_size < 300_000
+    assert kept == ("still", 1)
+
+
+def test_a_home_at_which_another_command_works_is_not_waited_for_to_shrink(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("draugar.home._PATIENCE", 0.05)
+    with Home.open(tmp_path / "una") as home, Home.open(tmp_path / "una") as other:
+        with home.transaction():
+            for number in range(3000):
+                home.remember(f"long {number}", "x" * 1000)
+        home.do("DELETE FROM facts WHERE name LIKE 'long %'")
+
+        with other.transaction():
+            other.remember("kept", "still")
+            home.shrink()
+
+        assert home.recall("kept") == "still"
