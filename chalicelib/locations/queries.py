@@ -474,35 +474,8 @@ def delete_points(
 
 def delete_past_retention(session: Session, *, at_most: int) -> int:
     """Delete points older than their group's retention; return how many."""
-    point = aliased(Location)
-    of_member = (
-        select(point.group_id, point.user_id, point.recorded_at, point.id)
-        .where(
-            point.group_id == Member.group_id,
-            point.user_id == Member.user_id,
-            point.recorded_at < func.now() - _days(Group.retention_days),
-        )
-        .limit(at_most)
-        .lateral("of_member")
-    )
-    doomed = (
-        select(of_member)
-        .select_from(Member)
-        .join(Group, Group.id == Member.group_id)
-        .join(of_member, true())
-        .limit(at_most)
-        .cte("doomed")
-        .prefix_with("MATERIALIZED")  # run once, whatever the planner expects of it
-    )
-    deleted: Any = session.execute(
-        delete(Location).where(
-            Location.group_id == doomed.c.group_id,
-            Location.user_id == doomed.c.user_id,
-            Location.recorded_at == doomed.c.recorded_at,
-            Location.id == doomed.c.id,
-        )
-    )
-    return int(deleted.rowcount)
+    deletion = func.delete_points_past_retention(at_most)
+    return int(session.execute(select(deletion)).scalar_one())
 
 
 def page_of_mine(caller: CTE) -> Page:

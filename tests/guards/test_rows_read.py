@@ -23,13 +23,14 @@ from pg8000.native import Connection, literal
 from bench.rows import MEMBERS, Asked, Person, asked, make_families
 from chalicelib.auth import Credential, PhoneCredential
 from chalicelib.export import service as export
+from chalicelib.jobs.maintain_locations import BATCH
 from chalicelib.locations import service as locations
 from chalicelib.owntracks import service as owntracks
 from tests.database import Server, connect
 from tests.faults.processes import own_database
 from tests.guards.test_plans import PHONES
 
-FAMILIES, FEW, MANY = 40, 1_000, 20_000
+FAMILIES, FEW, MANY = 40, 500, 10_000
 LIMIT = 100
 """Of a page of history."""
 
@@ -75,6 +76,8 @@ UPDATE pg_class SET reltuples = -1, relpages = 0
 WHERE oid IN (SELECT relid FROM pg_partition_tree('locations'))
     OR oid IN (SELECT relid FROM pg_partition_tree('pk_locations'))
 """
+KEEP_A_DAY = "UPDATE groups SET retention_days = 1"
+DELETION = f"SELECT delete_points_past_retention({BATCH})"
 BY_ESTIMATE = """
 ALTER FUNCTION points_of_member RESET ALL;
 ALTER FUNCTION newest_of_member RESET ALL;
@@ -194,17 +197,22 @@ def costs(server: Server, schema: str) -> Iterator[Costs]:
         asker = _begin(operator)
         for months in MONTHS:
             _fill(operator, asker.who.group_id, months)
+            asker = _middle(operator, asker.who)
             for known in KNOWN:
                 if known == "fresh":
                     operator.run("VACUUM ANALYZE")
                 with connect(url) as connection:
                     for name, how in product(CASES, HOW):
-                        question = CASES[name].ask(_middle(operator, asker.who))
+                        question = CASES[name].ask(asker)
                         before = FORGET if known == "absent" else ""
                         costs[name, months, known, how] = cost(connection, question, how, before)
                         if known == "fresh":
                             by_estimate = cost(connection, question, how, BY_ESTIMATE)
                             costs[name, months, "by estimate", how] = by_estimate
+                    if months == "two months":
+                        before = f"{KEEP_A_DAY}; {FORGET if known == 'absent' else ''}"
+                        deletion = cost(connection, DELETION, HOW[0], before)
+                        costs["points past retention", months, known, HOW[0]] = deletion
         yield costs
 
 
@@ -217,6 +225,15 @@ def test_no_more_points_are_read_than_may_be_answered(
 
     assert 0 < cost.rows <= MEMBERS * (case.of_each + 1)
     assert cost.blocks <= cost.rows + MEMBERS * BLOCKS
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_a_batch_of_points_past_retention_reads_no_others(costs: Costs, known: str) -> None:
+    cost = costs["points past retention", "two months", known, "unprepared"]
+
+    # Each is found once to see where the batch ends, and once to be deleted.
+    assert 2 * BATCH <= cost.rows <= 2 * BATCH + MEMBERS
+    assert cost.blocks <= 4 * BATCH + MEMBERS * FAMILIES * BLOCKS
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -265,9 +282,12 @@ def _middle(operator: Connection, who: Person) -> Asker:
     return Asker(who, id_, at)
 
 
-def cost(connection: Connection, question: Asked, how: str, before: str) -> Cost:
+def cost(connection: Connection, question: Asked | str, how: str, before: str) -> Cost:
     """Run something, and then a statement twice; count the second time, and take all back."""
-    text, values, prepared = question.statement.text, question.values, how == "prepared"
+    text, values = (
+        (question, []) if isinstance(question, str) else (question.statement.text, question.values)
+    )
+    prepared = how == "prepared"
     explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
     connection.run("BEGIN")
     try:
