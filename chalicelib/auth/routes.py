@@ -1,4 +1,4 @@
-"""Come in, see who I am, go."""
+"""Sign-in: join by an invite code, show the caller, sign out."""
 
 from chalice.app import Blueprint
 
@@ -18,12 +18,12 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/api/auth/join", methods=["POST"])
 @endpoint(
     access=Access.PUBLIC,
-    because="a code is what a newcomer has instead of a token",
+    because="a newcomer has a code and no token yet",
     status=201,
     raises=(invites.GroupNotFounded, invites.InviteNotValid, TooManyRequests, Unavailable),
 )
 def join(body: JoinRequest, headers: JoinHeaders) -> JoinAnswer:
-    """Spend an invite code on a new person with a first device.
+    """Redeem an invite code for a new person with a first device.
 
     The code of a founding invite founds a group, which `group` may name.
     """
@@ -50,7 +50,7 @@ def me(credential: Credential) -> MeAnswer:
 @blueprint.route("/api/auth/logout", methods=["POST"])
 @endpoint(access=Access.APP)
 def logout(credential: Credential) -> None:
-    """Make this device's token void."""
+    """Sign this device out: its token is void at once."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         devices.revoke(session, caller=caller, device_id=caller.device_id)

@@ -1,4 +1,4 @@
-"""Devices: see, add and revoke those that act for me."""
+"""Devices: list, add and revoke the devices that act for the caller."""
 
 from uuid import UUID
 

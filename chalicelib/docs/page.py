@@ -7,6 +7,7 @@ remembered where text comes in.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -25,7 +26,7 @@ html { scroll-padding-top: 1rem; -webkit-text-size-adjust: 100%; }
 body { margin: 0; color: var(--ink); background: var(--paper); overflow-wrap: break-word;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
 header, main, nav { max-width: 52rem; padding: 1.25rem; }
-header > h2:last-of-type { margin-top: 1.5rem; }
+header > h2 { margin-top: 1.5rem; }
 main { padding-top: 0; }
 h1 { margin: 0; font-size: 1.9rem; line-height: 1.2; }
 h2::first-letter, nav > a::first-letter { text-transform: uppercase; }
@@ -45,7 +46,7 @@ article { margin: 1.25rem 0; padding: 1rem 1.1rem; border: 1px solid var(--line)
   border-radius: .7rem; }
 h3 code { font-size: 1rem; }
 .method { display: inline-block; min-width: 4.6em; font-weight: 700; }
-nav .method { font-size: .8em; }
+nav .method { flex: none; font-size: .8em; }
 .get { color: var(--get); } .post { color: var(--post); } .delete { color: var(--delete); }
 .put, .patch { color: var(--put); }
 dl { margin: 0; }
@@ -58,6 +59,7 @@ details { margin: .4rem 0; }
 summary { cursor: pointer; color: var(--soft); font-size: .93em; }
 nav ul { margin: .2rem 0 1rem; padding: 0; list-style: none; font-size: .86rem; }
 nav li a { display: flex; padding: .12rem 0; }
+nav code { min-width: 0; overflow-wrap: anywhere; }
 @media (min-width: 64rem) {
   body { display: grid; grid-template-columns: 22rem minmax(0, 1fr); align-items: start;
     grid-template-rows: auto 1fr; }
@@ -68,6 +70,10 @@ nav li a { display: flex; padding: .12rem 0; }
 """
 STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
+_SIGNED_IN = {
+    "token": '-H "Authorization: Bearer $TOKEN"',
+    "phone": '-u "$USERNAME:$PASSWORD"',
+}
 _BOUNDS = {
     "minimum": "from {}",
     "exclusiveMinimum": "over {}",
@@ -75,11 +81,12 @@ _BOUNDS = {
     "exclusiveMaximum": "below {}",
     "minLength": "{} characters or more",
     "maxLength": "{} characters or fewer",
-    "minItems": "{} or more",
-    "maxItems": "{} or fewer",
+    "minItems": "{} items or more",
+    "maxItems": "{} items or fewer",
     "pattern": "matches {}",
     "default": "by default {}",
 }
+_LENGTHS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
 
 
 class Html(str):
@@ -133,10 +140,16 @@ def render(document: Json) -> str:
         ),
         *_prose(info["description"]),
         element("h2", "signing in"),
-        *(
-            part
-            for name, scheme in components["securitySchemes"].items()
-            for part in _prose(f"`{name}`: HTTP {scheme['scheme']}. {scheme['description']}")
+        element(
+            "dl",
+            *(
+                element(
+                    "div",
+                    element("dt", element("code", name), f" HTTP {scheme['scheme'].capitalize()}"),
+                    element("dd", *_inline(scheme["description"])),
+                )
+                for name, scheme in components["securitySchemes"].items()
+            ),
         ),
     ]
     sections = [
@@ -189,6 +202,7 @@ class _Operation:
             parts += [element("h4", "parameters"), element("dl", *rows)]
         if "requestBody" in said:
             parts += [element("h4", "body"), *self._content(said["requestBody"])]
+        parts.append(_folded("Example: curl", element("pre", self._curl())))
         problems: list[Html] = []
         for status, answer in said["responses"].items():
             if "$ref" in answer:
@@ -203,6 +217,25 @@ class _Operation:
         statuses = [status for status, answer in said["responses"].items() if "$ref" in answer]
         parts.append(_folded(f"Problems: {', '.join(statuses)}", element("dl", *problems)))
         return element("article", *parts, id=said["operationId"])
+
+    def _curl(self) -> str:
+        """Return a command that sends the request, with the first example of a body."""
+        values = {
+            parameter["name"]: str(parameter["schema"]["examples"][0])
+            for parameter in self.said.get("parameters", [])
+            if parameter["in"] == "path"
+        }
+        ways = [name for way in self.said["security"] for name in way]
+        path = re.sub(r"\{(\w+)\}", lambda name: values.get(name[1], name[0]), self.path)
+        lines = [f'curl -X {self.method.upper()} "$URL{path}"']
+        lines += [_SIGNED_IN[name] for name in ways]
+        for media_type, content in self.said.get("requestBody", {}).get("content", {}).items():
+            example = next(iter(content["examples"].values()))["value"]
+            lines += [
+                f"-H {_quoted(f'Content-Type: {media_type}')}",
+                f"-d {_quoted(json.dumps(example))}",
+            ]
+        return " \\\n  ".join(lines)
 
     def _name(self) -> tuple[Html, Html]:
         method = element("span", self.method.upper(), class_=f"method {self.method}")
@@ -246,6 +279,11 @@ class _Operation:
         return found
 
 
+def _quoted(text: str) -> str:
+    """Return a text as one word for a shell."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def _row(name: str, schema: Json, *notes: str, required: bool) -> Html:
     told = ", ".join([_type(schema), *notes, *([] if required else ["optional"])])
     term = element("dt", element("code", name), " ", element("span", told, class_="soft"))
@@ -264,12 +302,17 @@ def _type(schema: Json) -> str:
         kinds = f"list of {_type(schema['items'])}"
     else:
         kinds = schema.get("format") or schema.get("contentEncoding") or schema["type"]
-    bounds = [
-        said.format(schema[name])
-        for name, said in _BOUNDS.items()
-        if schema.get(name) is not None and schema[name] != {}
-    ]
-    return ", ".join([kinds, *bounds])
+    return ", ".join([kinds, *_bounds(schema)])
+
+
+def _bounds(schema: Json) -> Iterator[str]:
+    known = {name: schema[name] for name in _BOUNDS if schema.get(name) not in (None, {})}
+    for least, most, unit in _LENGTHS:
+        if least in known and known[least] == known.get(most):
+            yield f"{known.pop(least)} {unit}"
+            del known[most]
+    for name, value in known.items():
+        yield _BOUNDS[name].format(value)
 
 
 def _filled(schema: Json) -> Json:

@@ -8,7 +8,7 @@ from chalicelib.docs import page
 from chalicelib.docs.schemas import OpenApiAnswer, PageAnswer
 from chalicelib.web import Access, endpoint, openapi
 
-WHY_PUBLIC = "whoever writes a client has no token, and there is nothing in it to keep"
+WHY_PUBLIC = "a developer has no token, and the contract holds no secret"
 
 blueprint = Blueprint(__name__)
 

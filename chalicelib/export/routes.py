@@ -1,4 +1,4 @@
-"""Export: take everything away that is stored about me."""
+"""Export: all that is stored about the caller."""
 
 from chalice.app import Blueprint
 

@@ -1,4 +1,4 @@
-"""Groups: found, change, leave, run."""
+"""Groups: found, list, change, leave and delete groups, and manage their members."""
 
 from uuid import UUID
 
@@ -89,7 +89,7 @@ def change_role(
     access=Access.APP, raises=(service.GroupNotFound, service.NotAnAdmin, service.MemberNotFound)
 )
 def remove_member(credential: Credential, group_id: UUID, user_id: UUID) -> None:
-    """Remove somebody, and what they posted here."""
+    """Remove a member, and delete what they posted in this group."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         service.remove_member(session, caller=caller, group_id=group_id, user_id=user_id)
@@ -98,7 +98,7 @@ def remove_member(credential: Credential, group_id: UUID, user_id: UUID) -> None
 @blueprint.route("/api/groups/{group_id}/leave", methods=["POST"])
 @endpoint(access=Access.APP, raises=(service.GroupNotFound,))
 def leave_group(credential: Credential, group_id: UUID) -> None:
-    """Leave a group; nobody's consent is needed."""
+    """Leave a group. No consent is needed."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         service.leave_group(session, caller=caller, group_id=group_id)

@@ -1,4 +1,4 @@
-"""Health, for whoever watches."""
+"""Liveness and readiness checks."""
 
 from datetime import UTC, datetime
 

@@ -7,7 +7,7 @@ from chalicelib.web import Answer
 
 
 class HealthAnswer(Answer):
-    """All is well."""
+    """The service is healthy."""
 
     status: Literal["ok"]
     timestamp: datetime

@@ -68,7 +68,7 @@ def list_invites(credential: Credential) -> InvitesAnswer:
 @blueprint.route("/api/invites/validate", methods=["POST"])
 @endpoint(
     access=Access.PUBLIC,
-    because="whoever has a code only has no token yet",
+    because="a newcomer has a code and no token yet",
     raises=(TooManyRequests, Unavailable),
 )
 def validate_invite(body: CodeRequest) -> ValidAnswer:
@@ -84,7 +84,7 @@ def validate_invite(body: CodeRequest) -> ValidAnswer:
 @blueprint.route("/api/invites/{invite_id}", methods=["DELETE"])
 @endpoint(access=Access.APP, raises=(service.InviteNotFound, service.InviteUsed))
 def revoke_invite(credential: Credential, invite_id: UUID) -> None:
-    """Make an invite worthless."""
+    """Revoke an invite."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         service.revoke(session, caller=caller, invite_id=invite_id)

@@ -1,4 +1,4 @@
-"""Keys: register a device's, rotate a group's, hand it on in envelopes."""
+"""Keys: register a device's key, rotate a group's key, and give it to devices in envelopes."""
 
 from uuid import UUID
 
@@ -133,7 +133,7 @@ def put_envelope(
 def delete_envelope(
     credential: Credential, group_id: UUID, key_version: int, device_id: UUID
 ) -> None:
-    """Give back an envelope of this device that does not open."""
+    """Delete this device's key envelope if it cannot be decrypted."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         service.delete_envelope(

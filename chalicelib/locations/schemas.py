@@ -1,5 +1,6 @@
 """The shapes of locations on the wire."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -12,6 +13,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     SkipValidation,
     TypeAdapter,
+    WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
 
@@ -43,6 +45,7 @@ CIPHERTEXT_BYTES = (41, 4096)
 LARGEST_BODY = 3 * 1024 * 1024
 
 _TIME_ORDERED = 7
+_NONCE_BYTES = 24
 _NONCE_CHARACTERS = 32
 _CURSOR_BYTES = 32
 _SEALED = "vD0cV5mB6yqYl3nJx1ZtQw8rKp2sHf4uJb1hA4Gq2rT7mV0sK8dWcE5nYuLiQoFj3xPB6pZ9dJt5VdQm1Z2T0mXJ"
@@ -54,9 +57,13 @@ def _time_ordered(value: UUID) -> UUID:
     return value
 
 
+def _is_of_the_first_app(value: dict[str, Any]) -> bool:
+    return value.keys() == {"v", "n", "c"} and value["v"] == 1 and value["v"] is not True
+
+
 def _in_one_piece(value: object) -> object:
     """Read the first Draugar app's form too: `{v: 1, n: nonce, c: ciphertext}`."""
-    if isinstance(value, dict) and value.keys() == {"v", "n", "c"} and value["v"] == 1:
+    if isinstance(value, dict) and _is_of_the_first_app(value):
         nonce, ciphertext = value["n"], value["c"]
         if isinstance(nonce, str) and isinstance(ciphertext, str):
             # 24 bytes are 32 characters without remainder, so the texts can be joined.
@@ -73,12 +80,60 @@ PointId = Annotated[
         examples=["019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a77"],
     ),
 ]
+
+
+def _sealed(value: bytes) -> bytes:
+    """Refuse JSON in base64url: nobody could open it, so it would be stored and lost."""
+    if value[:1] in (b"{", b"[") and _is_json(value):
+        raise ValueError("should be what was sealed, and is JSON in base64url")
+    return value
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _part(least: int, most: int, description: str) -> dict[str, Any]:
+    """Describe a part of the first Draugar app's form."""
+    return {**bytes_schema(least, most).json_schema, "description": description}  # type: ignore[dict-item]
+
+
 Ciphertext = Annotated[
     Opaque,
     BeforeValidator(_in_one_piece),
     Field(min_length=CIPHERTEXT_BYTES[0], max_length=CIPHERTEXT_BYTES[1]),
-    bytes_schema(*CIPHERTEXT_BYTES),
-    Field(description="Nonce and ciphertext in one piece.", examples=[_SEALED]),
+    AfterValidator(_sealed),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                bytes_schema(*CIPHERTEXT_BYTES).json_schema,
+                {
+                    "type": "object",
+                    "description": "The form of the first Draugar app.",
+                    "properties": {
+                        "v": {"const": 1, "type": "integer"},
+                        "n": _part(_NONCE_BYTES, _NONCE_BYTES, "The nonce."),
+                        "c": _part(
+                            CIPHERTEXT_BYTES[0] - _NONCE_BYTES,
+                            CIPHERTEXT_BYTES[1] - _NONCE_BYTES,
+                            "The ciphertext.",
+                        ),
+                    },
+                    "required": ["v", "n", "c"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+    Field(
+        description="Nonce and ciphertext in one piece; or the object `{v: 1, n, c}` of the first "
+        "Draugar app, as an object and not as its text.",
+        examples=[_SEALED],
+    ),
 ]
 Latitude = Annotated[float, Field(ge=-90, le=90, description="Degrees.", examples=[64.1466])]
 Longitude = Annotated[float, Field(ge=-180, le=180, description="Degrees.", examples=[-21.9426])]

@@ -1,4 +1,4 @@
-"""OwnTracks: what the apps post, in HTTP mode, and what they are told of friends."""
+"""OwnTracks: messages that the apps post in HTTP mode, answered with their friends' positions."""
 
 from chalice.app import Blueprint
 

@@ -1,4 +1,4 @@
-"""People: who is in my groups; my name; my account."""
+"""People: list the members of the caller's groups; rename or delete the caller."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ blueprint = Blueprint(__name__)
 @blueprint.route("/api/users", methods=["GET"])
 @endpoint(access=Access.APP)
 def list_users(credential: Credential) -> UsersAnswer:
-    """List everybody in my groups."""
+    """List the members of my groups."""
     with one_statement() as connection:
         people = service.list_people(connection, credential=credential)
     return UsersAnswer.of(people)

@@ -25,6 +25,10 @@ _ABOUT = """\
 Private location sharing for a family. People join with an invite code, their devices post points, \
 the others see them. JSON in and out, names in camelCase; times carry an offset, ids are UUIDs.
 
+What a client seals, and how, is in `docs/protocol.md` of the source, with test vectors in \
+`docs/vectors.json`. What a client does on each error is in `docs/errors.md`. In the examples, \
+`$URL` is the address of the service, without `/api`, and `$TOKEN` is the token of a device.
+
 Whatever is not a success is a problem document (RFC 9457), and its `code` is what to decide by: a \
 code never changes its meaning or its status, but new ones may come. So may new fields in answers. \
 A method that a path does not take is answered 405 `method_not_allowed`, with `Allow`. \
@@ -35,12 +39,14 @@ _SCHEMES = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The token of a device, from `POST /api/auth/join` or `POST /api/devices`.",
+        "description": "The token of an app's device. `POST /api/auth/join` returns the first one "
+        "of a person, `POST /api/devices` those of further devices.",
     },
     "phone": {
         "type": "http",
         "scheme": "basic",
-        "description": "The id and the token of a phone with OwnTracks, from `POST /api/devices`.",
+        "description": "The `username` and `password` of a phone with OwnTracks, which "
+        "`POST /api/devices` returns for one.",
     },
 }
 _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
@@ -130,7 +136,7 @@ def document(routes: Mapping[str, Mapping[str, RouteEntry]]) -> Json:
 def _operation(view: Any, contract: Contract, schemas: Json) -> Json:
     summary, _, about = (inspect.getdoc(view) or "").partition("\n\n")
     if contract.because is not None:
-        about = f"{about}\n\nNobody has to be signed in: {contract.because}.".strip()
+        about = f"{about}\n\nNo token is needed: {contract.because}.".strip()
     body = contract.body and {
         "required": True,
         **_content("application/json", contract.body, schemas),

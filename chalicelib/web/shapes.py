@@ -32,6 +32,30 @@ _STEERS = re.compile("[\x80-\x9f\u2028-\u202e\u2066-\u2069]")
 """What some terminals obey, breaks a line, or turns the text around it about."""
 
 _PATHS_TOLD = 5
+_FIELD_NAME = re.compile("[A-Za-z0-9_-]{1,40}")
+_SENTENCES = {
+    "missing": "is missing",
+    "string_too_short": "should have {min_length} or more characters",
+    "string_too_long": "should have {max_length} or fewer characters",
+    "string_pattern_mismatch": "should match the pattern {pattern}",
+    "string": "should be text",
+    "int": "should be a whole number",
+    "float": "should be a number",
+    "finite_number": "should be a number",
+    "greater_than_equal": "should be {ge} or more",
+    "greater_than": "should be more than {gt}",
+    "less_than_equal": "should be {le} or less",
+    "less_than": "should be less than {lt}",
+    "bool": "should be true or false",
+    "literal_error": "should be {expected}",
+    "list_type": "should be a list",
+    "model": "should be an object",
+    "dict": "should be an object",
+    "uuid": "should be a UUID",
+    "date": "should be an ISO 8601 date and time with an offset",
+    "timezone": "should be an ISO 8601 date and time with an offset",
+}
+"""What is said of a kind of error, by the beginning of pydantic's name for it; the first counts."""
 
 
 class InvalidFields(Invalid):
@@ -58,7 +82,7 @@ class Request(BaseModel):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            details = error.errors(include_url=False, include_context=False, include_input=False)
+            details = error.errors(include_url=False, include_input=False)
         told = "; ".join(_told(detail) for detail in details[:_PATHS_TOLD])
         raise InvalidFields(told)
 
@@ -93,14 +117,49 @@ class Answer(BaseModel):
 def _told(detail: ErrorDetails) -> str:
     path = detail["loc"]
     if detail["type"] == "extra_forbidden":
-        # The name of an unknown field is the caller's own text.
-        path, message = path[:-1], "holds a field that this route does not take"
-    elif detail["type"] == "uuid_parsing":
-        # Its message repeats a character of the input.
-        message = "should be a UUID"
+        *path_, name = path
+        path, message = tuple(path_), "holds a field that this route does not take"
+        # The name is the caller's own text, so it is repeated only where it looks like a name.
+        if _FIELD_NAME.fullmatch(str(name)):
+            message += f': "{name}"'
     else:
-        message = detail["msg"].removeprefix("Value error, ")
+        message = _sentence(detail)
     return f"{'.'.join(str(step) for step in path) or 'the request'}: {message}"
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """Say in our own words what is wrong; only bounds and lengths are repeated."""
+    kind, bounds = detail["type"], detail.get("ctx", {})
+    if kind == "value_error":
+        return detail["msg"].removeprefix("Value error, ")
+    if kind in ("too_short", "too_long"):
+        return _length(bounds)
+    for prefix, sentence in _SENTENCES.items():
+        if kind.startswith(prefix):
+            return sentence.format_map({name: _plain(value) for name, value in bounds.items()})
+    return "is not of the form that this route takes"
+
+
+def _length(bounds: Mapping[str, Any]) -> str:
+    """Say how long a list or bytes should be; bytes go as text, so their characters are said."""
+    number = bounds.get("min_length", bounds.get("max_length", 0))
+    bound = f"{number} or {'more' if 'min_length' in bounds else 'fewer'}"
+    if bounds["field_type"] == "List":
+        return f"should have {bound} items, and has {bounds['actual_length']}"
+    return (
+        f"should be {bound} bytes ({_characters(number)} characters of base64url), and is"
+        f" {bounds['actual_length']}"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Write a whole number without a fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _characters(bytes_: int) -> int:
+    """Return as how many characters of base64url so many bytes go."""
+    return ceil(bytes_ * 4 / 3)
 
 
 def _only_text(value: object) -> object:
@@ -154,8 +213,8 @@ def bytes_schema(least: int, most: int) -> WithJsonSchema:
         {
             "type": "string",
             "contentEncoding": "base64url",
-            "minLength": ceil(least * 4 / 3),
-            "maxLength": ceil(most * 4 / 3),
+            "minLength": _characters(least),
+            "maxLength": _characters(most),
         }
     )
 

@@ -52,14 +52,14 @@ BEYOND_A_SCHEMA = (
     "should name each device once",
     "should be visible text",
     # Of a text that was blank.
-    "should have at least 1 character",
+    "should have 1 or more characters",
     # To a schema 1.0 is one.
-    "should be a valid integer",
+    "should be a whole number",
     "should be a UUID of version 7",
     "should be in the years 1 to 9999 of UTC",
     # The contract says contentEncoding, which tells a generator nothing of the characters.
     "should be base64url",
-    "Data should have at",
+    "characters of base64url), and is",
 )
 
 

@@ -237,10 +237,91 @@ def test_a_field_that_is_not_known_is_refused_wherever_it_stands(
         objects = [()]  # its items are judged one by one
 
     for steps in objects:
-        answer = send(una, example, Place(example, (*steps, MARK)).holding(1))
+        answer = send(una, example, Place(example, (*steps, "colour")).holding(MARK))
 
         assert (answer.status, answer.code) == (422, "invalid_request")
+        assert "colour" in answer.json["detail"] or steps[-1:] == ("encryptedData",)
         assert MARK not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        *(("colour", True), ("group_id", True), ("x-note", True), ("a" * 40, True)),
+        *(
+            ("a" * 41, False),
+            ("", False),
+            ("two words", False),
+            ("a\nb", False),
+            ("\x1b[31m", False),
+        ),
+        *(("<b>", False), ('"', False), ("名前", False), ("\u202eevil", False), ("a.b", False)),
+    ],
+    ids=ascii,
+)
+def test_a_field_that_is_not_known_is_named_where_it_looks_like_a_name(
+    una: Api, name: str, *, is_told: bool
+) -> None:
+    answer = una.post("/api/groups", {"name": "Hearth", name: MARK})
+
+    told = "the request: holds a field that this route does not take"
+    assert (answer.status, answer.code) == (422, "invalid_request")
+    assert answer.json["detail"] == (f'{told}: "{name}"' if is_told else told)
+
+
+HERE = {"latitude": 64.1466, "longitude": -21.9426, "accuracy": 12}
+ISO = "should be an ISO 8601 date and time with an offset"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        (
+            *("/api/crypto/register-key", {"publicKey": "AA"}),
+            "publicKey: should be 32 or more bytes (43 characters of base64url), and is 1",
+        ),
+        (
+            *("/api/crypto/register-key", {"publicKey": "A" * 80}),
+            "publicKey: should be 32 or fewer bytes (43 characters of base64url), and is 60",
+        ),
+        ("/api/crypto/register-key", {}, "publicKey: is missing"),
+        ("/api/crypto/register-key", {"publicKey": 7}, "publicKey: should be base64url"),
+        ("/api/groups", {"name": ""}, "name: should have 1 or more characters"),
+        ("/api/groups", {"name": "A" * 65}, "name: should have 64 or fewer characters"),
+        ("/api/groups", {"name": 7}, "name: should be text"),
+        ("/api/groups", [], "the request: should be an object"),
+        (
+            *("/api/groups", {"name": "Hearth", "encryption": MARK}),
+            "encryption: should be 'required' or 'optional'",
+        ),
+        ("/api/invites", {"forMe": 1}, "forMe: should be true or false"),
+        ("/api/invites", {"groupId": MARK}, "groupId: should be a UUID"),
+        ("/api/invites", {"keyVersion": 1.5}, "keyVersion: should be a whole number"),
+        ("/api/invites", {"keyVersion": 0}, "keyVersion: should be 1 or more"),
+        ("/api/invites", {"keyVersion": 2**31}, "keyVersion: should be less than 2147483648"),
+        ("/api/invites", {"expiresInHours": "1"}, "expiresInHours: should be a number"),
+        ("/api/locations", HERE | {"latitude": 90.5}, "latitude: should be 90 or less"),
+        ("/api/locations", HERE | {"recordedAt": "2026-01-01"}, f"recordedAt: {ISO}"),
+        ("/api/locations", {"locations": {}}, "locations: should be a list"),
+        ("/api/locations", {"locations": []}, "locations: should have 1 or more items, and has 0"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_in_plain_words(una: Api, path: str, body: Any, told: str) -> None:
+    assert una.post(path, body).json["detail"] == told
+
+
+@pytest.mark.parametrize("place", LEAVES, ids=str)
+def test_no_detail_speaks_of_how_it_was_checked(place: Place, una: Api) -> None:
+    for value in [*SHAPELESS, None, "", "A" * 70_00, -1, 1e300, True]:
+        answer = send(una, place.example, place.holding(value))
+
+        if answer.status == 422:
+            detail = answer.json["detail"]
+            assert not re.search(
+                "Input should|Value should|validation|pydantic|String|valid ", detail
+            )
+            assert "is not of the form" not in detail
 
 
 @pytest.mark.parametrize(
@@ -403,7 +484,7 @@ def test_a_query_that_says_too_much_is_refused(una: Api, query: str) -> None:
     assert len(answers) >= 4
     for answer in answers:
         assert (answer.status, answer.code) == (422, "invalid_request")
-        assert MARK not in answer.text
+        assert (MARK in answer.json["detail"]) == query.startswith(MARK)
 
 
 @pytest.mark.parametrize(

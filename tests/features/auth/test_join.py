@@ -121,7 +121,7 @@ def test_a_join_without_code_or_name_says_which_is_missing(api: Api, field: str)
     refused = api.post("/api/auth/join", right)
 
     assert (refused.status, refused.code) == (422, "invalid_request")
-    assert refused.json["detail"] == f"{field}: Field required"
+    assert refused.json["detail"] == f"{field}: is missing"
 
 
 def test_a_refused_join_leaves_nobody_behind(api: Api, session: Session) -> None:

@@ -2,6 +2,8 @@ import base64
 import hashlib
 import json
 import re
+import shlex
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -100,6 +102,52 @@ def test_no_text_of_the_contract_becomes_an_element_of_the_page(api: Api) -> Non
     assert text.count("x-mark") > 1000
     assert "<x-mark" not in text
     assert MARK[-3:] not in text
+
+
+def test_the_page_shows_a_command_for_every_operation(api: Api) -> None:
+    document = api.get("/api/openapi.json").json
+    commands = [
+        shlex.split(unescape(text))
+        for text in re.findall(r"<pre>(curl .*?)</pre>", api.get("/api/docs").text, re.DOTALL)
+    ]
+
+    operations = [
+        (method, path, said)
+        for path, methods in document["paths"].items()
+        for method, said in methods.items()
+    ]
+    assert len(commands) == len(operations)
+    by_route = {}
+    for curl, option, method, url, *options in commands:
+        assert (curl, option) == ("curl", "-X")
+        by_route[method.lower(), url.removeprefix("$URL")] = options
+    for method, path, said in operations:
+        (options,) = [
+            options
+            for (sent, url), options in by_route.items()
+            if sent == method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), url)
+            if "{" in path or url == path
+        ]
+        assert ("Authorization: Bearer $TOKEN" in options) == ({"token": []} in said["security"])
+        assert ("-d" in options) == ("requestBody" in said)
+        if "-d" in options:
+            sent_body = json.loads(options[options.index("-d") + 1])
+            (content,) = said["requestBody"]["content"].values()
+            assert sent_body in [example["value"] for example in content["examples"].values()]
+
+
+def test_a_length_that_is_exact_is_said_once(api: Api) -> None:
+    text = api.get("/api/docs").text
+
+    assert "base64url, 43 characters" in text
+    assert "43 characters or more" not in text
+
+
+def test_the_page_names_the_documents_that_a_client_needs(api: Api) -> None:
+    text = api.get("/api/docs").text
+
+    for name in ("docs/protocol.md", "docs/vectors.json", "docs/errors.md"):
+        assert f"<code>{name}</code>" in text
 
 
 @pytest.mark.parametrize("path", PATHS)

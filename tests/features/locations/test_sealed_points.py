@@ -119,6 +119,33 @@ def test_what_is_no_ciphertext_is_refused(api: Api, session: Session, data: Any)
     assert [point["id"] for point in shown(phone)] == [good["id"]]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"v":1,"n":"' + b"A" * 32 + b'","c":"' + b"A" * 40 + b'"}',
+        b'{"_type": "location", "lat": 64.1466, "lon": -21.9426}',
+        b'["' + b"A" * 80 + b'"]',
+    ],
+)
+def test_json_in_base64url_is_refused_and_not_lost(
+    api: Api, session: Session, content: bytes
+) -> None:
+    phone = a_phone(api, session)
+
+    refused = phone.post("/api/locations", factories.sealed_point(sealed=content))
+
+    assert (refused.status, refused.code) == (422, "invalid_request")
+    assert "is JSON in base64url" in refused.json["detail"]
+
+
+def test_sealed_bytes_may_begin_as_json_does(api: Api, session: Session) -> None:
+    phone = a_phone(api, session)
+
+    for first in b'{["':
+        sealed = bytes([first]) + secrets.token_bytes(80)
+        assert phone.post("/api/locations", factories.sealed_point(sealed=sealed)).status == 200
+
+
 def test_a_batch_of_500_of_the_largest_fits(api: Api, session: Session) -> None:
     phone = a_phone(api, session)
     batch = [factories.sealed_point(sealed=secrets.token_bytes(MOST)) for _ in range(500)]
