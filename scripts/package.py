@@ -29,7 +29,13 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import yaml  # type: ignore[import-untyped]
 
+from scripts import packages
+
 PROJECT = Path(__file__).resolve().parent.parent
+TEMPLATE = Path(".chalice", "template.yaml")
+API = "api_handler"  # as Chalice calls the function
+# Not by the script of that name: in it pip writes the path of this Python for a shell to read.
+CHALICE = (sys.executable, "-c", "import sys; from chalice.cli import main; sys.exit(main())")
 SHIPPED = ("app.py", "chalicelib", "vendor", ".chalice")
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those of wheels
 TASK = "/var/task"  # where Lambda unpacks the bundle
@@ -67,18 +73,15 @@ class Bundle(NamedTuple):
 
 def package(stage: str, *, project: Path = PROJECT, build: Path | None = None) -> Bundle:
     """Make the bundle of a stage. Raises SystemExit."""
-    stages = json.loads((project / ".chalice/config.json").read_text())["stages"]
-    if stage not in stages:
-        sys.exit("STAGE must be one of the stages in .chalice/config.json.")
+    stages = require_releasable(stage, project=project)
     build = build or project / "build"
     build.mkdir(exist_ok=True)
     bundle = Bundle(build / "deployment.zip", build / "template.json")
     with TemporaryDirectory() as temporary:
         copy, made, tree = (Path(temporary) / name for name in ("copy", "made", "tree"))
         _copy(project, copy)
-        chalice = Path(sys.executable).with_name("chalice")
-        merge = copy / ".chalice/template.yaml"
-        _run(chalice, "package", "--stage", stage, "--merge-template", merge, made, cwd=copy)
+        merge = copy / TEMPLATE
+        _run(*CHALICE, "package", "--stage", stage, "--merge-template", merge, made, cwd=copy)
         template = yaml.safe_load((made / "sam.yaml").read_text())
         wheels = _wheels(
             project / "requirements.txt",
@@ -91,6 +94,41 @@ def package(stage: str, *, project: Path = PROJECT, build: Path | None = None) -
         _zip(tree, bundle.code)
     bundle.template.write_text(json.dumps(template, indent=1, sort_keys=True) + "\n")
     return bundle
+
+
+def require_releasable(stage: str, *, project: Path = PROJECT) -> dict[str, Any]:
+    """Return the stages of the project, of which this is one with a bundle. Raises SystemExit.
+
+    A bundle is made for a stage that gives each function a policy of its own.
+    """
+    stages: dict[str, Any] = json.loads((project / ".chalice/config.json").read_text())["stages"]
+    releasable = [
+        name for name, said in stages.items() if said.get("lambda_functions", {}).get(API)
+    ]
+    if stage in releasable:
+        return stages
+    instead = {
+        "local": "; the stage local is what make run serves",
+        "try": "; the stage try is released by: .venv/bin/chalice deploy --stage try",
+    }
+    sys.exit(
+        f"There is no bundle for STAGE={stage}, and nothing was made. STAGE is one of"
+        f" {', '.join(releasable)}{instead.get(stage, '')}"
+    )
+
+
+def parameters_of_the_template(project: Path = PROJECT) -> dict[str, Any]:
+    """Return the parameters of the template that a bundle will have, without making it."""
+    read: dict[str, Any] = _ParametersLoader((project / TEMPLATE).read_text()).get_single_data()
+    found: dict[str, Any] = read["Parameters"]
+    return found
+
+
+class _ParametersLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Reads a template for its parameters, in which no function of CloudFormation may stand."""
+
+
+_ParametersLoader.add_multi_constructor("!", lambda *_: None)
 
 
 def _copy(project: Path, copy: Path) -> None:
@@ -109,10 +147,10 @@ def _wheels(requirements: Path, directory: Path, architecture: str | None) -> li
     # Built on an older C library than any of Lambda's runtimes has.
     platforms = [f"--platform=manylinux_2_17_{machine}", f"--platform=manylinux2014_{machine}"]
     _run(
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *(*packages.PIP, "download", "--quiet"),
         *("--no-deps", "--require-hashes", "--only-binary=:all:", *platforms),
         *("--requirement", requirements, "--dest", directory),
-        environment=os.environ | ENVIRONMENT,
+        environment=packages.environment("download") | ENVIRONMENT,
     )
     return list(directory.iterdir())
 

@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -286,10 +287,52 @@ def _initialise(cluster: Path, *, durable: bool, lock: int, log: IO[bytes]) -> N
         # PostgreSQL's own C.UTF-8 sorts alike on every system; it exists since version 17.
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     options += [] if durable else ["--no-sync"]
-    with _child("initdb", "-D", unfinished, *options, lock=lock, log=log) as initdb:
+    _require_a_name()
+    with (
+        _readable_by_a_shell(PROGRAMS) as programs,
+        _child(
+            "initdb", "-D", unfinished, *options, lock=lock, log=log, programs=programs
+        ) as initdb,
+    ):
         if initdb.wait() != 0:
             raise PostgresUnavailable(f"PostgreSQL could not make {cluster}: see {log.name}")
     unfinished.rename(cluster)
+
+
+def _require_a_name() -> None:
+    """Check that the system knows the name of the present user, which initdb asks for."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise PostgresUnavailable(
+            f"PostgreSQL cannot make its database as user id {os.geteuid()}, which has no entry in"
+            " /etc/passwd: add one, or run this as a user that has one, or name a database of your"
+            " own by DATABASE_URL"
+        ) from None
+
+
+@contextmanager
+def _readable_by_a_shell(programs: Path) -> Iterator[Path]:
+    """The programs, or where a shell would read their path otherwise, a copy of them for now.
+
+    initdb starts postgres through a shell, its path in double quotes, all links followed.
+    """
+    if not re.search(r'["$`\\]', str(programs)):
+        yield programs
+        return
+    tree, package = programs.parent, programs.parents[1]
+    with tempfile.TemporaryDirectory(prefix="draugar-") as directory:
+        copy = Path(directory, package.name, tree.name, programs.name)
+        copy.mkdir(parents=True)
+        for name in ("initdb", "postgres"):
+            shutil.copy(programs / name, copy)
+        # They find the rest from where they are: no shell reads these paths.
+        for beside in tree.iterdir():
+            if beside != programs:
+                (copy.parent / beside.name).symlink_to(beside)
+        for libraries in package.parent.glob(f"{package.name}.*"):
+            Path(directory, libraries.name).symlink_to(libraries)
+        yield copy
 
 
 @contextmanager
@@ -308,11 +351,15 @@ def _private(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def _child(
-    program: str, *arguments: str | Path, lock: int, log: IO[bytes]
+    program: str,
+    *arguments: str | Path,
+    lock: int,
+    log: IO[bytes],
+    programs: Path = PROGRAMS,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """One of PostgreSQL's programs, stopped at the end of the context or with the keeper."""
     process = subprocess.Popen(
-        [PROGRAMS / program, *arguments],
+        [programs / program, *arguments],
         env={"LC_ALL": "C", "PATH": os.defpath},
         stdin=subprocess.DEVNULL,
         stdout=log,

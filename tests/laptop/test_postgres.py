@@ -149,9 +149,14 @@ def test_no_value_reaches_its_log(server: Postgres) -> None:
     assert "forbidden" not in log
 
 
-def test_it_starts_from_a_project_that_nobody_else_may_enter(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["home", "una's #50% ü", "-$HOME", 'a "quote" `id`'], ids=lambda name: name
+)
+def test_it_starts_from_a_project_of_any_name_that_nobody_else_may_enter(
+    tmp_path: Path, name: str
+) -> None:
     # As below root's home: closed to the user whom PostgreSQL runs as for root.
-    home = tmp_path / "home"
+    home = tmp_path / name
     home.mkdir(mode=0o700)
     shutil.copy(postgres.__file__, home)
     venv.create(home / ".venv")
@@ -174,6 +179,22 @@ def test_it_starts_from_a_project_that_nobody_else_may_enter(tmp_path: Path) -> 
 
     assert (ran.stdout, ran.stderr) == ("True\n", "")
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_a_user_without_a_name_is_told_so_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As in `docker run --user 54321`: initdb alone asks for it.
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+
+    with pytest.raises(PostgresUnavailable) as refusal:
+        postgres._require_a_name()
+
+    assert str(refusal.value) == (
+        "PostgreSQL cannot make its database as user id 54321, which has no entry in /etc/passwd:"
+        " add one, or run this as a user that has one, or name a database of your own by"
+        " DATABASE_URL"
+    )
 
 
 @contextmanager
