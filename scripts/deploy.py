@@ -18,7 +18,10 @@ A release is three steps, and each stops everything when it fails:
    which works on the new schema as it did in step 2.
 
 The first release has no function to migrate with, so there 3 comes before 2: until the migration
-is done, the API answers that it is not ready.
+is done, the API answers that it is not ready. What a first release that failed has left behind is
+deleted by the next one: it was never in use, and the database is not part of it.
+
+What is given is checked before the bundle is made, which takes a minute.
 """
 
 import hashlib
@@ -32,21 +35,57 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    WaiterError,
+)
 
-from scripts.package import Bundle, package
+from scripts.package import Bundle, package, parameters_of_the_template, require_releasable
 
 # A migration may take as long as its function may, and is not to be started twice.
 PATIENCE = Config(read_timeout=910, retries={"total_max_attempts": 1}, tcp_keepalive=True)
 
 
+# What a stack is that was never finished: it can only be deleted.
+NEVER_FINISHED = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
+
+
+def check(
+    stage: str, known: dict[str, Any], *, bucket: str | None, given: dict[str, str]
+) -> tuple["Stack", str]:
+    """Check what is given for a release against the parameters that its template takes.
+
+    Returns the stack and the bucket. Raises SystemExit.
+    """
+    stack = Stack(stage)
+    if stack.status.endswith("_IN_PROGRESS") and stack.exists:
+        sys.exit(f"{stack.name} is being changed ({stack.status}). Wait, and deploy again.")
+    bucket = bucket or stack.parameters.get("CodeBucket")
+    problems = [] if bucket else ["Say which S3 bucket takes the bundle: BUCKET="]
+    if unknown := given.keys() - known.keys():
+        problems.append(f"The template has no parameter {', '.join(sorted(unknown))}.")
+    needed = {name for name, parameter in known.items() if "Default" not in parameter}
+    if missing := needed - OURS - given.keys() - stack.parameters.keys():
+        problems += ["Give in PARAMETERS:", *(f"  {name}=" for name in sorted(missing))]
+    if problems or bucket is None:
+        sys.exit("\n".join([*problems, "Nothing has been released."]))
+    return stack, bucket
+
+
+OURS = {"CodeBucket", "CodeKey"}
+"""The parameters that a release sets by itself."""
+
+
 def deploy(stage: str, bundle: Bundle, *, bucket: str | None, given: dict[str, str]) -> None:
     """Release a bundle. `given` are parameters of its template. Raises SystemExit."""
-    stack = Stack(stage)
-    bucket = bucket or stack.parameters.get("CodeBucket")
-    if bucket is None:
-        sys.exit("Say which S3 bucket takes the bundle: BUCKET=")
     template = json.loads(bundle.template.read_text())
+    stack, bucket = check(stage, template["Parameters"], bucket=bucket, given=given)
+    if stack.status in NEVER_FINISHED:
+        print(f"The first release of {stack.name} has failed: what it left is deleted first.")
+        stack.delete()
     key = _upload(bundle.code, bucket, stage)
     url = f"{_client('s3').meta.endpoint_url}/{bucket}/{_upload(bundle.template, bucket, stage)}"
     parameters = _parameters(
@@ -69,7 +108,8 @@ def deploy(stage: str, bundle: Bundle, *, bucket: str | None, given: dict[str, s
             stack.physical_id("Migrate"),
             otherwise="The stack stands, without a schema. Mend what is wrong and deploy again.",
         )
-        print(f"Nobody is in yet: invoke {stack.physical_id('CreateFoundingInvite')}.")
+        invoked = stack.physical_id("CreateFoundingInvite")
+        print(f"Nobody is in yet: aws lambda invoke --function-name {invoked} /dev/stdout")
     print(f"{stage} is released: {stack.output('EndpointURL')}")
 
 
@@ -101,7 +141,8 @@ class Stack:
                 raise
             described = {}
         # A change set that was never executed leaves the name of a stack, and no stack.
-        self.exists = described.get("StackStatus", "REVIEW_IN_PROGRESS") != "REVIEW_IN_PROGRESS"
+        self.status: str = described.get("StackStatus", "REVIEW_IN_PROGRESS")
+        self.exists = self.status != "REVIEW_IN_PROGRESS"
         self.parameters: dict[str, str] = {
             parameter["ParameterKey"]: parameter["ParameterValue"]
             for parameter in described.get("Parameters", [])
@@ -134,9 +175,10 @@ class Stack:
         self._wait("stack_update_complete" if self.exists else "stack_create_complete")
 
     def delete(self) -> None:
-        """Delete the stack and wait for its end."""
+        """Delete the stack and wait for its end; its parameters are still known here."""
         self._client.delete_stack(StackName=self.name)
         self._wait("stack_delete_complete")
+        self.status, self.exists = "REVIEW_IN_PROGRESS", False
 
     def physical_id(self, resource: str) -> str:
         """Return the name that a resource of the template has in AWS."""
@@ -163,7 +205,8 @@ class Stack:
                 for event in reversed(events)
                 if event["ResourceStatus"].endswith("_FAILED") and "ResourceStatusReason" in event
             ]
-            sys.exit("\n".join([f"{self.name} could not be changed.", *failures[:3]]))
+            again = [] if self.exists else ["Mend what is wrong, and run the same command again."]
+            sys.exit("\n".join([f"{self.name} could not be changed.", *failures[:3], *again]))
 
 
 def _upload(file: Path, bucket: str, stage: str) -> str:
@@ -176,15 +219,11 @@ def _upload(file: Path, bucket: str, stage: str) -> str:
 def _parameters(
     template: dict[str, Any], given: dict[str, str], before: dict[str, str]
 ) -> list[dict[str, str]]:
-    known = template["Parameters"]
-    if unknown := given.keys() - known.keys():
-        sys.exit(f"The template has no parameter {', '.join(sorted(unknown))}.")
-    needed = {name for name, parameter in known.items() if "Default" not in parameter}
-    if missing := needed - given.keys() - before.keys():
-        sys.exit("\n".join(["Give in PARAMETERS:", *(f"  {name}=" for name in sorted(missing))]))
     values = before | given
     return [
-        {"ParameterKey": name, "ParameterValue": values[name]} for name in known if name in values
+        {"ParameterKey": name, "ParameterValue": values[name]}
+        for name in template["Parameters"]
+        if name in values
     ]
 
 
@@ -202,7 +241,10 @@ def _migrate(function: str, *, otherwise: str) -> None:
     payload = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         sys.exit(f"The migration has failed: {payload.get('errorMessage')}\n{otherwise}")
-    print(f"The schema is at {payload['to']}; it was at {payload['from'] or 'nothing'}.")
+    print(
+        payload.get("note")
+        or f"The schema is at {payload['to']}; it was at {payload['from'] or 'nothing'}."
+    )
 
 
 def _client(service: str) -> Any:
@@ -216,13 +258,29 @@ def main() -> None:
         if sys.argv[1:] == ["destroy"]:
             destroy(stage, confirmed=os.environ.get("CONFIRM") or None)
         else:
-            pairs = shlex.split(os.environ.get("PARAMETERS") or "")
-            if not all("=" in pair for pair in pairs):
-                sys.exit("PARAMETERS are NAME=VALUE, separated by spaces.")
-            given = dict(pair.split("=", 1) for pair in pairs)
-            deploy(stage, package(stage), bucket=os.environ.get("BUCKET") or None, given=given)
+            require_releasable(stage)
+            bucket, given = os.environ.get("BUCKET") or None, _pairs()
+            check(stage, parameters_of_the_template(), bucket=bucket, given=given)
+            deploy(stage, package(stage), bucket=bucket, given=given)
+    except NoRegionError:
+        sys.exit(
+            "No AWS region is set, and nothing was done. Name one: make deploy"
+            f" STAGE={stage} AWS_DEFAULT_REGION=eu-north-1 ..."
+        )
+    except NoCredentialsError:
+        sys.exit("There are no credentials for AWS, and nothing was done. Set them: aws configure")
     except (BotoCoreError, ClientError) as error:
         sys.exit(str(error))
+
+
+def _pairs() -> dict[str, str]:
+    try:
+        pairs = shlex.split(os.environ.get("PARAMETERS") or "")
+    except ValueError as error:
+        sys.exit(f"PARAMETERS cannot be read ({error}). They are NAME=VALUE, separated by spaces.")
+    if not all("=" in pair for pair in pairs):
+        sys.exit("PARAMETERS are NAME=VALUE, separated by spaces.")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 if __name__ == "__main__":

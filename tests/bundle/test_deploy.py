@@ -20,6 +20,7 @@ from moto import mock_aws
 
 from scripts import deploy
 from scripts.package import Bundle as Packaged
+from scripts.package import parameters_of_the_template
 from tests.bundle.test_template import FUNCTIONS
 
 GIVEN = {
@@ -64,6 +65,8 @@ class Aws:
         self.invoked: list[dict[str, str]] = []
         self.fails = False
         self.finds_changes = True
+        self.status: str | None = None
+        self.note: str | None = None
         self._directory = directory
         self._template = template
 
@@ -107,7 +110,24 @@ class Aws:
         if self.fails:
             parsed["FunctionError"] = "Unhandled"
             said = {"errorType": "JobFailed", "errorMessage": "LockNotAvailable 55P03"}
+        if self.note:
+            said = {"from": "9999", "to": "9999", "note": self.note}
         parsed["Payload"] = io.BytesIO(json.dumps(said).encode())
+
+    def describe(self, parsed: dict[str, Any], **_: object) -> None:
+        """Say that the stack is in a state that moto's never are in."""
+        for stack in parsed.get("Stacks", []):
+            stack["StackStatus"] = self.status or stack["StackStatus"]
+
+    def note_deletion(self, **_: object) -> None:
+        self.status = None
+
+    def refuse_an_update(self, params: dict[str, Any], **_: object) -> None:
+        """Refuse what CloudFormation refuses in that state."""
+        update = b"ChangeSetType=UPDATE" in str(params["body"]).encode() or (
+            params["body"].get("ChangeSetType") == "UPDATE"
+        )
+        assert not (self.status and update), f"{self.status}: can not be updated"
 
     def compare(self, parsed: dict[str, Any], **_: object) -> None:
         if not self.finds_changes:
@@ -131,6 +151,9 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, template: dict[str, Any
         events.register("before-call.lambda.Invoke", account.note_invocation)
         events.register("after-call.lambda.Invoke", account.answer)
         events.register("after-call.cloudformation.DescribeChangeSet", account.compare)
+        events.register("after-call.cloudformation.DescribeStacks", account.describe)
+        events.register("before-call.cloudformation.DeleteStack", account.note_deletion)
+        events.register("before-call.cloudformation.CreateChangeSet", account.refuse_an_update)
         yield account
     boto3.DEFAULT_SESSION = None
 
@@ -146,7 +169,7 @@ def test_the_first_release_makes_the_stack_and_then_migrates(
     assert aws.invoked == [running]
     said = capsys.readouterr().out
     assert "The schema is at 0042; it was at nothing." in said
-    assert "invoke draugar-prod-CreateFoundingInvite-" in said
+    assert "aws lambda invoke --function-name draugar-prod-CreateFoundingInvite-" in said
 
 
 def test_code_and_template_are_kept_by_their_contents(aws: Aws) -> None:
@@ -251,12 +274,13 @@ def test_parameters_stay_until_they_are_given_anew(aws: Aws) -> None:
         ({}, "BUCKET="),
         ({"bucket": BUCKET}, "PepperSecretArn="),
         ({"bucket": BUCKET, **GIVEN, "PepperArn": "x"}, "no parameter PepperArn"),
+        ({"PepperArn": "x"}, "BUCKET=\n.*no parameter PepperArn.\n.*ApiDatabaseSecretArn="),
     ],
 )
 def test_what_is_missing_or_unknown_is_named_before_anything_happens(
     aws: Aws, given: dict[str, str], said: str
 ) -> None:
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=f"(?s){said}"):
         aws.release("one", **given)
 
     assert boto3.client("cloudformation").describe_stacks()["Stacks"] == []
@@ -289,3 +313,135 @@ def test_a_stage_is_not_destroyed_by_another_word(
 def test_what_is_not_there_cannot_be_destroyed() -> None:
     with pytest.raises(SystemExit, match="There is no stack draugar-prod"):
         deploy.destroy("prod", confirmed="prod")
+
+
+@pytest.mark.parametrize("status", sorted(deploy.NEVER_FINISHED))
+def test_a_first_release_that_failed_is_deleted_and_made_again(
+    aws: Aws, capsys: pytest.CaptureFixture[str], status: str
+) -> None:
+    aws.release("one", bucket=BUCKET, **GIVEN)
+    (before,) = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    aws.status = status
+
+    aws.release("two")
+
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    assert stack["StackId"] != before["StackId"]
+    assert len(set(aws.running().values())) == 1
+    said = capsys.readouterr().out
+    assert "The first release of draugar-prod has failed: what it left is deleted first." in said
+    assert said.count("Nobody is in yet: aws lambda invoke --function-name draugar-prod-") == 2
+
+
+def test_a_stack_that_is_being_changed_is_left_alone(aws: Aws) -> None:
+    aws.release("one", bucket=BUCKET, **GIVEN)
+    aws.status = "UPDATE_IN_PROGRESS"
+
+    with pytest.raises(SystemExit, match="is being changed"):
+        aws.release("two")
+
+    assert len(aws.invoked) == 1
+
+
+def test_a_new_account_can_take_the_first_release_as_it_is(
+    aws: Aws, template: dict[str, Any]
+) -> None:
+    """It may run ten functions at once, and AWS lets nobody reserve any of those."""
+    aws.release("one", bucket=BUCKET, **GIVEN)
+
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    given = {entry["ParameterKey"]: entry["ParameterValue"] for entry in stack["Parameters"]}
+    concurrency = given.get("ApiConcurrency", template["Parameters"]["ApiConcurrency"]["Default"])
+    assert int(concurrency) == 0
+
+
+def test_the_former_release_goes_back_onto_a_newer_schema(
+    aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.release("new", bucket=BUCKET, **GIVEN)
+    new = aws.running()
+    # What its migrate function answers there: tests/jobs/test_migrate.py.
+    aws.note = "The schema is at 9999, newer than this release. It was left unchanged."
+
+    aws.release("former")
+
+    assert set(aws.running().values()).isdisjoint(new.values())
+    said = capsys.readouterr().out
+    assert f"\n{aws.note}\n" in said
+    assert "The schema is at 9999; it was" not in said
+    assert said.count("prod is released") == 2
+
+
+@pytest.fixture
+def unpackaged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stages that were packaged: making a bundle takes a minute, so none should be."""
+    packaged: list[str] = []
+    monkeypatch.setattr(deploy, "package", packaged.append)
+    monkeypatch.setattr("sys.argv", ["deploy"])
+    for name in ("STAGE", "BUCKET", "PARAMETERS", "AWS_PROFILE", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    return packaged
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "BUCKET="),
+        ({"BUCKET": BUCKET}, "  PepperSecretArn="),
+        ({"BUCKET": BUCKET, "PARAMETERS": "PepperArn=x"}, "no parameter PepperArn"),
+        ({"BUCKET": BUCKET, "PARAMETERS": "PepperSecretArn"}, "PARAMETERS are NAME=VALUE"),
+        ({"BUCKET": BUCKET, "PARAMETERS": "PepperSecretArn='x"}, "PARAMETERS cannot be read"),
+        ({"STAGE": "try"}, "chalice deploy --stage try"),
+        ({"STAGE": "local"}, "make run"),
+        ({"STAGE": "nowhere"}, "STAGE is one of prod"),
+    ],
+)
+def test_what_is_given_is_checked_before_the_bundle_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+    unpackaged: list[str],
+    environment: dict[str, str],
+    said: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit, match=said):
+        deploy.main()
+
+    assert unpackaged == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        (["AWS_DEFAULT_REGION"], "No AWS region is set, and nothing was done."),
+        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "There are no credentials for AWS"),
+    ],
+    ids=["region", "credentials"],
+)
+def test_what_aws_needs_is_named_before_the_bundle_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    unpackaged: list[str],
+    missing: list[str],
+    said: str,
+) -> None:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    for name in names:
+        monkeypatch.setenv(name, "eu-north-1")
+    for name in missing:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    boto3.DEFAULT_SESSION = None
+
+    with pytest.raises(SystemExit, match=said):
+        deploy.main()
+
+    assert unpackaged == []
+
+
+def test_parameters_are_known_before_the_template_is_made(template: dict[str, Any]) -> None:
+    assert parameters_of_the_template() == template["Parameters"]

@@ -43,6 +43,22 @@ def codes(code: CodeType) -> Iterator[CodeType]:
             yield from codes(constant)
 
 
+@pytest.mark.parametrize(
+    ("stage", "instead"),
+    [("try", "chalice deploy --stage try"), ("local", "make run"), ("none", "one of prod")],
+)
+def test_a_stage_without_a_bundle_is_named_with_what_releases_it(
+    monkeypatch: pytest.MonkeyPatch, stage: str, instead: str
+) -> None:
+    monkeypatch.setenv("STAGE", stage)
+
+    with pytest.raises(SystemExit) as refused:
+        package.main()
+
+    assert str(refused.value).startswith(f"There is no bundle for STAGE={stage}, ")
+    assert instead in str(refused.value)
+
+
 def test_it_holds_what_runs_and_nothing_else(release: Bundle) -> None:
     tops = {name.partition("/")[0] for name in names(release)}
 
