@@ -313,7 +313,11 @@ def test_a_family_s_first_day(
         ]
         assert purged.payload == {"deleted": 1}
         assert maintained.payload["partitionsMade"] == 0
-        assert restored.payload == {"invitesRevoked": 0, "groupsToRotate": 0}
+        assert restored.payload == {
+            "invitesRevoked": 0,
+            "groupsToRotate": 0,
+            "partitionsMade": 0,
+        }
         logs = {name: running.log for name, running in functions.items()}
         assert {name: log.count("\n") for name, log in logs.items()} == {
             "APIHandler": 6,
