@@ -384,6 +384,8 @@ def join(  # noqa: PLR0913 -- the options of one command
         with me:
             group = me.group() if is_new else me.join_group(link or invite)
             terminal.answer(present.membership_data(me, group), *present.entered(group))
+            with suppress(Failure):
+                me.remind()
 
 
 @command("list", to=invites_app)

@@ -41,6 +41,8 @@ _ENCODING = re.compile(rb"<\?xml\s[^>]*encoding\s*=\s*[\"']([\w.:-]+)[\"']")
 _PROLOG = 1024
 """Characters, or bytes, in which the declaration is looked for."""
 _CHARACTER = re.compile("&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,10}));")
+_AMPERSAND = re.compile(r"&(?!#?\w[\w.:-]*;)")
+"""One that begins no reference."""
 _ASCII = bytes(range(32, 127))
 _NOT_FOR_TEXT = {"idna", "punycode"}
 """They read ASCII as it is, and take quadratic time."""
@@ -71,15 +73,22 @@ def read(file: Path, now: datetime | None = None) -> Track:
     parser.StartElementHandler = found.start
     parser.CharacterDataHandler = found.data
     parser.EndElementHandler = found.end
+    text = _text(content)
     try:
-        parser.Parse(_text(content), True)  # noqa: FBT003 -- has no keywords
+        parser.Parse(text, True)  # noqa: FBT003 -- has no keywords
     except expat.ExpatError as error:
-        if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:
-            raise NotATrack(f"Line {error.lineno} uses an entity, which GPX has not.") from None
-        raise NotATrack(f"The file is not XML, as GPX is: line {error.lineno} is broken.") from None
+        behind = text.encode()[parser.ErrorByteIndex :]
+        if not found.is_over or b"trkpt" in behind:
+            raise _not_xml(error) from None
     if not found.number:
         raise NotATrack(" ".join(["The file holds no track points.", *found.others()]))
     return Track(found.points, found.left_out)
+
+
+def _not_xml(error: expat.ExpatError) -> NotATrack:
+    if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:
+        return NotATrack(f"Line {error.lineno} uses an entity, which GPX has not.")
+    return NotATrack(f"The file is not XML, as GPX is: line {error.lineno} is broken.")
 
 
 def written(trails: Iterable[Trail]) -> str:
@@ -177,7 +186,8 @@ def _text(content: bytes) -> str:
     head, rest = text[start : start + _PROLOG], text[start + _PROLOG :]
     head = _DECLARATION.sub(lambda found: "\n" * found[0].count("\n"), head, count=1)
     text = "\n" * text.count("\n", 0, start) + head + rest.rstrip("\0 \t\r\n")
-    return _CHARACTER.sub(_reference, NOT_IN_XML.sub(" ", text))
+    text = _CHARACTER.sub(_reference, NOT_IN_XML.sub(" ", text))
+    return _AMPERSAND.sub("&amp;", text)
 
 
 def _decoded(content: bytes) -> str:
@@ -226,6 +236,8 @@ class _Content:
         self.number = 0
         """Of the newest track point, from 1."""
         self._latest = now + CLOCKS_DIFFER
+        self.is_over = False
+        """Whether the outermost element has ended."""
         self._others: Counter[str] = Counter()
         self._segment = 0
         self._depth = 0
@@ -274,6 +286,7 @@ class _Content:
         elif self._depth == self._point_depth + 1:
             self._open = None
         self._depth -= 1
+        self.is_over = not self._depth
 
     def others(self) -> Iterator[str]:
         """Say what the file has that is no track, where it has anything."""

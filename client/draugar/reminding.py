@@ -19,7 +19,7 @@ from draugar.ring import Ring
 from draugar.teller import Teller
 
 KIND = "owntracks"
-_OWN = "own phones"
+_OWN = "phones"
 _UNFINISHED = "unfinished phone"
 _SINCE = "waits "
 

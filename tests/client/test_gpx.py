@@ -215,6 +215,8 @@ def test_a_wrong_position_leaves_out_its_point_alone(
         ('<?xml version="1.0" encoding="zlib"?><gpx/>', "encoding"),
         ('<?xml version="1.0" encoding="punycode"?><gpx/>', "encoding"),
         (track("<name>&nbsp;</name>"), "Line 2 uses an entity"),
+        (track(point(1, 2)) + track(point(3, 4)), "is broken"),
+        (track(point(1, 2)) + "<!DOCTYPE gpx><trkpt/>", "is broken"),
     ],
 )
 def test_a_file_that_is_no_track_is_refused_with_a_reason(
@@ -263,6 +265,8 @@ AROUND = {
     "blanks behind the end": track(point(1, 2)) + "\n\n  ",
     "control characters in a name": track(point(1, 2)).replace("A walk", "A\x00 w\x1balk\x1a"),
     "references to control characters": track(point(1, 2)).replace("A walk", "&#0;&#x1F;&#xFFFF;"),
+    "text behind the end": track(point(1, 2)) + "\n<!-- uploaded --><p>Served by X & Y",
+    "an ampersand in a name": track(point(1, 2)).replace("A walk", "Tom & Jerry &co?a=1&b=2"),
     "a processing instruction": track("<?strava pi?>" + point(1, 2)),
     "a CDATA section": track(point(1, 2)).replace("A walk", "<![CDATA[A & <walk>]]>"),
     "points in extensions": track(
