@@ -91,10 +91,10 @@ def create_invite(session: Session, *, life: timedelta | None, **columns: Any) -
     return session.execute(statement.returning(InviteCode.id, InviteCode.expires_at)).one_or_none()
 
 
-def is_live(session: Session, *, code_hash: bytes) -> bool:
-    """Whether a code would be accepted now."""
-    found = select(InviteCode.id).where(InviteCode.code_hash == code_hash, IS_LIVE)
-    return bool(session.scalar(select(found.exists())))
+def find_live(session: Session, *, code_hash: bytes) -> Any | None:
+    """Return the invite with a code that would be accepted now: a row of its `group_id`."""
+    found = select(InviteCode.group_id).where(InviteCode.code_hash == code_hash, IS_LIVE)
+    return session.execute(found).one_or_none()
 
 
 def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) -> Any | None:

@@ -78,7 +78,7 @@ def validate_invite(body: CodeRequest) -> ValidAnswer:
         service.admit_attempt(connection, code=code, address=address())
     with transaction() as session:
         valid = service.validate(session, code=code)
-    return ValidAnswer.of(code, valid=valid)
+    return ValidAnswer.of(valid)
 
 
 @blueprint.route("/api/invites/{invite_id}", methods=["DELETE"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -19,6 +19,7 @@ from chalicelib.invites.service import (
     Newcomer,
     NewGroup,
     NewInvite,
+    ValidCode,
     WantedInvite,
 )
 from chalicelib.keys.schemas import PublicKey
@@ -253,11 +254,17 @@ class ValidAnswer(Answer):
 
     valid: Annotated[bool, Field(examples=[True])]
     code: CanonicalCode | None = Optional
+    founds_group: Annotated[
+        Literal[True] | None,
+        Field(description="Present where the code founds a group and does not join one."),
+    ] = Optional
 
     @classmethod
-    def of(cls, code: InviteCode | None, *, valid: bool) -> "ValidAnswer":
+    def of(cls, valid: ValidCode | None) -> "ValidAnswer":
         """Present the verdict; a valid code is repeated in canonical form."""
-        return cls(valid=valid, code=code.text if code is not None and valid else None)
+        if valid is None:
+            return cls(valid=False)
+        return cls(valid=True, code=valid.code.text, founds_group=valid.founds_group or None)
 
 
 class JoinedUserAnswer(Answer):

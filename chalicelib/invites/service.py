@@ -93,6 +93,15 @@ class Joined:
     key_package: KeyPackage | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ValidCode:
+    """A code that would be accepted now."""
+
+    code: InviteCode
+    founds_group: bool
+    """Whether its redeemer founds a group, and does not join one."""
+
+
 class InviteNotValid(NotFound):
     """Unknown, used, expired or revoked: the answer is one and the same."""
 
@@ -150,12 +159,13 @@ def admit_attempt(connection: OneStatement, *, code: InviteCode | None, address:
     limits.admit(connection, *buckets)
 
 
-def validate(session: Session, *, code: InviteCode | None) -> bool:
-    """Return whether a code would be accepted now."""
-    if code is None or not queries.is_live(session, code_hash=_hash(code)):
-        return False
+def validate(session: Session, *, code: InviteCode | None) -> ValidCode | None:
+    """Return a code that would be accepted now, and what for."""
+    invite = None if code is None else queries.find_live(session, code_hash=_hash(code))
+    if code is None or invite is None:
+        return None
     _not_a_failure(session, code)
-    return True
+    return ValidCode(code=code, founds_group=invite.group_id is None)
 
 
 def join(session: Session, *, code: InviteCode | None, newcomer: Newcomer) -> Joined:

@@ -3,6 +3,8 @@
     member.py      what a member can do: everything else is reached through it
     model.py       what a member meets: positions, people, groups, notices
     errors.py      the tree of failures, each with what to do next
+    refusals.py    what each code of the service means to a person
+    naming.py      names: what one may be, and how two of one name are told apart
     home.py        what the device remembers: a database in one directory
     layout.py      its tables, as numbered upgrades
     vault.py       the key that seals the secrets in it
@@ -32,7 +34,7 @@
     api.py         its routes
 
     cli.py         the command line: reads arguments, calls Member, presents; with present.py,
-                   render.py and when.py
+                   render.py, when.py and explain.py, which says what a failed command leaves
     map.py, gpx.py, track.py, geo.py, places.py
                    maps, files of tracks, which of their points are shared, distances, places of
                    one's own

@@ -44,6 +44,11 @@ class Api:
             key_package=answers.key_package(answer),
         )
 
+    def founds_group(self, code: str) -> bool:
+        """Whether a code founds a group; it is not spent. Older services do not say."""
+        answer = self._call("POST", "/invites/validate", {"code": code})
+        return bool(answer.maybe(answer.truth, "foundsGroup"))
+
     def logout(self) -> None:
         """Make this device's token void."""
         self._call("POST", "/auth/logout")
@@ -70,6 +75,14 @@ class Api:
     def join_group(self, body: Mapping[str, Any]) -> answers.ListedGroup:
         """Join a further group by a code."""
         return answers.listed_group(self._call("POST", "/groups/join", body))
+
+    def change_group(
+        self, group_id: UUID, *, name: str | None = None, retention_days: int | None = None
+    ) -> answers.ListedGroup:
+        """Change a group's name, or how long it keeps points; what is None stays."""
+        changes = {"name": name, "retentionDays": retention_days}
+        body = {field: value for field, value in changes.items() if value is not None}
+        return answers.listed_group(self._call("PATCH", f"/groups/{group_id}", body))
 
     def leave(self, group_id: UUID) -> None:
         """Leave a group."""

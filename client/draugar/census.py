@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from draugar import naming
 from draugar.answers import ListedDevice, ListedPerson
 from draugar.circle import Circle, Ended, Trusted
 from draugar.crypto import RosterEntry, Secret, from_base64url, proof_holds
@@ -41,6 +42,18 @@ class Census:
         self._me = home.me()
         self._circle = Circle(home, group_id)
         self._ring = Ring(home, group_id)
+
+    def names(self) -> dict[UUID, str]:
+        """Return what each person is called: as confirmed, or else as the service says."""
+        confirmed = {device.user_id: device.name for device in self._circle.trusted().values()}
+        confirmed[self._me.user_id] = self._me.name
+        return {
+            person.user_id: confirmed.get(person.user_id, person.name) for person in self.people
+        }
+
+    def marks(self) -> dict[UUID, str]:
+        """Return what tells people of one name apart."""
+        return naming.marks(self.names())
 
     def owner(self, device_id: UUID) -> ListedPerson | None:
         """Return whose device or phone it is, says the service."""
@@ -216,13 +229,15 @@ class Census:
 
     def devices(self) -> list[Device]:
         """Every listed device, with what this one holds of it."""
-        known = self._circle.known()
+        known, marks = self._circle.known(), self.marks()
         return [
-            self._device(person, device, known.get(id_))
+            self._device(person, device, known.get(id_), marks.get(person.user_id, ""))
             for id_, (person, device) in self.listed.items()
         ]
 
-    def _device(self, person: ListedPerson, device: ListedDevice, known: Trusted | None) -> Device:
+    def _device(
+        self, person: ListedPerson, device: ListedDevice, known: Trusted | None, mark: str
+    ) -> Device:
         if device.id == self._me.device_id:
             standing = Standing.THIS
         elif known is None:
@@ -239,5 +254,6 @@ class Census:
             public_key=device.public_key,
             standing=standing,
             how=confirmed.how if confirmed else None,
+            mark=mark,
             can_act=device.can_act,
         )

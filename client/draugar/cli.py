@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -30,16 +30,27 @@ from typer.core import TyperGroup
 
 from draugar import gpx, phones, places, present, reminding
 from draugar import map as maps
-from draugar.errors import Failure, NotPossible, ServiceAway, TrustFailure, Unknown
+from draugar.errors import (
+    Failure,
+    NotPossible,
+    ServiceAway,
+    ServiceFailure,
+    SharingPaused,
+    TrustFailure,
+    Unknown,
+)
+from draugar.explain import Stakes
 from draugar.geo import Coordinates, NotAPosition, Trail, look_swapped
 from draugar.home import Home
 from draugar.links import InviteLink, Unreadable
 from draugar.member import Member
-from draugar.model import Comparison, Fix, Group, OwnDevice, Person, Position, Shared
+from draugar.model import Fix, Group, OwnDevice, Person, Position, Shared, Standing
+from draugar.naming import same, told_apart
 from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
-from draugar.render import Terminal, clock, degrees, metres, plain, qr
+from draugar.refusals import REFUSALS
+from draugar.render import NobodyToAsk, Terminal, clock, degrees, metres, plain, qr
 from draugar.teller import Teller
 from draugar.track import NotATrack, Track
 from draugar.when import EmptyRange, NotATime, between, moment
@@ -50,6 +61,8 @@ TYPED_ACCURACY, UNKNOWN_ACCURACY = 10.0, 0.0
 """Metres."""
 COUNTED = 100
 """Positions after which progress is shown."""
+LOOKING = Stakes()
+"""Of commands that change nothing."""
 BELOW_ZERO = {"ignore_unknown_options": True}
 """Degrees west and south start with a hyphen, as options do."""
 EVERYDAY, COMING_IN, TRUST, MINE = "Every day", "Coming in", "Whom you trust", "What is yours"
@@ -86,6 +99,10 @@ SetupFile = Annotated[
     Path | None,
     option("--file", "Where to put the file; else owntracks-XX.otrc here.", "FILE", dir_okay=False),
 ]
+StartOver = Annotated[
+    bool,
+    option("--start-over", "Give up an earlier attempt that was sent and never answered."),
+]
 WriteOver = Annotated[bool, option("--yes", "Write over the file without asking.")]
 Unsealed = Annotated[
     bool,
@@ -94,7 +111,7 @@ Unsealed = Annotated[
 
 
 class Role(StrEnum):
-    """What somebody is in a group."""
+    """What a person is in a group."""
 
     ADMIN = "admin"
     MEMBER = "member"
@@ -103,8 +120,8 @@ class Role(StrEnum):
 class NeverShown(NotPossible):
     """A number cannot have been compared before it was shown; another one may have been."""
 
-    text = "This number was not shown here before: either it has changed, or nobody compared it."
-    advice = "Compare it now; if it is the same on both sides, say so once more."
+    text = "This number was not shown here before: it has changed, or was never compared."
+    advice = "Compare it now. If it is the same on both sides: draugar confirm NAME --yes"
 
 
 class _ListsByDefault(TyperGroup):
@@ -197,9 +214,17 @@ def _desk(
 
 
 def command(
-    name: str, panel: str | None = None, to: typer.Typer = app, **settings: Any
+    name: str,
+    panel: str | None = None,
+    to: typer.Typer = app,
+    *,
+    stakes: Stakes = LOOKING,
+    **settings: Any,
 ) -> Callable[[Callable[..., None]], None]:
-    """Make a command of a function of a Desk, with the options that are common to all."""
+    """Make a command of a function of a Desk, with the options that are common to all.
+
+    `stakes` is what it says when it fails.
+    """
     common = inspect.signature(_desk).parameters
 
     def register(function: Callable[..., None]) -> None:
@@ -208,8 +233,13 @@ def command(
         every = [*own, *common.values()]
 
         def run(**given: Any) -> None:
+            typed = dict(given)
             desk = _desk(**{option: given.pop(option) for option in common})
-            function(desk, **given)
+            try:
+                function(desk, **given)
+            except (ServiceFailure, NobodyToAsk) as failure:
+                stakes.explain(failure, typed, sys.argv[1:])
+                raise
 
         run.__annotations__ = {option.name: option.annotation for option in every}
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -232,17 +262,21 @@ def main() -> None:
     try:
         app(prog_name="draugar")  # however it was started
     except Failure as failure:
-        told.fail(failure.reason, failure.next_step)
+        told.fail(" ".join(filter(None, (failure.reason, failure.effect))), failure.next_step)
         sys.exit(2 if isinstance(failure, MISTYPED) else 1)
     except Unreadable as error:
-        told.fail(str(error), "Copy it again, whole, or ask for a new one.")
+        told.fail(
+            str(error),
+            "Copy it again, whole, or ask for a new one. Then: draugar join LINK --name NAME",
+        )
         sys.exit(1)
     except Exception as error:
         if "DRAUGAR_DEBUG" in os.environ:
             raise
         told.fail(
             f"This should not have happened ({type(error).__name__}).",
-            "Please report it, with what DRAUGAR_DEBUG=1 shows besides.",
+            "Please report it, with what this shows: DRAUGAR_DEBUG=1 draugar, and then the command"
+            " as you typed it.",
         )
         sys.exit(1)
 
@@ -267,7 +301,11 @@ def _about(
 # Coming in
 
 
-@command("found", COMING_IN)
+@command(
+    "found",
+    COMING_IN,
+    stakes=Stakes("No group was founded.", again="draugar found URL CODE --name NAME"),
+)
 def found(  # noqa: PLR0913 -- the options of one command
     desk: Desk,
     url: Annotated[str, argument("URL", "The service's address.")],
@@ -278,23 +316,18 @@ def found(  # noqa: PLR0913 -- the options of one command
         str, option("--group", "What the group is called.", "NAME", show_default=True)
     ] = "Family",
     device: DeviceName = "Computer",
+    start_over: StartOver = False,
 ) -> None:
-    """Found a group, with the code that whoever runs the service gave you."""
+    """Found a group, with the founding code from the person who runs the service."""
     terminal = desk.terminal
     code = _typed(terminal, code, "The founding code: ")
-    with (
-        desk.home() as home,
-        Member.found(
-            home,
-            url=url,
-            code=code,
-            name=name,
-            group=group,
-            device=device,
-            **desk.manner,
-        ) as me,
-    ):
-        founded = me.group()
+    with desk.home() as home:
+        if start_over:
+            home.forget_join()
+        with Member.found(
+            home, url=url, code=code, name=name, group=group, device=device, **desk.manner
+        ) as me:
+            founded = me.group()
         terminal.answer(
             present.membership_data(me, founded),
             f"Welcome, {plain(me.name)}. You have founded {plain(founded.name)}. Only its members'"
@@ -303,7 +336,7 @@ def found(  # noqa: PLR0913 -- the options of one command
         )
 
 
-@command("invite", COMING_IN)
+@command("invite", COMING_IN, stakes=Stakes("No invite was made.", look="draugar invites"))
 def invite(
     desk: Desk,
     *,
@@ -315,13 +348,15 @@ def invite(
     ] = None,
     group: InGroup = None,
 ) -> None:
-    """Invite somebody: a link and its QR code, or a short code.
+    """Invite a person: a link and its QR code, or a short code.
 
-    Whoever opens the link can read where you all are at once, even while you are offline. Whoever
-    types a short code waits until a member has compared a safety number with them.
+    A person who joins by the link sees each of you from when you next share; nothing of before. A
+    person who types a short code waits until a member has compared a safety number with them.
     """
     if typed and for_me:
-        raise typer.BadParameter("A device of your own comes in by a link: leave out --typed.")
+        raise typer.BadParameter(
+            "A device of your own joins by a link: leave out --typed: draugar invite --for-me"
+        )
     terminal = desk.terminal
     with desk.member() as me:
         group_id = _group_id(me, group)
@@ -342,10 +377,16 @@ def invite(
     if terminal.is_watched:
         terminal.answer(data, qr(made.link.text))
     how = "Open it on your other device." if for_me else "Send it by a private channel."
-    terminal.say(f"{how} Whoever has this link comes in by it, {once}. It is shown only now.")
+    terminal.say(
+        f"{how} Any person who has this link can join by it, {once}. It is shown only now."
+    )
 
 
-@command("join", COMING_IN)
+@command(
+    "join",
+    COMING_IN,
+    stakes=Stakes("You have not joined.", again="draugar join LINK --name NAME"),
+)
 def join(  # noqa: PLR0913 -- the options of one command
     desk: Desk,
     invite: Annotated[
@@ -358,11 +399,12 @@ def join(  # noqa: PLR0913 -- the options of one command
         str | None, option("--url", "With a code: the service's address.", "URL")
     ] = None,
     device: DeviceName = "Computer",
-    start_over: Annotated[
-        bool, option("--start-over", "Forget an earlier join that never finished.")
-    ] = False,
+    start_over: StartOver = False,
 ) -> None:
-    """Join a group by a link or a code; while you are in one, a further one."""
+    """Join a group by a link or a code; while you are in one, a further one.
+
+    You see each of the others from when they next share; nothing of before.
+    """
     terminal = desk.terminal
     invite = _typed(terminal, invite, "The link or code: ")
     link = InviteLink.parse(invite) if ":" in invite else None
@@ -371,9 +413,13 @@ def join(  # noqa: PLR0913 -- the options of one command
             home.forget_join()
         is_new = not home.is_joined
         if is_new and not name and not (link and link.for_me):
-            raise typer.BadParameter("Say what the others shall call you: --name NAME")
+            raise typer.BadParameter(
+                "Say what the others shall call you: draugar join LINK --name NAME"
+            )
         if is_new and not link and not url:
-            raise typer.BadParameter("A code needs the service's address as well: --url URL")
+            raise typer.BadParameter(
+                "A code needs the service's address too: draugar join CODE --url URL --name NAME"
+            )
         called: dict[str, Any] = {"name": name or "me", "device": device, **desk.manner}
         if not is_new:
             me = Member(home, **desk.manner)
@@ -384,13 +430,20 @@ def join(  # noqa: PLR0913 -- the options of one command
         with me:
             group = me.group() if is_new else me.join_group(link or invite)
             terminal.answer(present.membership_data(me, group), *present.entered(group))
+            if is_new and link and not link.for_me and me.name != (name or "").strip():
+                terminal.say(
+                    f"An earlier attempt had arrived, so you are {plain(me.name)} there. To change"
+                    " your name: draugar rename NAME",
+                    "yellow",
+                )
+            _warn_of_namesake(desk, me, group)
             with suppress(Failure):
                 me.remind()
 
 
 @command("list", to=invites_app)
 def list_invites(desk: Desk) -> None:
-    """Show the invites that nobody has used yet, without their codes."""
+    """Show the invites that are not used yet, without their codes."""
     with desk.member() as me:
         names = {group.id: plain(group.name) for group in me.groups()}
         made = me.invites()
@@ -417,12 +470,19 @@ def list_invites(desk: Desk) -> None:
     )
 
 
-@command("revoke", to=invites_app)
+@command(
+    "revoke",
+    to=invites_app,
+    stakes=Stakes(
+        "The invite can still be used.",
+        look="draugar invites",
+    ),
+)
 def revoke_invite(desk: Desk, invite: Annotated[UUID, argument("ID")]) -> None:
-    """Take an invite back: nobody can come in by it any more."""
+    """Take an invite back: no one can join by it any more."""
     with desk.member() as me:
         me.revoke_invite(invite)
-    desk.terminal.answer({"revoked": str(invite)}, "Nobody can come in by it any more.")
+    desk.terminal.answer({"revoked": str(invite)}, "No one can join by it any more.")
 
 
 # Every day
@@ -434,6 +494,7 @@ def where(desk: Desk, *, group: InGroup = None) -> None:
     named, now = desk.places(), _now()
     with desk.member() as me:
         positions = me.where(_group_id(me, group))
+        unseen = _unseen(me, group, positions)
     mine = max(
         (position for position in positions if position.is_mine),
         key=lambda position: position.fix.at,
@@ -444,8 +505,10 @@ def where(desk: Desk, *, group: InGroup = None) -> None:
         {"positions": [sight.data() for sight in sights]},
         ("Who", "Where", "From you", "Seen", "Within", "Battery"),
         [sight.row(now) for sight in sights],
-        nothing="Nobody has shared where they are.",
+        nothing=unseen or "No one has shared where they are.",
     )
+    if positions and unseen:
+        desk.terminal.say(unseen)
 
 
 @command("map", EVERYDAY)
@@ -478,8 +541,13 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
         read = me.history(meant.id, since=now - timedelta(hours=hours)) if hours else ()
         past = _counted(desk, read)
         trails = _trails(current, past, now)
+        unseen = _unseen(me, group, current)
     if not trails:
-        raise NotPossible("Nobody has shared where they are.", advice="Next: draugar share LAT LON")
+        raise NotPossible(
+            unseen or "No one has shared where they are.",
+            effect="No map was drawn.",
+            advice="Share where you are: draugar share LAT LON",
+        )
     _keep(file, maps.drawn(trails, named, title=meant.name, now=now, tiles=tiles))
     desk.terminal.answer({"file": str(file.absolute())}, f"Open {file.absolute()} in a browser.")
     if tiles:
@@ -533,8 +601,7 @@ def share(  # noqa: PLR0913 -- the options of one command
         accuracy = TYPED_ACCURACY if accuracy is None else accuracy
         fixes = [Fix(**here._asdict(), accuracy=accuracy, at=_now())]
     with desk.member() as me:
-        if fixes:
-            me.enqueue(fixes, _group_id(me, group))
+        held = me.enqueue(fixes, _group_id(me, group)) if fixes else 0
         if track:
             # What is shifted is another recording each time, and the same file.
             name = me.digest(read if end_now else recorded) + "+" * end_now
@@ -545,26 +612,35 @@ def share(  # noqa: PLR0913 -- the options of one command
             else:
                 fixes = recorded.fixes(accuracy=accuracy or UNKNOWN_ACCURACY)
                 _say_of_track(desk, me, track, fixes, group_id)
-                me.enqueue(fixes, group_id, track=name)
+                held = me.enqueue(fixes, group_id, track=name)
         try:
-            shared, away = _flush(desk, me), None
+            shared = _flush(desk, me)
         except ServiceAway as failure:
-            shared, away = Shared(stored=0, dropped=0, waiting=me.waiting()), failure
+            shared = Shared(stored=0, dropped=0, waiting=me.waiting(), obstacle=failure)
+    outcome = {
+        "stored": shared.stored,
+        "dropped": shared.dropped + held,
+        "waiting": shared.waiting,
+    }
     desk.terminal.answer(
-        asdict(shared),
+        outcome,
         *([f"Shared {points(shared.stored)}."] if shared.stored else []),
-        *([] if any(vars(shared).values()) else ["Nothing waits to be shared."]),
+        *([] if any(outcome.values()) else ["Nothing waits to be shared."]),
     )
+    if held:
+        raise SharingPaused(effect=f"{points(held)} {_was(held)} not shared, and not kept.")
     if shared.dropped:
+        said = REFUSALS[next(iter(shared.refused))]
         raise NotPossible(
-            f"The service refused {points(shared.dropped)} for good.",
-            advice="The notes above say why.",
+            said.text,
+            effect=f"{points(shared.dropped)} {_was(shared.dropped)} not shared, and not kept.",
+            advice=said.advice,
         )
-    if shared.waiting:
-        reason = away.reason if away else "Nobody has confirmed this device yet."
+    if shared.waiting and shared.obstacle:
         raise NotPossible(
-            f"{reason} Nothing is lost: {points(shared.waiting)} waiting here.",
-            advice="They go with the next: draugar share",
+            shared.obstacle.reason,
+            effect=f"Nothing is lost: {points(shared.waiting)} waiting here.",
+            advice=_way_on(shared.obstacle),
         )
 
 
@@ -629,22 +705,54 @@ def pause(
     ] = None,
     group: InGroup = None,
 ) -> None:
-    """Stop being seen for a while. To the others you look offline, and no more."""
+    """Stop being seen for a while. To the others you look offline, and no more.
+
+    It begins on this device at once. Without network the service is told later: until then your
+    other devices and phones share on.
+    """
     resumes_at = moment(until, _now(), is_ahead=True) if until else None
     with desk.member() as me:
-        me.pause(_group_id(me, group), until=resumes_at)
-    end = f"until {clock(resumes_at, _now())}" if resumes_at else "until you say: draugar resume"
+        untold = me.pause(_group_id(me, group), until=resumes_at)
+        waiting = me.waiting()
+    end = f"until {clock(resumes_at, _now())}." if resumes_at else "until you run: draugar resume"
     desk.terminal.answer(
-        {"isPaused": True, "resumesAt": present.stamp(resumes_at)}, f"You share nothing {end}."
+        {
+            "isPaused": True,
+            "resumesAt": present.stamp(resumes_at),
+            "serviceKnows": untold is None,
+        },
+        f"This device shares nothing {end}"
+        if untold
+        else f"You share nothing, and look offline to the others, {end}",
     )
+    if waiting:
+        desk.terminal.say(
+            f"{points(waiting)} from before waiting here until then. To delete what waits:"
+            " draugar erase"
+        )
+    if untold:
+        desk.terminal.say(
+            f"{untold.reason} So it has not heard of the pause: your other devices and phones"
+            " share on. It is told with your next command, such as: draugar where",
+            "yellow",
+        )
 
 
 @command("resume", EVERYDAY)
 def resume(desk: Desk, *, group: InGroup = None) -> None:
     """Be seen again."""
     with desk.member() as me:
-        me.resume(_group_id(me, group))
-    desk.terminal.answer({"isPaused": False, "resumesAt": None}, "You can be seen again.")
+        untold = me.resume(_group_id(me, group))
+    desk.terminal.answer(
+        {"isPaused": False, "resumesAt": None, "serviceKnows": untold is None},
+        "This device shares again." if untold else "You share again. Next: draugar share LAT LON",
+    )
+    if untold:
+        desk.terminal.say(
+            f"{untold.reason} So it has not heard of it: the others cannot see you yet. It is told"
+            " with your next command, such as: draugar share LAT LON",
+            "yellow",
+        )
 
 
 @command("list", to=places_app)
@@ -685,13 +793,13 @@ def remove_place(desk: Desk, name: Annotated[str, argument("NAME")]) -> None:
     """Forget a place."""
     with desk.own_home() as home:
         places.remove(home, name)
-    desk.terminal.answer({"removed": name}, f"{plain(name)} is forgotten.")
+    desk.terminal.answer({"removed": name}, f"{plain(name)} is no place of yours any more.")
 
 
 # Whom you trust
 
 
-@command("confirm", TRUST)
+@command("confirm", TRUST, stakes=Stakes("No one was confirmed.", look="draugar people"))
 def confirm(
     desk: Desk,
     name: Annotated[str | None, argument("NAME", "Whom; without it, see who waits.")] = None,
@@ -699,9 +807,9 @@ def confirm(
     yes: Annotated[bool, option("--yes", "The number has been compared already.")] = False,
     group: InGroup = None,
 ) -> None:
-    """Let somebody in who joined by a code, once you have compared a safety number.
+    """Confirm a person who joined by a code, once you have compared a safety number.
 
-    Call them, or meet. The same command shows them their number: if both are the same, nobody
+    Call them, or meet. The same command shows them their number: if both are the same, no one
     stands between you.
     """
     terminal = desk.terminal
@@ -711,21 +819,28 @@ def confirm(
             waiting = me.pending(group_id)
             terminal.answer(
                 {"pending": [present.comparison_data(comparison) for comparison in waiting]},
-                *(map(present.comparison_text, waiting) if waiting else ["Nobody waits."]),
+                *(
+                    map(present.comparison_text, waiting)
+                    if waiting
+                    else ["No one is waiting to be confirmed."]
+                ),
             )
             if waiting:
-                terminal.say("Compare it by a call. The same on both sides: draugar confirm NAME")
+                terminal.say(
+                    "Compare it by a call. If it is the same on both sides: draugar confirm NAME"
+                )
             return
         # Of this person alone: no other's number counts as shown.
-        comparison = me.compare(_found(name, me.people(group_id)).user_id, group_id)
+        person = _found(name, _others(me, group_id), _is_unsure)
+        comparison = me.compare(person.user_id, group_id)
         if comparison.safety_number and not (yes and comparison.was_shown):
             terminal.say(present.comparison_text(comparison))
             if yes:
                 raise NeverShown
-            terminal.consent(f"Does {plain(comparison.name)} see the very same number?")
+            terminal.consent(f"Does {present.called(comparison)} see the very same number?")
         me.confirm(comparison)
     terminal.answer(
-        {"confirmed": present.who_data(comparison)}, f"{plain(comparison.name)} is confirmed."
+        {"confirmed": present.who_data(comparison)}, f"{present.called(comparison)} is confirmed."
     )
 
 
@@ -736,13 +851,13 @@ def people(desk: Desk, *, group: InGroup = None) -> None:
         members = me.people(_group_id(me, group))
     desk.terminal.rows(
         {"people": [present.person_data(person) for person in members]},
-        ("Who", "Role", "Since", "Devices", "OwnTracks"),
+        ("Who", "Role", "Joined", "Devices", "OwnTracks"),
         [
             (
                 present.person_name(person),
                 person.role,
                 clock(person.joined_at),
-                "; ".join(map(present.standing, person.devices)) or "none with a key",
+                "; ".join(map(present.standing, person.devices)) or "none yet",
                 ", ".join(
                     present.phone_name(phone.tid, needs_setup=phone.needs_setup)
                     for phone in person.phones
@@ -750,29 +865,33 @@ def people(desk: Desk, *, group: InGroup = None) -> None:
             )
             for person in members
         ],
-        nothing="There is nobody.",
+        nothing="The service lists no one in this group, not even you.",
     )
 
 
 @command("safety", TRUST)
 def safety(desk: Desk, name: Annotated[str, argument("NAME")], *, group: InGroup = None) -> None:
-    """Show the safety number of you and somebody, to compare at any time."""
+    """Show the safety number of you and another member, to compare at any time."""
     with desk.member() as me:
         group_id = _group_id(me, group)
-        comparison = me.compare(_found(name, me.people(group_id)).user_id, group_id)
+        comparison = me.compare(_found(name, _others(me, group_id)).user_id, group_id)
     data = present.comparison_data(comparison)
     desk.terminal.answer(data, present.comparison_text(comparison))
     if desk.terminal.is_watched and comparison.safety_number:
         desk.terminal.answer(data, qr(comparison.safety_number.replace(" ", "")))
 
 
-@command("rotate", TRUST)
+@command(
+    "rotate",
+    TRUST,
+    stakes=Stakes("The group's key was not changed.", look="draugar groups"),
+)
 def rotate(
     desk: Desk,
     *,
     restored: Annotated[
         bool,
-        option("--restored", "Whoever runs the service says that it was restored from a backup."),
+        option("--restored", "Only if the person who runs the service has restored a backup."),
     ] = False,
     group: InGroup = None,
 ) -> None:
@@ -784,31 +903,43 @@ def rotate(
     desk.terminal.answer(present.rotation_data(rotation), *present.rotation_texts(rotation))
 
 
-@command("remove", TRUST)
+@command(
+    "remove",
+    TRUST,
+    stakes=Stakes("{name} is still in the group.", look="draugar people"),
+)
 def remove(
     desk: Desk, name: Annotated[str, argument("NAME")], *, yes: Yes = False, group: InGroup = None
 ) -> None:
-    """Remove somebody, and change the key; only those who run the group can.
+    """Remove a member, and change the key; only the group's admins can.
 
-    What somebody has seen before cannot be taken back.
+    What a member has seen before cannot be taken back.
     """
     terminal = desk.terminal
     with desk.member() as me:
         meant = me.group(group)
-        person = _found(name, me.people(meant.id))
+        person = _found(name, _others(me, meant.id))
         _warn_of_phones(desk, me, meant, gone=person.user_id)
         terminal.consent(
-            f"Remove {plain(person.name)}? What they posted in the group is deleted.", is_given=yes
+            f"Remove {present.described(person)}? What they posted in the group is deleted.",
+            is_given=yes,
         )
         rotation = me.remove(person.user_id, meant.id)
     terminal.answer(
         {"removed": present.who_data(person), "rotation": present.rotation_data(rotation)},
-        f"{plain(person.name)} is removed. What they have seen before cannot be taken back.",
+        f"{present.called(person)} is removed. What they have seen before cannot be taken back.",
         *present.rotation_texts(rotation),
     )
 
 
-@command("role", TRUST)
+@command(
+    "role",
+    TRUST,
+    stakes=Stakes(
+        "The role of {name} was not changed.",
+        look="draugar people",
+    ),
+)
 def set_role(
     desk: Desk,
     name: Annotated[str, argument("NAME")],
@@ -816,16 +947,18 @@ def set_role(
     *,
     group: InGroup = None,
 ) -> None:
-    """Let somebody run the group, or no longer; only those who run it can.
+    """Make a member an admin of the group, or an admin a member; only its admins can.
 
-    Who runs a group removes people, and reads nothing that the others do not.
+    An admin removes people, renames the group and sets how long it keeps positions, and reads
+    nothing that the others do not.
     """
     with desk.member() as me:
         meant = me.group(group)
-        person = _found(name, me.people(meant.id))
+        person = _found(name, me.people(meant.id), lambda one: one.role != role.value)
         me.set_role(person.user_id, role.value, meant.id)
     desk.terminal.answer(
-        {**present.who_data(person), "role": role.value}, f"{plain(person.name)} is {role} now."
+        {**present.who_data(person), "role": role.value},
+        f"{present.called(person)} is {'an admin' if role is Role.ADMIN else 'a member'} now.",
     )
 
 
@@ -839,19 +972,43 @@ def groups(desk: Desk) -> None:
         mine = me.groups()
     desk.terminal.rows(
         {"groups": [present.group_data(group) for group in mine]},
-        ("Group", "You are", "Sealed", "Key", "Kept", "Sharing"),
-        [
-            (
-                plain(group.name),
-                group.role,
-                "always" if group.encryption == "required" else "not always",
-                f"{group.key_state} ({group.key_version})",
-                f"{group.retention_days} days",
-                "paused" if group.is_paused else "on",
+        present.GROUP_HEADINGS,
+        [present.group_row(group, _now()) for group in mine],
+        nothing="You are in no group. With an invite: draugar join LINK",
+    )
+
+
+@command("group", MINE, stakes=Stakes("The group was not changed.", look="draugar groups"))
+def change_group(
+    desk: Desk,
+    *,
+    name: Annotated[str | None, option("--name", "What the group is called.", "NAME")] = None,
+    keep_days: Annotated[
+        int | None,
+        option("--keep-days", "How long it keeps positions.", "DAYS", min=1, max=365),
+    ] = None,
+    yes: Yes = False,
+    group: InGroup = None,
+) -> None:
+    """Show a group, rename it, or set how long it keeps positions; only its admins can change it.
+
+    With fewer days, what is older is deleted for all.
+    """
+    with desk.member() as me:
+        meant = me.group(group)
+        if keep_days is not None and keep_days < meant.retention_days:
+            desk.terminal.consent(
+                f"Keep positions in {plain(meant.name)} for {present.days(keep_days)} and not"
+                f" {present.days(meant.retention_days)}? What is older is deleted for all.",
+                is_given=yes,
             )
-            for group in mine
-        ],
-        nothing="You are in no group. Next: draugar join LINK",
+        if name is not None or keep_days is not None:
+            meant = me.change_group(meant.id, name=name, retention_days=keep_days)
+    desk.terminal.rows(
+        {"group": present.group_data(meant)},
+        present.GROUP_HEADINGS,
+        [present.group_row(meant, _now())],
+        nothing="",
     )
 
 
@@ -876,18 +1033,25 @@ def list_devices(desk: Desk) -> None:
             )
             for device in mine
         ],
-        nothing="There is none.",
+        nothing="The service lists no device of yours, not even this one.",
     )
 
 
-@command("revoke", to=devices_app)
+@command(
+    "revoke",
+    to=devices_app,
+    stakes=Stakes(
+        "{device} can still read and share as you.",
+        look="draugar devices",
+    ),
+)
 def revoke_device(
     desk: Desk, device: Annotated[str, argument("NAME-OR-ID")], *, yes: Yes = False
 ) -> None:
-    """Make a device worthless, such as a lost phone, and change the keys that it knows."""
+    """Shut out a device of yours, such as a lost phone, and change the keys that it knows."""
     with desk.member() as me:
         others = [other for other in me.devices() if not other.is_this_one]
-        lost = _found(device, others, "You have no other device of this name or id.")
+        lost = _one_of(device, others, "You have no other device of this name or id.")
         for changed in me.groups():
             if lost.has_key or lost.group_id == changed.id:
                 _warn_of_phones(desk, me, changed, gone=lost.id)
@@ -905,7 +1069,7 @@ def revoke_device(
     )
 
 
-@command("add", to=phone_app)
+@command("add", to=phone_app, stakes=Stakes("No phone was added.", look="draugar devices"))
 def add_phone(  # noqa: PLR0913 -- the options of one command
     desk: Desk,
     name: Annotated[str, argument("NAME", "What you call it.")] = "Phone",
@@ -936,7 +1100,7 @@ def add_phone(  # noqa: PLR0913 -- the options of one command
         )
 
 
-@command("renew", to=phone_app)
+@command("renew", to=phone_app, stakes=Stakes("The phone was not set up again."))
 def renew_phone(
     desk: Desk,
     phone: Annotated[
@@ -956,28 +1120,46 @@ def renew_phone(
         else:
             wanted = phone.strip().casefold()
             due = [one for one in mine if wanted == (one.tid or "").casefold()]
-            due = due or [_found(phone, mine, "You have no phone of this name or tid.")]
+            due = due or [_one_of(phone, mine, "You have no phone of this name or tid.")]
         if not due:
-            raise Unknown("You have no phone with OwnTracks.", advice="Next: draugar phone add")
+            raise Unknown(
+                "You have no phone with OwnTracks.", advice="To add one: draugar phone add NAME"
+            )
         if len(due) > 1:
             told = ", ".join(f"{plain(one.name)} ({one.tid})" for one in due)
-            raise Unknown(f"You have several phones: {told}.", advice="Name one of them.")
+            raise Unknown(
+                f"Several phones of yours need it: {told}.",
+                advice=f"Name one of them: draugar phone renew {due[0].tid}",
+            )
         hand_over = partial(_hand_over, desk, me.url, file)
         me.renew_phone(due[0].id, in_the_clear=in_the_clear, hand_over=hand_over)
 
 
-@command("rename", MINE)
+@command(
+    "rename",
+    MINE,
+    stakes=Stakes("Your name was not changed."),
+)
 def rename(desk: Desk, name: Annotated[str, argument("NAME")]) -> None:
-    """Change what the others call you. They are told of it."""
+    """Change your name. Those who know you already see it once you also run draugar rotate.
+
+    Until then their devices keep the name that they know you by, and are told of the new one once.
+    With a new key, phones with OwnTracks have to be set up again.
+    """
     with desk.member() as me:
         me.rename(name)
         user_id = me.user_id
-    desk.terminal.answer(
-        {"userId": str(user_id), "name": name.strip()}, f"You are {plain(name.strip())} now."
-    )
+        desk.terminal.answer(
+            {"userId": str(user_id), "name": me.name},
+            f"You are {plain(me.name)} now. The others see your former name until you make a new"
+            " key: draugar rotate",
+        )
+        for group in me.groups():
+            _warn_of_namesake(desk, me, group)
+            _warn_of_phones(desk, me, group)
 
 
-@command("erase", MINE)
+@command("erase", MINE, stakes=Stakes("Nothing was deleted.", look="draugar history"))
 def erase(
     desk: Desk,
     *,
@@ -1005,9 +1187,13 @@ def erase(
     )
 
 
-@command("leave", MINE)
+@command(
+    "leave",
+    MINE,
+    stakes=Stakes("You are still in the group, and it can still see you.", look="draugar groups"),
+)
 def leave(desk: Desk, *, yes: Yes = False, group: InGroup = None) -> None:
-    """Leave a group. Nobody is asked, and what you posted there is deleted."""
+    """Leave a group. No one has to agree, and what you posted there is deleted."""
     with desk.member() as me:
         left = me.group(group)
         desk.terminal.consent(
@@ -1041,18 +1227,62 @@ def export(
         )
 
 
-@command("logout", MINE)
-def logout(desk: Desk, *, yes: Yes = False) -> None:
-    """Take this device out of use, and forget here all that it knows."""
-    with desk.member() as me:
-        desk.terminal.consent(
-            f"Log {plain(me.name)} out here? What only this device can read is lost.", is_given=yes
+@command("logout", MINE, stakes=Stakes("This device is still logged in, and keeps all its data."))
+def logout(
+    desk: Desk,
+    *,
+    local: Annotated[
+        bool, option("--local", "Delete what is on this device, without telling the service.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Take this device out of use, and delete all that it keeps."""
+    if local:
+        _wipe(desk, yes=yes)
+        return
+    try:
+        with desk.member() as me:
+            desk.terminal.consent(
+                f"Log {plain(me.name)} out here? What only this device can read is lost.",
+                is_given=yes,
+            )
+            me.logout()
+    except ServiceAway as failure:
+        failure.next_step = (
+            f"Run this again {failure.when}: draugar logout. To delete everything on this device"
+            " now, without the service: draugar logout --local"
         )
-        me.logout()
-    desk.terminal.answer({"loggedOut": True}, "This device knows nothing any more.")
+        raise
+    desk.terminal.answer(
+        {"loggedOut": True, "serviceKnows": True},
+        "This device is logged out, and everything that draugar kept on it is deleted.",
+    )
 
 
-@command("delete-account", MINE)
+def _wipe(desk: Desk, *, yes: bool) -> None:
+    desk.terminal.consent(
+        "Delete everything that draugar keeps on this device? What only this device can read is"
+        " lost.",
+        is_given=yes,
+    )
+    Home.destroy(desk.directory)
+    desk.terminal.answer(
+        {"loggedOut": True, "serviceKnows": False},
+        "Everything that draugar kept on this device is deleted.",
+    )
+    desk.terminal.say(
+        "The service was not told: it lists this device as one of yours, and a copy of what was"
+        " here could still act for you. From another device of yours: draugar devices revoke NAME."
+        " If you have none, ask an admin of the group to run: draugar remove NAME",
+        "yellow",
+    )
+
+
+@command(
+    "delete-account",
+    MINE,
+    stakes=Stakes("You and your data are still at the service and on this device."),
+)
 def delete_account(desk: Desk, *, yes: Yes = False) -> None:
     """Delete yourself and everything of yours, here and at the service."""
     with desk.member() as me:
@@ -1087,25 +1317,108 @@ def _position(terminal: Terminal, latitude: str, longitude: str | None) -> Coord
 
 
 def _group_id(me: Member, name: str | None) -> UUID | None:
-    return me.group(name).id if name else None
+    return me.group_id(name) if name else None
 
 
-T = TypeVar("T", bound=Comparison | Person | OwnDevice)
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
-def _found(name: str, among: Iterable[T], nobody: str = "Nobody here has this name.") -> T:
-    """Return whom a name or an id means. Raises Unknown."""
+def _way_on(obstacle: Failure) -> str:
+    """Say what makes waiting positions go."""
+    if isinstance(obstacle, ServiceAway):
+        return "They go with the next: draugar share"
+    return f"{obstacle.next_step}. They go then with: draugar share"
 
-    def id_of(one: T) -> str:
-        return str(one.id if isinstance(one, OwnDevice) else one.user_id)
 
-    wanted = name.strip().casefold()
-    found = [one for one in among if wanted in {one.name.casefold(), id_of(one)}]
-    if not found:
-        raise Unknown(nobody, advice="See who there is: draugar people, or draugar devices.")
+def _unseen(me: Member, group: str | None, positions: Iterable[Position]) -> str:
+    """Say why none of the others is to be seen, where that is so; else nothing."""
+    if any(not position.is_mine for position in positions):
+        return ""
+    meant, now = me.group(group), _now()
+    if all(person.is_me for person in me.people(meant.id)):
+        alone = f"You are the only one in {plain(meant.name)}. Next: draugar invite"
+        return "" if list(positions) else alone
+    since = f"since you joined ({clock(meant.joined_at, now)})"
+    if meant.joined_at < now - timedelta(days=meant.retention_days):
+        since = f"in the last {present.days(meant.retention_days)}, and older positions are deleted"
+    return (
+        f"No one else in {plain(meant.name)} has shared {since}. You see each of them when they"
+        " next share."
+    )
+
+
+def _warn_of_namesake(desk: Desk, me: Member, group: Group) -> None:
+    """Say so where another member of a group has this member's name."""
+    members: list[Person] = []
+    with suppress(Failure):  # it was done all the same
+        members = me.people(group.id)
+    if any(person.is_me and person.mark for person in members):
+        desk.terminal.say(
+            f"Another member of {plain(group.name)} has this name too. What tells you apart stands"
+            " behind it in: draugar people. To take another name: draugar rename NAME",
+            "yellow",
+        )
+
+
+def _others(me: Member, group_id: UUID | None) -> list[Person]:
+    return [person for person in me.people(group_id) if not person.is_me]
+
+
+def _is_unsure(person: Person) -> bool:
+    return any(device.standing in (Standing.PENDING, Standing.ENDED) for device in person.devices)
+
+
+def _found(
+    name: str, among: Sequence[Person], fits: Callable[[Person], bool] = lambda _: True
+) -> Person:
+    """Return whom a name, an id or its end means; of several, the one that fits. Raises Unknown."""
+    wanted = same(name)
+    found = [
+        person
+        for person in among
+        if wanted
+        in {
+            same(person.name),
+            same(person.listed_name),
+            str(person.user_id),
+            person.mark or None,
+            same(told_apart(person.name, person.mark)),
+        }
+    ]
     if len(found) > 1:
-        ids = ", ".join(map(id_of, found))
-        raise Unknown("Several have this name.", advice=f"Give an id in its place: {ids}")
+        found = [person for person in found if fits(person)] or found
+    if not found:
+        raise Unknown(
+            "No other member has this name." if among else "There is no other member.",
+            advice="See who is in the group: draugar people",
+        )
+    if len(found) > 1:
+        told = "; ".join(map(present.described, found))
+        line = shlex.join(["draugar", *map(plain, sys.argv[1:])])
+        raise Unknown(
+            f"Several members have this name: {told}.",
+            advice="Run the same command again with what stands in brackets, as in: "
+            f"{line.replace(shlex.quote(plain(name)), found[0].mark, 1)}",
+        )
+    return found[0]
+
+
+def _one_of(name: str, among: Iterable[OwnDevice], none: str) -> OwnDevice:
+    """Return the device that a name or an id means. Raises Unknown."""
+    wanted = same(name)
+    found = [one for one in among if wanted in {same(one.name), str(one.id)}]
+    if not found:
+        raise Unknown(none, advice="See which you have: draugar devices")
+    if len(found) > 1:
+        told = "; ".join(
+            f"{plain(one.name)}, {one.kind}, since {clock(one.created_at)}, id {one.id}"
+            for one in found
+        )
+        raise Unknown(
+            f"Several devices of yours have this name: {told}.",
+            advice=f"Give an id in its place: draugar devices revoke {found[0].id}",
+        )
     return found[0]
 
 
@@ -1194,7 +1507,10 @@ def _may_write(desk: Desk, file: Path | None, *, yes: bool) -> None:
         return
     directory = file.parent if file else Path()
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise NotPossible(f"Nothing can be written in {directory}.", advice="Name another file.")
+        raise NotPossible(
+            f"Nothing can be written in {directory}.",
+            advice="Run the same command with a file elsewhere, as in: draugar map FILE",
+        )
     if file and file.exists() and not _is_map(file):
         desk.terminal.consent(f"{file} is there already. Write over it?", is_given=yes)
 
@@ -1290,5 +1606,6 @@ def _keep(file: Path, content: str) -> None:
             raise
     except OSError as error:
         raise NotPossible(
-            f"{file} cannot be written: {error.strerror}.", advice="Name another file."
+            f"{file} cannot be written: {error.strerror}.",
+            advice="Run the same command with another file, as in: draugar map FILE",
         ) from None

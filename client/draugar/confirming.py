@@ -43,7 +43,8 @@ def compare(home: Home, view: View, user_id: UUID) -> Comparison:
     )
     if not theirs:
         raise NotPossible(
-            "There is no other device with a key there.", advice="They have to join with one."
+            "This member has no device of their own with a key, so there is no number to compare.",
+            advice="See who has one: draugar people",
         )
     own = Circle(home, view.group_id).trusted().values()
     my_keys = {device.public_key for device in own if _is_confirmed_by_me(device, me.user_id)}
@@ -52,6 +53,7 @@ def compare(home: Home, view: View, user_id: UUID) -> Comparison:
         group_id=view.group_id,
         user_id=user_id,
         name=next((device.name for device in theirs if device.how), name),
+        mark=theirs[0].mark,
         devices=theirs,
         safety_number=None
         if is_mine
@@ -71,8 +73,9 @@ def confirm(home: Home, comparison: Comparison) -> None:
     """Trust what was compared. Raises NotPossible."""
     if comparison.safety_number is None:
         raise NotPossible(
-            "A device of one's own has no safety number.",
-            advice="Revoke it, and bring it in by a link made for it.",
+            "A device of your own has no safety number.",
+            advice="Revoke it: draugar devices revoke NAME. Then add it by a link: draugar invite"
+            " --for-me",
         )
     circle = Circle(home, comparison.group_id)
     with home.transaction():

@@ -23,7 +23,15 @@ from draugar.crypto import (
     unwrap,
     wrap,
 )
-from draugar.errors import KeyMissing, KeyPending, NotConfirmed, Refused, VersionWentBack
+from draugar.errors import (
+    KeyMissing,
+    KeyNotTrusted,
+    KeyOutdated,
+    KeyPending,
+    NotConfirmed,
+    Refused,
+    VersionWentBack,
+)
 from draugar.home import Home
 from draugar.model import Kind
 from draugar.ring import Ring
@@ -43,6 +51,8 @@ class View:
     must_rotate: bool
     holds_key: bool
     """Whether this device holds the version that the service says is the present one."""
+    has_held_key: bool
+    """Whether this device holds that version or an earlier one."""
     givers: frozenset[UUID]
     """Devices that are not trusted and have wrapped the present key for this one."""
     waiting: frozenset[UUID]
@@ -50,11 +60,14 @@ class View:
     census: Census
 
     def require_key(self) -> None:
-        """Raises KeyMissing, KeyPending."""
+        """Raises KeyMissing, and KeyPending as the case is."""
         if self.key_version == 0:
             raise KeyMissing
-        if not self.holds_key:
-            raise KeyPending
+        if self.holds_key:
+            return
+        if self.givers:
+            raise KeyNotTrusted
+        raise KeyOutdated if self.has_held_key else KeyPending
 
 
 class Exchange:
@@ -71,6 +84,13 @@ class Exchange:
 
         Raises VersionWentBack, and ServiceFailure.
         """
+        view, is_to_repeat = self._update(group_id)
+        if is_to_repeat:  # else the member's command would fail, and succeed the next time
+            view, _ = self._update(group_id)
+        return view
+
+    def _update(self, group_id: UUID) -> tuple[View, bool]:
+        """Return a view, and whether a key is left that a device now trusted has wrapped."""
         circle, ring = Circle(self._home, group_id), Ring(self._home, group_id)
         # Whoever another command trusts from here on may be missing in what is listed below.
         trusted, at_risk, is_first = circle.trusted(), ring.at_risk, ring.highest == 0
@@ -91,6 +111,14 @@ class Exchange:
             must_rotate = keys.rotation_required or ring.is_burnt
             holds_key = 0 < ring.highest == keys.key_version
             self._note_phones(census, is_rotation_due=must_rotate and keys.key_version > 0)
+            now_trusted = {device.public_key for device in circle.trusted().values()}
+            is_to_repeat = any(
+                envelope.wrapper_public_key in now_trusted
+                and envelope.key_version <= keys.key_version
+                and envelope.key_version not in refused
+                and ring.key(envelope.key_version) is None
+                for envelope in keys.envelopes
+            )
         for key_version in refused:
             with suppress(Refused):
                 self._api.delete_envelope(group_id, key_version, self._me.device_id)
@@ -100,6 +128,7 @@ class Exchange:
             key_version=keys.key_version,
             must_rotate=must_rotate,
             holds_key=holds_key,
+            has_held_key=ring.highest > 0,
             givers=frozenset(givers),
             waiting=self._waiting(group_id) if may_give else frozenset(),
             census=census,
@@ -107,7 +136,7 @@ class Exchange:
         if may_give:
             self.give(view, [*view.waiting, *proven])
             census.warn_of_unconfirmed(view.waiting, keys.key_version)
-        return view
+        return view, is_to_repeat
 
     def _note_phones(self, census: Census, *, is_rotation_due: bool) -> None:
         phones = {id_: phone for id_, (_, phone) in census.phones.items()}

@@ -31,7 +31,7 @@ GAP = timedelta(minutes=30)
 class NotAPosition(NotPossible):
     """What was given is no latitude and longitude. The text never repeats it."""
 
-    advice = "Give latitude and longitude in decimal degrees, like 64.1466 -21.9426."
+    advice = "Give decimal degrees, like 64.1466 -21.9426, as in: draugar share 64.1466 -21.9426"
 
 
 class Located(Protocol):

@@ -62,8 +62,7 @@ class Home:
 
         Raises HomeUnusable.
         """
-        named = path or os.environ.get("DRAUGAR_HOME") or platformdirs.user_data_path("draugar")
-        directory = Path(named).expanduser()
+        directory = _directory(path)
         file = directory / _DATABASE
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -72,7 +71,7 @@ class Home:
                 # Somebody's own directory, or /tmp: to close it would lock others out.
                 raise HomeUnusable(
                     "That directory holds something else.",
-                    advice="Name a new one, or an empty one.",
+                    advice="Name a new or an empty one: draugar --home DIRECTORY where",
                 )
             directory.chmod(0o700)
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
@@ -262,6 +261,22 @@ class Home:
         with suppress(OSError):
             self.path.rmdir()
 
+    @classmethod
+    def destroy(cls, path: Path | None = None) -> None:
+        """Delete a home, also one that does not open any more. Raises HomeUnusable."""
+        directory = _directory(path)
+        try:
+            with cls.open(path) as home:
+                home.wipe()
+                return
+        except HomeUnusable:
+            if not (directory / _DATABASE).exists():
+                raise
+        for name in (vault.FILE, _DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm"):
+            (directory / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            directory.rmdir()
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
@@ -271,6 +286,11 @@ class Home:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _directory(path: Path | None) -> Path:
+    named = path or os.environ.get("DRAUGAR_HOME") or platformdirs.user_data_path("draugar")
+    return Path(named).expanduser()
 
 
 def _storable(values: dict[str, Any]) -> dict[str, Any]:

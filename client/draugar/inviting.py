@@ -14,7 +14,7 @@ from draugar.crypto import (
     seal_package,
     to_base64url,
 )
-from draugar.errors import AnswerNotUnderstood, KeyPending, NotPossible
+from draugar.errors import AnswerNotUnderstood, KeyPending, NotPossible, TooManyDevices
 from draugar.exchange import View
 from draugar.home import Home
 from draugar.links import InviteLink, Unreadable, canonical, make_code
@@ -29,7 +29,7 @@ def by_link(home: Home, api: Api, view: View, *, life: timedelta, for_me: bool) 
     """Make a link, and keep what proves who came in by it."""
     if not timedelta() < life <= LONGEST_LIFE:
         raise NotPossible(
-            "A link lives for at most seven days.", advice="Choose a shorter life, or a code."
+            "A link is good for at most seven days.", advice="Make one: draugar invite --hours 168"
         )
     me, group_id = home.me(), view.group_id
     key = Ring(home, group_id).key(view.key_version)
@@ -49,10 +49,7 @@ def by_link(home: Home, api: Api, view: View, *, life: timedelta, for_me: bool) 
     try:
         sealed = seal_package(package, keys)
     except Unsealable:
-        raise NotPossible(
-            "So many devices are trusted that one roster does not hold them.",
-            advice="Revoke devices that nobody uses any more.",
-        ) from None
+        raise TooManyDevices from None
     body = {
         "groupId": str(group_id),
         "expiresInHours": life / timedelta(hours=1),
@@ -101,5 +98,6 @@ def _link(url: str, code: str, secret: InviteSecret, *, for_me: bool) -> InviteL
         return InviteLink(url=url, code=code, secret=secret, for_me=for_me)
     except Unreadable:
         raise NotPossible(
-            "No link can name this service's address.", advice="Invite by a code instead."
+            "No link can name this service's address.",
+            advice="Invite by a code instead: draugar invite --typed",
         ) from None

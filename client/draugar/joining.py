@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from draugar import leaving, rotation
+from draugar import leaving, naming, rotation
 from draugar.api import Api
 from draugar.census import OWN_NAME
 from draugar.circle import Circle
@@ -29,7 +29,14 @@ from draugar.crypto import (
     to_base64url,
     wrap,
 )
-from draugar.errors import AlreadyJoined, JoinUnfinished, NotPossible, Refused
+from draugar.errors import (
+    AlreadyJoined,
+    FoundingCode,
+    JoinUnfinished,
+    NotPossible,
+    Refused,
+    ServiceAway,
+)
 from draugar.exchange import Exchange
 from draugar.home import Home, Me
 from draugar.links import InviteLink, Unreadable, canonical
@@ -54,8 +61,11 @@ class Invite:
         """Read a code as it was typed. Raises NotPossible."""
         try:
             return cls(url=url, code=canonical(code))
-        except Unreadable:
-            raise NotPossible("This is not an invite code.", advice="Check it.") from None
+        except Unreadable as reason:
+            raise NotPossible(
+                str(reason),
+                advice="Type it again as you were given it: draugar join CODE --url URL",
+            ) from None
 
     @classmethod
     def link(cls, link: InviteLink) -> Self:
@@ -75,17 +85,22 @@ class Newcomer:
 def join(home: Home, invite: Invite, newcomer: Newcomer, *, patience: timedelta) -> None:
     """Make a home somebody's. The same again finishes what was begun.
 
-    Raises AlreadyJoined, JoinUnfinished, InviteNotValid and other ServiceFailure.
+    Raises AlreadyJoined, JoinUnfinished, FoundingCode, InviteNotValid and other ServiceFailure.
     """
-    plan = _plan(home, invite, newcomer)
+    plan, is_new = _plan(home, invite, newcomer)
     device_key = DeviceKey(from_base64url(plan["device_key"]))
     with Transport(plan["url"], patience=patience) as transport:
+        api = Api(transport)
         try:
-            joined = Api(transport).join(
-                _body(plan, device_key), idempotency_key=plan["idempotency_key"]
-            )
-        except Refused:
+            if is_new and newcomer.group is None:
+                require_invitation(api, invite)
+            joined = api.join(_body(plan, device_key), idempotency_key=plan["idempotency_key"])
+        except (Refused, FoundingCode):
             home.forget_join()
+            raise
+        except ServiceAway as failure:
+            if is_new and not failure.may_be_done:
+                home.forget_join()  # nothing of it has arrived, so that all of it may change
             raise
     with home.transaction():
         home.forget_join()
@@ -93,8 +108,7 @@ def join(home: Home, invite: Invite, newcomer: Newcomer, *, patience: timedelta)
             Me(
                 url=plan["url"],
                 user_id=joined.user_id,
-                # Who somebody is the service knows from them; of a further device, for now, not.
-                name=joined.name if invite.for_me else plan["name"],
+                name=_name(plan, joined.name),
                 device_id=joined.device_id,
                 token=joined.token,
                 device_key=device_key,
@@ -106,9 +120,26 @@ def join(home: Home, invite: Invite, newcomer: Newcomer, *, patience: timedelta)
             _keep_package(home, joined.group_id, joined.key_package, invite)
 
 
+def require_invitation(api: Api, invite: Invite) -> None:
+    """See that a typed code leads to a group: else it would found one unasked.
+
+    Raises FoundingCode, ServiceFailure.
+    """
+    if invite.secret is not None:
+        return  # no link is made for founding
+    try:
+        is_founding = api.founds_group(invite.code)
+    except ServiceAway as failure:
+        failure.may_be_done = False  # to ask changes nothing
+        raise
+    if is_founding:
+        raise FoundingCode
+
+
 def join_group(home: Home, api: Api, invite: Invite) -> UUID:
-    """Join a further group."""
+    """Join a further group. Raises FoundingCode, ServiceFailure."""
     me = home.me()
+    require_invitation(api, invite)
     body: dict[str, Any] = {"code": invite.code}
     if invite.secret is not None:
         keys = InviteKeys.of(invite.secret, invite.code)
@@ -156,45 +187,51 @@ def settle(home: Home, api: Api, exchange: Exchange, teller: Teller) -> None:
         home.do("UPDATE groups SET is_founding = 0 WHERE id = :id", id=group_id)
 
 
-def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> dict[str, Any]:
-    """Return what is to be sent: the same as before where that was not finished.
+def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> tuple[dict[str, Any], bool]:
+    """Return what is to be sent, and whether nothing of it may have been sent before.
 
-    Raises NotPossible before anything is kept.
+    What was sent and not answered is sent with the same keys, so that it is one join however often
+    it arrives; a name that was corrected meanwhile is sent as it is now. For another service it is
+    made anew. Raises NotPossible before anything is kept.
     """
+    group = newcomer.group and {**newcomer.group, "name": naming.checked(newcomer.group["name"])}
     wanted: dict[str, Any] = {
         "url": service_url(invite.url),
         "code": invite.code,
         "secret": invite.secret and invite.secret.text,
         "for_me": invite.for_me,
-        "name": OWN_NAME if invite.for_me else newcomer.name.strip(),
-        "device": newcomer.device,
-        "group": newcomer.group,
+        "name": OWN_NAME if invite.for_me else naming.checked(newcomer.name),
+        "device": naming.checked(newcomer.device),
+        "group": group,
     }
-    for text in (wanted["name"], newcomer.device, *(newcomer.group or {}).values()):
-        _check(text)
     with home.transaction():
         if home.is_joined:
             raise AlreadyJoined
         begun = home.row("SELECT plan FROM joining")
-        if begun is not None:
-            plan: dict[str, Any] = home.unseal_json(begun["plan"])
-            if (plan["url"], plan["code"]) != (wanted["url"], wanted["code"]):
-                raise JoinUnfinished
-            return plan
-        plan = wanted | {
-            "device_key": to_base64url(DeviceKey.make().value),
-            "idempotency_key": secrets.token_urlsafe(32),
-        }
-        home.do("INSERT INTO joining VALUES (1, :plan)", plan=home.seal_json(plan))
-    return plan
+        before: dict[str, Any] = home.unseal_json(begun["plan"]) if begun else {}
+        if before and before["code"] != wanted["code"]:
+            raise JoinUnfinished
+        is_new = before.get("url") != wanted["url"]
+        if is_new:
+            plan = wanted | {
+                "device_key": to_base64url(DeviceKey.make().value),
+                "idempotency_key": secrets.token_urlsafe(32),
+                "earlier_names": [],
+            }
+        else:
+            plan = before | wanted
+            plan["earlier_names"] = [*before.get("earlier_names", []), before["name"]]
+        home.do("INSERT OR REPLACE INTO joining VALUES (1, :plan)", plan=home.seal_json(plan))
+    return plan, is_new
 
 
-def _check(text: str) -> None:
-    """Refuse what cannot be sent, or that nobody could read."""
-    with suppress(UnicodeEncodeError):
-        if text.encode().strip():
-            return
-    raise NotPossible("A name has to be a text that others can read.", advice="Give another one.")
+def _name(plan: dict[str, Any], answered: str) -> str:
+    """Return by which of the names that were sent the service knows this member.
+
+    Of a further device it is the answered one, until the package says which.
+    """
+    is_sent = answered in plan["earlier_names"]
+    return answered if plan["for_me"] or is_sent else str(plan["name"])
 
 
 def _body(plan: dict[str, Any], device_key: DeviceKey) -> dict[str, Any]:

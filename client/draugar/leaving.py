@@ -59,7 +59,7 @@ def forget(home: Home, group_id: UUID) -> None:
     circle, ring, me = Circle(home, group_id), Ring(home, group_id), home.me()
     others = [id_ for id_, device in circle.trusted().items() if device.user_id != me.user_id]
     circle.end(others, Ended.GONE, version=ring.highest)
-    pausing.end(home, group_id)
+    pausing.forget(home, group_id)
     home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
     outbox.forget_tracks(home, group_id)
     home.do("UPDATE groups SET is_member = 0 WHERE id = :id", id=group_id)

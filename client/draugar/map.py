@@ -72,7 +72,7 @@ class TilesUnclear(NotPossible):
     """The address of map tiles cannot be used."""
 
     text = "This is not the address of map tiles."
-    advice = "It looks like https://tiles.example.org/{z}/{x}/{y}.png."
+    advice = "As in: draugar map --tiles 'https://tiles.example.org/{z}/{x}/{y}.png'"
 
 
 def drawn(

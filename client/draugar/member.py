@@ -14,7 +14,7 @@ as a `Notice`. Whoever is in one group only need not name it. Everything raises 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
 from uuid import UUID
@@ -24,6 +24,7 @@ from draugar import (
     inviting,
     joining,
     leaving,
+    naming,
     pausing,
     phones,
     reading,
@@ -32,7 +33,16 @@ from draugar import (
 )
 from draugar.api import Api
 from draugar.circle import Circle
-from draugar.errors import InTheClear, NotNamed, NotPossible, SignedOut, Unknown
+from draugar.errors import (
+    InNoGroup,
+    InTheClear,
+    NotNamed,
+    NotPossible,
+    ServiceAway,
+    SignedOut,
+    Unknown,
+    so_far,
+)
 from draugar.exchange import Exchange, View
 from draugar.home import Home
 from draugar.joining import Invite, Newcomer
@@ -110,7 +120,7 @@ class Member:
             name=name, device=device, group={"name": group, "encryption": encryption}
         )
         joining.join(home, Invite.typed(url, code), newcomer, patience=patience)
-        return cls._settled(home, tell, patience)
+        return cls._settled(home, tell, patience, name=name, group=group)
 
     @classmethod
     def join(  # noqa: PLR0913 -- each by its name
@@ -147,12 +157,29 @@ class Member:
         """Come in by a typed code; then a member has to confirm this device."""
         newcomer = Newcomer(name=name, device=device)
         joining.join(home, Invite.typed(url, code), newcomer, patience=patience)
-        return cls._settled(home, tell, patience)
+        return cls._settled(home, tell, patience, name=name)
 
     @classmethod
-    def _settled(cls, home: Home, tell: Tell, patience: timedelta) -> Self:
+    def _settled(
+        cls,
+        home: Home,
+        tell: Tell,
+        patience: timedelta,
+        *,
+        name: str | None = None,
+        group: str | None = None,
+    ) -> Self:
+        """Finish a join. `name` and `group` correct what an earlier attempt at it had sent.
+
+        Not of a link: it proves the name that was sent with it.
+        """
         member = cls(home, tell=tell, patience=patience)
         try:
+            if name is not None and naming.checked(name) != member.name:
+                member.rename(name)
+            for row in home.rows("SELECT id, name FROM groups") if group is not None else ():
+                if row["name"] != naming.checked(group or ""):
+                    member.change_group(UUID(row["id"]), name=group)
             member._settle()
         except BaseException:
             member.close()
@@ -205,7 +232,16 @@ class Member:
         ]
         if len(found) == 1:
             return found[0]
-        raise NotNamed if found or name_or_id is None else Unknown
+        if not groups:
+            raise InNoGroup
+        if name_or_id is None:
+            raise NotNamed
+        if found:
+            raise NotNamed(
+                "Several of your groups have this name.",
+                advice="Give the id of one in its place: draugar groups --json",
+            )
+        raise Unknown
 
     def found_group(self, name: str, *, encryption: str = "required") -> Group:
         """Found a further group and make its first key."""
@@ -221,12 +257,35 @@ class Member:
             coming = Invite.typed(self.url, invite)
         else:
             coming = Invite.link(invite)
-            if service_url(invite.url) != self.url or invite.for_me:
+            if invite.for_me:
                 raise NotPossible(
-                    "This link leads to another service, or is for a new device.",
-                    advice="Join with it from a home of its own.",
+                    "This link is for a new device, and this one has joined already.",
+                    advice="Use it on the new device: draugar join LINK",
+                )
+            if service_url(invite.url) != self.url:
+                raise NotPossible(
+                    "This link leads to another service than the one that you are at.",
+                    advice="Join there as another person on this machine, with a new directory:"
+                    " draugar --home DIRECTORY join LINK --name NAME",
                 )
         return self.group(joining.join_group(self._home, self._api, coming))
+
+    def change_group(
+        self,
+        group_id: UUID | None = None,
+        *,
+        name: str | None = None,
+        retention_days: int | None = None,
+    ) -> Group:
+        """Rename a group, or set how many days it keeps points (admins only). None: as it is.
+
+        Raises NotAName.
+        """
+        group_id = self._resolve(group_id)
+        name = None if name is None else naming.checked(name)
+        listed = self._api.change_group(group_id, name=name, retention_days=retention_days)
+        joining.enter(self._home, listed.id, listed.name, is_founding=False)
+        return reading.group(self._home, listed)
 
     def leave(self, group_id: UUID | None = None) -> None:
         """Leave a group; what I posted there is deleted."""
@@ -236,11 +295,13 @@ class Member:
         """Everybody in a group, with their devices and what this device holds of them."""
         census = self._update(self._resolve(group_id)).census
         devices = census.devices()
-        confirmed = {device.user_id: device.name for device in devices if device.how}
+        names, marks = census.names(), census.marks()
         return [
             Person(
                 user_id=person.user_id,
-                name=confirmed.get(person.user_id, person.name),
+                name=names[person.user_id],
+                mark=marks.get(person.user_id, ""),
+                listed_name=person.name,
                 role=person.role,
                 joined_at=person.joined_at,
                 is_me=person.user_id == self.user_id,
@@ -257,10 +318,14 @@ class Member:
         What they have fetched before cannot be taken back.
         """
         if user_id == self.user_id:
-            raise NotPossible("This is yourself.", advice="Leave instead.")
+            raise NotPossible("This is yourself.", advice="To leave the group: draugar leave")
         group_id = self._resolve(group_id)
         leaving.remove(self._home, self._api, self._update(group_id).census, user_id)
-        return self._rotate(group_id)
+        with so_far(
+            "The member is removed, but the group's key is not changed yet.",
+            "Change it as soon as the service answers: draugar rotate",
+        ):
+            return self._rotate(group_id)
 
     def set_role(self, user_id: UUID, role: str, group_id: UUID | None = None) -> None:
         """Make a member `admin` or `member` (admins only)."""
@@ -315,12 +380,16 @@ class Member:
         group_id = comparison.group_id
         view = self._update(self._resolve(group_id))
         confirming.confirm(self._home, comparison)
-        if not view.holds_key:
-            self._update(group_id)  # which takes the key that they may have given
-        elif view.must_rotate:
-            self._rotate(group_id)
-        else:
-            self._exchange.give(view, [device.id for device in comparison.devices])
+        with so_far(
+            "This device trusts them now, but the key could not be passed on yet.",
+            "It is passed on with your next command, such as: draugar where",
+        ):
+            if not view.holds_key:
+                self._update(group_id)  # which takes the key that they may have given
+            elif view.must_rotate:
+                self._rotate(group_id)
+            else:
+                self._exchange.give(view, [device.id for device in comparison.devices])
 
     def rotate(self, group_id: UUID | None = None, *, is_restored: bool = False) -> Rotation:
         """Make a new key for the devices that are trusted. The others wait.
@@ -360,14 +429,20 @@ class Member:
         Raises PointNotPossible with nothing queued, and ServiceFailure with all that is not stored
         still queued.
         """
-        self.enqueue(fixes, group_id)
-        return self.flush()
+        dropped = self.enqueue(fixes, group_id)
+        if dropped and not self.waiting():
+            return Shared(stored=0, dropped=dropped, waiting=0)  # which needs no service
+        shared = self.flush()
+        return replace(shared, dropped=shared.dropped + dropped)
 
     def enqueue(
         self, fixes: Sequence[Fix], group_id: UUID | None = None, *, track: str | None = None
-    ) -> None:
-        """Queue only: needs no service. `track` names the recording they are of."""
-        self._outbox.put(self._resolve(group_id), fixes, track=track)
+    ) -> int:
+        """Queue only: needs no service. How many are not taken, since sharing is paused here.
+
+        `track` names the recording they are of.
+        """
+        return self._outbox.put(self._resolve(group_id), fixes, track=track)
 
     def digest(self, track: Track) -> str:
         """Name a recording, as only this device can."""
@@ -379,11 +454,10 @@ class Member:
 
     def flush(self, on_progress: Callable[[int], None] = lambda _: None) -> Shared:
         """Send the queue, of all groups. `on_progress` hears how many points still wait."""
-        dropped = self._outbox.drop_paused()  # which needs no service
         self._settle()
         shared = self._outbox.flush(self._api, self._exchange, on_progress)
         self._home.shrink()
-        return replace(shared, dropped=shared.dropped + dropped)
+        return shared
 
     def waiting(self) -> int:
         """How many points are queued."""
@@ -402,19 +476,43 @@ class Member:
         """
         group_id = self._resolve(group_id)
         waiting = self._outbox.forget(group_id, since=since, until=until)
-        return waiting + self._api.delete_points(group_id, since=since, until=until)
+        with so_far(
+            "What waited on this device is deleted, but not what was shared before.",
+            "As soon as the service answers, run this again: draugar erase",
+        ):
+            return waiting + self._api.delete_points(group_id, since=since, until=until)
 
-    def pause(self, group_id: UUID | None = None, *, until: datetime | None = None) -> None:
-        """Pause my sharing; others see me as offline."""
+    def pause(
+        self, group_id: UUID | None = None, *, until: datetime | None = None
+    ) -> ServiceAway | None:
+        """Pause my sharing; others see me as offline.
+
+        On this device at once. Where the service does not answer, that failure is returned, my
+        other devices and phones share on, and it is told at the next call. Raises NotPossible for
+        an `until` that is past.
+        """
+        if until is not None and until <= datetime.now(UTC):
+            raise NotPossible(
+                "That time is past.",
+                effect="Nothing was changed.",
+                advice="Give a later time: draugar pause --until 2h",
+            )
         group_id = self._resolve(group_id)
-        self._api.set_sharing(group_id, paused=True, until=until)
         pausing.begin(self._home, group_id, until=until)
+        return self._tell_of_pause(group_id)
 
-    def resume(self, group_id: UUID | None = None) -> None:
-        """Share again."""
+    def resume(self, group_id: UUID | None = None) -> ServiceAway | None:
+        """Share again: on this device at once, and elsewhere as `pause` does."""
         group_id = self._resolve(group_id)
-        self._api.set_sharing(group_id, paused=False, until=None)
         pausing.end(self._home, group_id)
+        return self._tell_of_pause(group_id)
+
+    def _tell_of_pause(self, group_id: UUID) -> ServiceAway | None:
+        try:
+            pausing.tell_service(self._home, self._api, group_id)
+        except ServiceAway as failure:
+            return failure
+        return None
 
     # My devices and my account
 
@@ -471,10 +569,19 @@ class Member:
     def revoke_device(self, device_id: UUID) -> list[Rotation]:
         """Make another device of mine worthless, and change the keys it may know."""
         if device_id == self.device_id:
-            raise NotPossible("This is the device itself.", advice="Log out instead.")
+            raise NotPossible(
+                "This is the device that you are using.", advice="To log out here: draugar logout"
+            )
         self._settle()
         phone_group = {device.id: device.group_id for device in self._api.devices()}.get(device_id)
         self._api.revoke_device(device_id)
+        with so_far(
+            "The device is revoked, but not every key that it knows is changed yet.",
+            "Change them as soon as the service answers, in each of your groups: draugar rotate",
+        ):
+            return self._rotate_without(device_id, phone_group)
+
+    def _rotate_without(self, device_id: UUID, phone_group: UUID | None) -> list[Rotation]:
         rotations = []
         for group_id in self._my_groups():
             if group_id == phone_group or device_id in Circle(self._home, group_id).known():
@@ -485,10 +592,14 @@ class Member:
         return rotations
 
     def rename(self, name: str) -> None:
-        """Change my name. Others see it as confirmed by me when I next rotate."""
+        """Change my name. Others see it as confirmed by me when I next rotate.
+
+        Raises NotAName.
+        """
+        name = naming.checked(name)
         self._api.rename(name)
-        self._home.rename(name.strip())
-        self._me = replace(self._me, name=name.strip())
+        self._home.rename(name)
+        self._me = replace(self._me, name=name)
 
     def export(self) -> dict[str, Any]:
         """All that the service stores about me; of my points also what they say, as `opened`."""
@@ -561,12 +672,22 @@ class Member:
     def _my_groups(self) -> list[UUID]:
         return [UUID(row["id"]) for row in self._home.rows("SELECT id FROM groups WHERE is_member")]
 
+    def group_id(self, name_or_id: str) -> UUID:
+        """The group that is meant by a name or id, without the service where it is known here.
+
+        Raises NotNamed, Unknown.
+        """
+        wanted = naming.same(name_or_id)
+        rows = self._home.rows("SELECT id, name FROM groups WHERE is_member")
+        found = [row["id"] for row in rows if wanted in (naming.same(row["name"]), row["id"])]
+        return UUID(found[0]) if len(found) == 1 else self.group(name_or_id).id
+
     def _resolve(self, group_id: UUID | None) -> UUID:
         """Return the group that is meant, without asking the service where it is known."""
         mine = self._my_groups()
         if group_id is None:
             if len(mine) != 1:
-                raise NotNamed
+                raise NotNamed if mine else InNoGroup
             return mine[0]
         if group_id not in mine and group_id not in {group.id for group in self.groups()}:
             raise Unknown

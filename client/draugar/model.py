@@ -1,10 +1,12 @@
 """What a member meets: values without behaviour, whose reprs show no place, name or secret."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from draugar.errors import Failure
 from draugar.links import InviteLink
 
 
@@ -46,6 +48,8 @@ class Position:
     is_mine: bool = False
     phone: "Phone | None" = None
     """The phone with OwnTracks that it came from."""
+    mark: str = ""
+    """What tells the person from others of the same name; empty where no other has it."""
 
 
 class KeyState(StrEnum):
@@ -110,6 +114,8 @@ class Device:
     public_key: bytes = field(repr=False)
     standing: Standing
     how: How | None
+    mark: str = ""
+    """What tells the person from others of the same name; empty where no other has it."""
     can_act: bool
     """Whether the service lets it read and write. For display: never a reason to trust."""
 
@@ -140,6 +146,10 @@ class Person:
     """Whether their keys are others than when their safety number was compared: compare again."""
     devices: tuple[Device, ...]
     phones: tuple[Phone, ...] = ()
+    mark: str = ""
+    """What tells them from others of the same name; empty where no other has it."""
+    listed_name: str = field(default="", repr=False)
+    """What the service calls them: another name than `name` once they have renamed themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +191,8 @@ class Comparison:
     """Whether just this number was shown before: a word on a number of earlier is on this one."""
     gives_key: bool
     """Whether one of them has given this device the key, which it takes on its member's word."""
+    mark: str = ""
+    """What tells them from others of the same name; empty where no other has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +245,10 @@ class Shared:
     """Refused for good; each was told as a notice."""
     waiting: int
     """Still in the queue; they go at the next flush."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """The codes for which points were dropped, with how many."""
+    obstacle: Failure | None = None
+    """Why some of them wait, though the service has answered."""
 
 
 class Kind(StrEnum):

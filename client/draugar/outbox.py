@@ -19,11 +19,13 @@ from draugar.answers import Verdict
 from draugar.api import Api
 from draugar.crypto import to_base64url
 from draugar.errors import (
+    Failure,
     KeyMissing,
     KeyPending,
     NotAMember,
     NotConfirmed,
     PointNotPossible,
+    SharingPaused,
     TrustFailure,
 )
 from draugar.exchange import Exchange, View
@@ -41,11 +43,11 @@ _NOT_A_MEMBER = "group_not_found"
 _PAUSED = "sharing_paused"
 _OUTDATED = {"key_version_conflict", "rotation_required", "group_key_missing"}
 _FOR_GOOD = {
-    _PAUSED: "sharing with the group is paused",
-    "out_of_range": "they are older than the group keeps points, or this device's clock is wrong",
-    "id_time_mismatch": "the service does not understand them",
-    "invalid_point": "the service does not understand them",
-    _NOT_A_MEMBER: "this member is not in the group any more",
+    _PAUSED: "you have paused sharing with the group",
+    "out_of_range": "the group does not keep positions that old, or this device's clock is wrong",
+    "id_time_mismatch": "the service does not understand what this version of draugar sends",
+    "invalid_point": "the service does not understand what this version of draugar sends",
+    _NOT_A_MEMBER: "you are not in the group any more",
 }
 
 
@@ -57,13 +59,19 @@ class Outbox:
         self._teller = teller
         self._me = home.me()
 
-    def put(self, group_id: UUID, fixes: Sequence[Fix], *, track: str | None = None) -> None:
+    def put(self, group_id: UUID, fixes: Sequence[Fix], *, track: str | None = None) -> int:
         """Queue fixes, all or none; `track` names the recording they are of.
+
+        Return how many are not queued, since sharing is paused here.
 
         Raises PointNotPossible.
         """
         if not all(map(points.is_possible, fixes)):
             raise PointNotPossible
+        if fixes and pausing.is_on(self._home, group_id):
+            # Not even queued: they must not go once the pause is over.
+            _say_not_shared(self._teller, group_id, _PAUSED, len(fixes))
+            return len(fixes)
         with self._home.transaction():
             if track is not None:
                 now = datetime.now(UTC).isoformat()
@@ -79,6 +87,7 @@ class Outbox:
                     fix=self._home.seal_json(_as_json(fix)),
                     group=group_id,
                 )
+        return 0
 
     def queued_at(self, group_id: UUID, track: str) -> datetime | None:
         """Return when a recording was queued for a group, unless it was deleted or refused."""
@@ -107,39 +116,42 @@ class Outbox:
             last=until and _first_id(until),
         )
 
-    def drop_paused(self) -> int:
-        """Drop what waits for groups in which sharing is paused; return how many points."""
-        dropped = 0
-        for group_id in self.groups():
-            if pausing.is_on(self._home, group_id):
-                count = self._home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
-                forget_tracks(self._home, group_id)
-                _say_not_shared(self._teller, group_id, _PAUSED, count)
-                dropped += count
-        return dropped
-
     def flush(
         self, api: Api, exchange: Exchange, on_progress: Callable[[int], None] = lambda _: None
     ) -> Shared:
-        """Send what can be sent; the rest waits. `on_progress` hears how many points still wait.
+        """Send what can be sent; the rest waits, in a pause what was queued before it.
+
+        `on_progress` hears how many points still wait.
 
         Raises ServiceFailure and TrustFailure, with all that was not stored still queued.
         """
-        stored = dropped = 0
+        stored = 0
+        refused: Counter[str] = Counter()
+        obstacle: Failure | None = None
         distrust: TrustFailure | None = None
         for group_id in self.groups():
+            if pausing.is_on(self._home, group_id):
+                obstacle = SharingPaused()
+                continue
             sending = _Sending(self._home, self._teller, api, exchange, group_id=group_id)
             try:
                 sending.send_all(lambda: on_progress(self.waiting()))
-            except (KeyPending, KeyMissing, NotConfirmed):
-                pass  # until somebody confirms this device
+            except (KeyPending, KeyMissing, NotConfirmed) as failure:
+                obstacle = failure
             except TrustFailure as failure:
                 distrust = failure  # which is of this group alone
             finally:
-                stored, dropped = stored + sending.stored, dropped + sending.report()
+                stored += sending.stored
+                refused += sending.report()
         if distrust is not None:
             raise distrust
-        return Shared(stored=stored, dropped=dropped, waiting=self.waiting())
+        return Shared(
+            stored=stored,
+            dropped=refused.total(),
+            waiting=self.waiting(),
+            refused=refused,
+            obstacle=obstacle,
+        )
 
     def _next_id(self) -> UUID:
         """Make a UUID of version 7 that is greater than all before (RFC 9562, method 1)."""
@@ -189,13 +201,13 @@ class _Sending:
             else:
                 return
 
-    def report(self) -> int:
-        """Tell what was refused for good; return how many points that were."""
+    def report(self) -> Counter[str]:
+        """Tell what was refused for good; return how many points that were, by code."""
         if self.refused:
             forget_tracks(self.home, self.group_id)
         for code, count in self.refused.items():
             _say_not_shared(self.teller, self.group_id, code, count)
-        return sum(self.refused.values())
+        return self.refused
 
     def _current(self) -> View:
         """Bring the key up to date, making a new one if that is asked for."""
@@ -272,8 +284,12 @@ def _first_id(at: datetime) -> UUID:
 
 
 def _say_not_shared(teller: Teller, group_id: UUID, code: str, count: int) -> None:
-    many = "1 point was" if count == 1 else f"{count} points were"
-    teller.say(Kind.NOT_SHARED, f"{many} not shared: {_FOR_GOOD[code]}.", group_id=group_id)
+    many = "1 position was" if count == 1 else f"{count} positions were"
+    teller.say(
+        Kind.NOT_SHARED,
+        f"{many} not shared, and not kept to be sent later: {_FOR_GOOD[code]}.",
+        group_id=group_id,
+    )
 
 
 def _as_json(fix: Fix) -> dict[str, Any]:

@@ -85,7 +85,9 @@ def add(  # noqa: PLR0913 -- each by its name
     makes no second one. Raises NotPossible, ServiceAway, TidTaken.
     """
     if tid is not None and not TID.fullmatch(tid):
-        raise NotPossible("A tid is two letters or digits.", advice="Give one like: --tid un")
+        raise NotPossible(
+            "A tid is two letters or digits.", advice="As in: draugar phone add NAME --tid un"
+        )
     mine = api.devices()
     begun = reminding.unfinished(home)
     orphan = None
@@ -100,11 +102,13 @@ def add(  # noqa: PLR0913 -- each by its name
     try:
         setup = _set_up(home, api, current, group_id, make)
     except ServiceAway as failure:
-        raise ServiceAway(
-            failure.reason,
-            advice=f"Repeat it: draugar phone add {shlex.quote(name)}. If the phone was made all"
-            " the same, that finishes it and makes no second one; so does: draugar phone renew",
-        ) from None
+        if failure.may_be_done:
+            failure.effect = "The phone may have been added all the same."
+            failure.next_step = (
+                f"Repeat it: draugar phone add {shlex.quote(name)}. If the phone was added, that"
+                " finishes it and adds no second one; so does: draugar phone renew"
+            )
+        raise
     except Refused:
         if orphan is None:
             reminding.finish(home)

@@ -20,7 +20,7 @@ class NameTaken(NotPossible):
     """Two places of one name could not be told apart."""
 
     text = "You have a place of this name already."
-    advice = "Remove it first, or choose another name."
+    advice = "Choose another name, or remove that place first: draugar places remove NAME"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ def remove(home: Home, name: str) -> None:
         known = listed(home)
         left = [place for place in known if not _is_called(place, name)]
         if left == known:
-            raise Unknown("You have no place of this name.", advice="See draugar places list.")
+            raise Unknown(
+                "You have no place of this name.", advice="See your places: draugar places"
+            )
         _keep(home, left)
 
 

@@ -125,6 +125,7 @@ class Reader:
         self._circle = Circle(home, census.group_id).trusted()
         self._census = census
         self._names = {person.user_id: person.name for person in census.people}
+        self._marks = census.marks()
         self._dropped: Counter[tuple[Kind, UUID]] = Counter()
         self._met: dict[tuple[UUID, int, int], UUID] = {}
         self.passed_over: set[UUID] = set()
@@ -275,6 +276,7 @@ class Reader:
             is_confirmed=is_this or (device is not None and device.user_id == point.user_id),
             is_mine=is_mine,
             phone=self._phone(point.device_id),
+            mark=self._marks.get(point.user_id, ""),
         )
 
     def _phone(self, device_id: UUID) -> Phone | None:

@@ -18,6 +18,7 @@ from draugar.model import (
     Device,
     Fix,
     Group,
+    How,
     Invitation,
     KeyState,
     OpenInvite,
@@ -25,7 +26,9 @@ from draugar.model import (
     Person,
     Position,
     Rotation,
+    Standing,
 )
+from draugar.naming import same, told_apart
 from draugar.phones import PhoneSetup
 from draugar.places import Place, around
 from draugar.render import ago, clock, degrees, metres, plain
@@ -68,7 +71,7 @@ class Sight:
     def name(self) -> str:
         """Whose it is, and whether that is sure."""
         you = " (you)" if self.position.is_mine else ""
-        return plain(self.position.name) + you + _doubt([self.position])
+        return called(self.position) + you + _doubt([self.position])
 
     @property
     def spot(self) -> str:
@@ -129,7 +132,7 @@ def waits(position: Position, now: datetime, form: str = "{}") -> str:
 
 def owner(positions: Sequence[Position]) -> str:
     """Name whose positions these are, of one device, and whether that is sure of all of them."""
-    return positions[-1].name + _doubt(positions)
+    return told_apart(positions[-1].name, positions[-1].mark) + _doubt(positions)
 
 
 def _doubt(positions: Sequence[Position]) -> str:
@@ -161,11 +164,41 @@ def entered(group: Group) -> list[str]:
     """Say what somebody who has just come in can do."""
     name = plain(group.name)
     if group.key_state is KeyState.READY:
-        return [f"You are in {name}, and can read and share. Next: draugar where"]
+        return [
+            f"You are in {name}, and can read and share.",
+            "You see each of the others from when they next share: draugar where",
+        ]
     return [
-        f"You are in {name}, and wait until somebody there confirms you.",
+        f"You are in {name}, and wait until a member there confirms you.",
         "Call one of them, and compare the number that both of you see by: draugar confirm",
+        "Confirm each other: draugar confirm NAME",
     ]
+
+
+GROUP_HEADINGS = ("Group", "Your role", "Encryption", "This device", "Positions", "Your sharing")
+_CAN = {
+    KeyState.READY: "can read and share",
+    KeyState.PENDING: "waits for the group's key: draugar confirm",
+    KeyState.MISSING: "cannot share before there is a key: draugar rotate",
+}
+
+
+def group_row(group: Group, now: datetime) -> tuple[str, ...]:
+    """Write a group for people."""
+    until = f" until {clock(group.resumes_at, now)}" if group.resumes_at else ""
+    return (
+        plain(group.name),
+        group.role,
+        "always" if group.encryption == "required" else "not required",
+        _CAN[group.key_state],
+        f"kept for {days(group.retention_days)}",
+        f"paused{until}" if group.is_paused else "on",
+    )
+
+
+def days(number: int) -> str:
+    """Count days."""
+    return "1 day" if number == 1 else f"{number} days"
 
 
 def group_data(group: Group) -> dict[str, Any]:
@@ -240,14 +273,47 @@ def person_data(person: Person) -> dict[str, Any]:
 
 
 def person_name(person: Person) -> str:
-    """Name somebody, and what there is to heed."""
+    """Name a member, and what there is to heed."""
     heed = " (you)" if person.is_me else " (keys changed: compare again)" * person.is_changed
-    return plain(person.name) + heed
+    other = (
+        ""
+        if same(person.listed_name) == same(person.name) or person.is_me
+        else (f" (now {plain(person.listed_name)}, says the service)")
+    )
+    return called(person) + other + heed
+
+
+def called(one: Person | Position | Comparison | Device) -> str:
+    """Name a person, told apart from others of the same name."""
+    return told_apart(plain(one.name), one.mark)
+
+
+def described(person: Person) -> str:
+    """Name a member with what tells them from others of the same name."""
+    if not person.mark:
+        return plain(person.name)
+    known = "; ".join(dict.fromkeys(map(standing, person.devices))) or "no device yet"
+    return f"{called(person)}, joined {clock(person.joined_at)}, {known}"
 
 
 def standing(device: Device) -> str:
     """Say what this device holds of another."""
-    return f"{device.standing} by {device.how}" if device.how else str(device.standing)
+    if device.how:
+        return _TRUSTED[device.how]
+    return _STANDINGS[device.standing]
+
+
+_TRUSTED = {
+    How.PROOF: "trusted by the invite link",
+    How.SAFETY: "trusted by the safety number",
+    How.ROSTER: "trusted by another member's word",
+}
+_STANDINGS = {
+    Standing.THIS: "this device",
+    Standing.TRUSTED: "trusted",
+    Standing.PENDING: "not confirmed yet",
+    Standing.ENDED: "trusted no more: confirm again",
+}
 
 
 def device_data(device: OwnDevice) -> dict[str, Any]:
@@ -297,9 +363,12 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
 
 def comparison_text(comparison: Comparison) -> Text:
     """A name, and below it the number, four groups in a line."""
-    text = Text.assemble((plain(comparison.name), "bold"))
+    text = Text.assemble((called(comparison), "bold"))
     if comparison.safety_number is None:
-        advice = "The service calls it a device of yours: those come in by draugar invite --for-me."
+        advice = (
+            "The service lists it as a device of yours. A device of your own joins by a link:"
+            " draugar invite --for-me"
+        )
         return text.append(f"\n  {advice}")
     parts = comparison.safety_number.split()
     for start in range(0, len(parts), 4):
@@ -325,6 +394,6 @@ def rotation_texts(rotation: Rotation) -> list[str]:
     """Say what a notice of the rotation leaves out: its number, and who waits."""
     said = [f"It is key {rotation.key_version}."]
     if rotation.left_out:
-        names = ", ".join(dict.fromkeys(plain(device.name) for device in rotation.left_out))
-        said.append(f"Waiting for your word: {names}. Next: draugar confirm")
+        names = ", ".join(dict.fromkeys(map(called, rotation.left_out)))
+        said.append(f"Not confirmed yet: {names}. Next: draugar confirm")
     return said

@@ -40,15 +40,15 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 class NobodyToAsk(NotPossible):
     """A question that needs an answer, and no terminal to ask on."""
 
-    text = "This needs your word, and there is no terminal to ask you on."
-    advice = "Say --yes if you are sure."
+    text = "Confirmation needed, but there is no terminal to ask on. Nothing was done."
+    advice = "If you are sure, run the same command with: --yes"
 
 
 class NotDone(NotPossible):
     """The answer to a question was no."""
 
     text = "Nothing was done."
-    advice = "Run the command again when you are ready."
+    advice = "When you are ready, run the same command again."
 
 
 class Terminal:

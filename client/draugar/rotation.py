@@ -9,7 +9,12 @@ from uuid import UUID
 from draugar.api import Api
 from draugar.circle import Circle
 from draugar.crypto import GroupKey, NotAuthentic, RosterEntry, Unsealable, seal_roster, wrap
-from draugar.errors import AnswerNotUnderstood, NotPossible, SurplusDevices, VersionConflict
+from draugar.errors import (
+    AnswerNotUnderstood,
+    SurplusDevices,
+    TooManyDevices,
+    VersionConflict,
+)
 from draugar.exchange import Exchange, View
 from draugar.home import Home, Me
 from draugar.model import Device, Kind, Rotation
@@ -95,10 +100,7 @@ def _propose(version: int, me: Me, trusted: list[RosterEntry]) -> _Proposal:
             [entry for entry in (own, *trusted) if entry.device_id in envelopes], key
         )
     except Unsealable:
-        raise NotPossible(
-            "So many devices are trusted that one roster does not hold them.",
-            advice="Revoke devices that nobody uses any more.",
-        ) from None
+        raise TooManyDevices from None
     return _Proposal(version=version, key=key, roster=roster, envelopes=envelopes)
 
 

@@ -28,7 +28,7 @@ MOST_NAMED = 6
 class NotATrack(NotPossible):
     """A file that holds no track to share; the text says why, and never what stands in it."""
 
-    advice = "Write the track to a GPX file again, or name another file."
+    advice = "Write the track to a GPX file again, or name another: draugar share --gpx FILE"
 
 
 class Fault(StrEnum):

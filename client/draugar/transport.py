@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from socket import SHUT_RDWR, socket
@@ -25,11 +26,13 @@ from draugar.crypto import Secret
 from draugar.errors import (
     AddressNotSafe,
     AnswerNotUnderstood,
+    AskedTooOften,
     InviteNotValid,
     NotAMember,
     NotConfirmed,
     Refused,
     ServiceAway,
+    ServiceBroken,
     ServiceBusy,
     SignedOut,
     SurplusDevices,
@@ -48,6 +51,10 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SERVICE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BUSY = {429, 500, 502, 503, 504}
+_TOO_MANY, _BROKEN, _UNAVAILABLE = 429, 500, 503
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+"""What fails before a request is on its way: no name, no connection, no certificate."""
+
 _SUCCESS, _REDIRECT, _ERROR, _SERVER_ERROR = 200, 300, 400, 500
 
 
@@ -72,6 +79,28 @@ class Token(Secret):
 
     __slots__ = ()
     _form = re.compile(rb"[A-Za-z0-9._~-]{16,256}")
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """What came back: no status where nothing did."""
+
+    status: int | None
+    asked_pause: float | None = None  # seconds
+    content: bytes = field(default=b"", repr=False)
+    is_sent: bool = True
+    """Whether the request may have arrived."""
+
+    def failure(self, *, may_be_done: bool) -> ServiceAway:
+        """Return the failure that this is, once there is no patience left."""
+        if self.status is None:
+            return ServiceAway(may_be_done=may_be_done)
+        if self.status == _TOO_MANY:
+            wait = self.asked_pause
+            asked = None if wait is None else timedelta(seconds=wait)
+            return AskedTooOften(asked, may_be_done=may_be_done)
+        kind = ServiceBroken if self.status == _BROKEN else ServiceBusy
+        return kind(may_be_done=may_be_done)
 
 
 class Transport:
@@ -111,21 +140,21 @@ class Transport:
         self.is_away = True
         deadline = time.monotonic() + self._patience
         pause = _FIRST_PAUSE
+        may_be_done = False
         while True:
-            status, asked_pause, content = self._send(
-                method, path, body, query=query, headers=headers
-            )
+            reply = self._send(method, path, body, query=query, headers=headers)
+            status = reply.status
             if status is not None and status not in _BUSY:
                 self.is_away = False
-                return _read(status, content)
-            # What is refused for being too much was not done, so that repeating it is safe.
-            if not is_repeatable and status not in (429, 503):
-                raise ServiceAway
+                return _read(status, reply.content)
+            # Reading changes nothing, and what is refused for haste was not begun.
+            may_be_done |= method != "GET" and status != _TOO_MANY and reply.is_sent
             wait = pause * random.uniform(0.5, 1)  # noqa: S311 -- so that not all come at once
-            if asked_pause is not None:
-                wait = max(asked_pause, _SHORTEST_PAUSE)
-            if time.monotonic() + wait > deadline:
-                raise ServiceAway if status is None else ServiceBusy
+            if reply.asked_pause is not None:
+                wait = max(reply.asked_pause, _SHORTEST_PAUSE)
+            is_safe = is_repeatable or not reply.is_sent or status in (_TOO_MANY, _UNAVAILABLE)
+            if not is_safe or time.monotonic() + wait > deadline:
+                raise reply.failure(may_be_done=may_be_done)
             time.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -147,8 +176,7 @@ class Transport:
         *,
         query: Mapping[str, str] | None,
         headers: Mapping[str, str] | None,
-    ) -> tuple[int | None, float | None, bytes]:
-        """Return status, the pause asked for and content; no status where there was no answer."""
+    ) -> _Reply:
         sent = dict(headers or {})
         content = None
         if body is not None:
@@ -159,7 +187,7 @@ class Transport:
             sent["Authorization"] = f"Bearer {self.token.value.decode()}"
         try:
             with (
-                self._in_time(),
+                self._in_time(may_be_done=method != "GET"),
                 self._client.stream(
                     method,
                     f"{self.url}/api{path}",
@@ -169,13 +197,13 @@ class Transport:
                     extensions={"trace": self._note_stream},
                 ) as response,
             ):
-                return response.status_code, _asked_pause(response), _content(response)
-        except httpx.HTTPError:
+                return _Reply(response.status_code, _asked_pause(response), _content(response))
+        except httpx.HTTPError as error:
             # The library's own error holds the request, and with it the token.
-            return None, None, b""
+            return _Reply(None, is_sent=not isinstance(error, _NOT_SENT))
 
     @contextmanager
-    def _in_time(self) -> Iterator[None]:
+    def _in_time(self, *, may_be_done: bool) -> Iterator[None]:
         """Hang up on what takes too long in all: the library bounds each wait for a piece alone.
 
         Raises ServiceAway.
@@ -196,7 +224,7 @@ class Transport:
         finally:
             timer.cancel()
             if is_late.is_set():
-                raise ServiceAway from None
+                raise ServiceAway(may_be_done=may_be_done) from None
 
     def _note_stream(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):

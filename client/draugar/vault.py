@@ -17,7 +17,7 @@ from draugar.crypto import Secret, from_base64url, to_base64url
 from draugar.errors import HomeUnusable
 
 _SERVICE = "draugar"
-_FILE = "home.key"
+FILE = "home.key"
 _BYTES = 32
 
 
@@ -54,7 +54,7 @@ def make(directory: Path, home_id: str) -> Place:
     text = to_base64url(nacl.utils.random(_BYTES))
     if os.environ.get("DRAUGAR_KEYRING") != "file" and _into_keyring(home_id, text):
         return Place.KEYRING
-    path = directory / _FILE
+    path = directory / FILE
     try:
         path.unlink(missing_ok=True)  # of a home that was never finished
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -73,14 +73,15 @@ def load(place: Place, directory: Path, home_id: str) -> Vault:
         text = _from_keyring(home_id)
     else:
         with suppress(OSError, UnicodeDecodeError):
-            text = (directory / _FILE).read_text()
+            text = (directory / FILE).read_text()
     with suppress(Exception):
         key = Secret(from_base64url((text or "").strip()))
         if len(key.value) == _BYTES:
             return Vault(key)
     raise HomeUnusable(
         f"The key of this home is not in the {place}.",
-        advice="Unlock the keyring, or bring the file back; without it the home cannot be read.",
+        advice="Unlock the keyring, or bring the file back: without the key nothing here can be"
+        " read. To delete what is here and join anew: draugar logout --local",
     )
 
 
@@ -91,7 +92,7 @@ def destroy(place: Place, directory: Path, home_id: str) -> None:
 
         with suppress(Exception):  # its backends raise what they like
             keyring.delete_password(_SERVICE, home_id)
-    (directory / _FILE).unlink(missing_ok=True)
+    (directory / FILE).unlink(missing_ok=True)
 
 
 def _into_keyring(home_id: str, text: str) -> bool:

@@ -24,13 +24,19 @@ class NotATime(NotPossible):
     """What was given is no time."""
 
     text = "This is not a time."
-    advice = "Write 2h, 3d, 18:30, 2026-08-05 or '2026-08-05 18:30'; it means your own time zone."
+    advice = (
+        "Write 2h, 3d, 18:30, 2026-08-05 or '2026-08-05 18:30', in your own time zone, as in:"
+        " draugar history --from 2h"
+    )
 
 
 class EmptyRange(NotPossible):
     """A range that ends before it begins, or as it begins."""
 
-    advice = "Nothing was read or deleted. Give --from an earlier time than --to."
+    advice = (
+        "Nothing was read or deleted. Give --from an earlier time than --to, as in: draugar history"
+        " --from 3h --to 1h"
+    )
 
 
 def moment(text: str, now: datetime, *, is_ahead: bool = False, is_end: bool = False) -> datetime:

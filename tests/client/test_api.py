@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ from draugar.api import Api
 from draugar.errors import (
     AddressNotSafe,
     AnswerNotUnderstood,
+    AskedTooOften,
     Failure,
     InviteNotValid,
     NotAMember,
@@ -538,7 +540,7 @@ def test_keys_of_a_wrong_shape_are_one_failure(
         {"recordedAt": "0001-01-01T00:00:00+23:59"},
         {"recordedAt": 1},
         {"encryptedData": "A"},
-        {"encryptedData": "A" * 6000},
+        {"encryptedData": "A" * 40_000},
         {"encryptedData": None},
         {"encryptedData": None, "latitude": 91, "longitude": 0, "accuracy": 1},
         {"encryptedData": None, "latitude": True, "longitude": 0, "accuracy": 1},
@@ -635,7 +637,7 @@ def test_no_failure_holds_the_token_or_what_was_sent(script: Script, impatient: 
 def test_a_name_that_has_no_utf_8_is_the_services_to_refuse(script: Script, api: Api) -> None:
     script.refuses(400, "malformed_body")
 
-    with pytest.raises(Refused, match="Refused: malformed_body"):
+    with pytest.raises(Refused, match="does not understand"):
         api.rename("\ud800")
 
     ((_, _, headers, body),) = script.asked
@@ -649,12 +651,12 @@ def test_every_failure_says_what_to_do_next() -> None:
         for child in kind.__subclasses__():
             yield from tree(child)
 
-    kinds = [kind for kind in tree(Failure) if not issubclass(kind, Refused)]
+    kinds = [kind for kind in tree(Failure) if not issubclass(kind, (Refused, AskedTooOften))]
 
     assert len(kinds) > 15
     for kind in kinds:
         assert kind().reason.endswith(".")
-        assert kind().next_step.endswith(".")
+        assert re.search("draugar [a-z-]|the same command", kind().next_step), kind
 
 
 def test_the_drawn_tree_of_failures_is_the_real_one() -> None:

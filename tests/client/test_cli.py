@@ -125,10 +125,11 @@ def test_a_home_that_nobody_has_joined_from_says_how_to_join(
     code, answered, told = here(*arguments)
 
     assert (code, answered) == (1, "")
-    assert told.splitlines() == [
-        "This device has not joined any group yet.",
-        "Join with an invite link, or with the service's address and a code.",
-    ]
+    assert told == (
+        "This device is not in a group yet.\n"
+        "With an invite: draugar join LINK --name NAME. With a founding code: draugar found URL"
+        " CODE --name NAME\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_a_home_that_nobody_has_joined_from_says_how_to_join(
 def test_a_damaged_link_is_refused_and_not_repeated(una: Person, link: str) -> None:
     told = una.fails("join", "-", "--name", "Ari", stdin=link)
 
-    assert told.endswith("Copy it again, whole, or ask for a new one.")
+    assert told.endswith("or ask for a new one. Then: draugar join LINK --name NAME")
     assert "RT5WLJ8B" not in told
     assert "AAECAw" not in told
 
@@ -156,7 +157,10 @@ def test_a_service_that_is_not_there_is_told_in_two_lines(una: Person) -> None:
         "found", f"http://127.0.0.1:{port}", "-", "--name", "Una", stdin="7KQM-X2HD", wait=0
     )
 
-    assert told == "The service does not answer. Nothing is lost: try again later."
+    assert told == (
+        "The service does not answer. No group was founded."
+        " Run this again later: draugar found URL CODE --name NAME"
+    )
 
 
 def test_a_service_in_the_open_is_refused(una: Person) -> None:

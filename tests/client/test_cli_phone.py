@@ -134,7 +134,8 @@ def test_no_file_is_written_over_unasked(una: Person, tmp_path: Path) -> None:
     (tmp_path / "mine.otrc").write_text("precious")
 
     refused = una.fails("phone", "add", "--file", "mine.otrc")
-    assert refused.endswith("Say --yes if you are sure.")
+    assert "If you are sure: draugar phone add" in refused
+    assert refused.endswith(" --yes")
     assert (tmp_path / "mine.otrc").read_text() == "precious"
     assert phones(una) == {}
 
@@ -154,7 +155,7 @@ def test_a_phone_is_named_by_its_name_or_tid(una: Person) -> None:
     una.does("phone", "add", "Old")
     una.does("phone", "add", "New", "--tid", "N1")
 
-    assert "several phones: Old (un), New (N1)" in una.fails("phone", "renew")
+    assert "Several phones of yours need it: Old (un), New (N1)" in una.fails("phone", "renew")
     assert una.reads("phone", "renew", "old")["tid"] == "un"
     assert una.reads("phone", "renew", "n1")["name"] == "New"
     assert una.fails("phone", "renew", "Zed").startswith("You have no phone of this name or tid.")
@@ -188,7 +189,7 @@ def test_people_are_shown_with_their_phones(una: Person, ari: Person) -> None:
 
     assert people["Una"] == []
     assert [(phone["tid"], phone["needsSetup"]) for phone in people["Ari"]] == [("ar", False)]
-    assert re.search(r"trusted by invite proof +ar", una.does("people"))
+    assert re.search(r"trusted by the invite link +ar", una.does("people"))
 
 
 # Phones that must be set up again

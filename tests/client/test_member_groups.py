@@ -13,6 +13,8 @@ from draugar.crypto import InviteSecret
 from draugar.errors import (
     AlreadyJoined,
     Failure,
+    FoundingCode,
+    InNoGroup,
     InviteNotValid,
     KeyPending,
     NotAMember,
@@ -80,10 +82,26 @@ def test_it_is_said_once_that_the_key_is_in_a_file(family: Family) -> None:
     assert kinds.count(Kind.SECRETS_IN_FILE) == 1
 
 
-def test_a_founding_code_that_is_typed_as_any_other_founds_a_group(family: Family) -> None:
-    una = family.join_by_code(family.service.founding_code(), "Una")
+def test_a_founding_code_that_is_typed_to_join_founds_nothing_and_is_not_spent(
+    family: Family,
+) -> None:
+    code = family.service.founding_code()
 
-    assert una.group().key_state is KeyState.READY
+    with pytest.raises(FoundingCode) as refused:
+        family.join_by_code(code, "Una")
+    una = family.found("Una", code=code)
+
+    assert "draugar found URL CODE --name NAME --group GROUP" in refused.value.next_step
+    assert una.group().name == "Hearth"
+
+
+def test_a_founding_code_founds_no_further_group_unasked(family: Family) -> None:
+    una = family.found()
+
+    with pytest.raises(FoundingCode):
+        una.join_group(family.service.founding_code())
+
+    assert [group.name for group in una.groups()] == ["Hearth"]
 
 
 def test_a_home_is_one_persons(family: Family) -> None:
@@ -319,7 +337,7 @@ def test_whoever_leaves_takes_their_points_along(family: Family) -> None:
 
     assert list(una.history()) == []
     assert ari.groups() == []
-    with pytest.raises(NotNamed):
+    with pytest.raises(InNoGroup):
         ari.where()
 
 

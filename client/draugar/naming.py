@@ -1,0 +1,62 @@
+"""Names that people choose: what one may be, and how two people of one name are told apart."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from uuid import UUID
+
+from draugar.errors import NotPossible
+
+LONGEST = 64
+"""Characters of a name that the service takes."""
+_SHORTEST_MARK = 4
+_STEERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What breaks a line, steers a terminal or turns the text around it: the service refuses it."""
+
+
+class NotAName(NotPossible):
+    """A name that the service would not take."""
+
+    text = f"A name has 1 to {LONGEST} characters, and no line breaks or other control characters."
+    advice = "Run the same command again with another name, as in: --name Una"
+
+
+def checked(name: str) -> str:
+    """Return a name as it is sent. Raises NotAName."""
+    found = name.strip()
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise NotAName from None
+    if not any(map(str.isprintable, found)) or len(found) > LONGEST or _STEERS.search(found):
+        raise NotAName
+    return found
+
+
+def same(name: str) -> str:
+    """Return a form that two names share which a reader takes for one."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def marks(names: Mapping[UUID, str]) -> dict[UUID, str]:
+    """Return the end of the id of everybody whose name is somebody else's too: enough to tell.
+
+    The end of an id is random, its beginning the time when it was made.
+    """
+    namesakes: defaultdict[str, list[UUID]] = defaultdict(list)
+    for user_id, name in names.items():
+        namesakes[same(name)].append(user_id)
+    found: dict[UUID, str] = {}
+    for ids in namesakes.values():
+        length = _SHORTEST_MARK
+        while len({id_.hex[-length:] for id_ in ids}) < len(ids):
+            length += 1
+        if len(ids) > 1:
+            found |= {id_: id_.hex[-length:] for id_ in ids}
+    return found
+
+
+def told_apart(name: str, mark: str) -> str:
+    """Return a name with what tells its person from others of the same name."""
+    return f"{name} [{mark}]" if mark else name
