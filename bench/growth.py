@@ -1,10 +1,12 @@
 """What a thousand times as many rows cost: time, bytes, and getting rid of a month of them.
 
 The rows grow by families, all of five people with a thousand points each of the last 29 days, in
-the same partitions at every size. The statements are the service's, run by psycopg, which adds next
-to nothing. Ten people ask at every size, so their rows stay in memory; "anybody" is somebody else
-every time, whose rows may have to be read. The server has PostgreSQL's own settings, among them
-128 MB of shared buffers, but no commit waits for the disk.
+the same partitions at every size. One more database holds a family like a real one, whose five
+people have posted a point a minute, among forty of the others, with fresh statistics: there the
+points that a statement reads are counted too. The statements are the service's, run by psycopg,
+which adds next to nothing. Ten people ask at every size, so their rows stay in memory; "anybody" is
+a different person every time, whose rows may have to be read. The server has PostgreSQL's own
+settings, among them 128 MB of shared buffers, but no commit waits for the disk.
 """
 
 import os
@@ -14,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import cycle, pairwise
+from itertools import cycle, pairwise, product
 from pathlib import Path
 from statistics import median
 
@@ -38,6 +40,8 @@ from tests.database import Server, connect
 
 POINTS_EACH = 1000
 FEWEST = 10_000
+SMALL_FAMILIES, REAL_EACH = 40, 29 * 24 * 60
+REAL = f"a family of {MEMBERS} x {REAL_EACH:,} points among {SMALL_FAMILIES} small ones"
 MOST_BYTES = 600
 """On disk for a point, its share of the index included."""
 
@@ -53,6 +57,12 @@ _WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8"
 _MONTH = "SELECT date_trunc('month', now()) - CAST(:ago AS integer) * interval '1 month'"
 _KEEP_SINCE = """
 UPDATE groups SET retention_days = extract(day FROM now() - CAST(:month AS timestamptz))
+"""
+
+
+_READ = """
+SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::float8
+FROM pg_stat_xact_user_tables WHERE relid IN (SELECT relid FROM pg_partition_tree('locations'))
 """
 
 
@@ -85,6 +95,8 @@ STATEMENTS: dict[str, tuple[Callable[[Person], Asked], float]] = {
     "history, 100 points": (_history, 1.20),
     "post of 1 point": (_post, 1.10),
 }
+# With the most points of each member that may be read.
+READS = {"latest of a group": (_latest, 1), "history, 100 points": (_history, 101)}
 
 
 def run(*, full: bool) -> list[Figure]:
@@ -103,19 +115,40 @@ def run(*, full: bool) -> list[Figure]:
             urls["1,000,000 points of one family"] = stack.enter_context(
                 _filled(server, families=1, each=1_000_000 // MEMBERS)
             )
+        url, members = stack.enter_context(_mixed(server))
+        askers = {size: (url, _people(url, at_most=_ASKING)) for size, url in urls.items()}
         return [
             disk,
-            *_times(urls, largest, rounds=150 if full else 15),
+            *_reads(url, members),
+            *_times(askers | {REAL: (url, members)}, largest, rounds=150 if full else 15),
             *_retention(server, families=200 if full else 4),
         ]
 
 
-def _times(urls: Mapping[str, str], largest: str, *, rounds: int) -> Iterator[Figure]:
-    first = next(iter(urls))
-    same = {size: (url, _people(url, at_most=_ASKING)) for size, url in urls.items()}
-    many = _people(urls[largest], at_most=rounds * _TOGETHER)
+def _reads(url: str, members: Sequence[Person]) -> Iterator[Figure]:
+    """Count the points that a statement reads in a family like a real one."""
+    for (name, (question, of_each)), prepare in product(READS.items(), (True, False)):
+        asks = question(members[0])
+        with psycopg.connect(url, cursor_factory=psycopg.RawCursor) as connection:
+            ((before,),) = connection.execute(_READ)
+            connection.execute(asks.statement.text, asks.values, prepare=prepare)
+            ((after,),) = connection.execute(_READ)
+        yield Figure(
+            section="growth",
+            name=f"{name}, {'prepared' if prepare else 'unprepared'}, points read: {REAL}",
+            value=after - before,
+            unit="points",
+            at_most=MEMBERS * of_each,
+        )
+
+
+def _times(
+    same: Mapping[str, tuple[str, list[Person]]], largest: str, *, rounds: int
+) -> Iterator[Figure]:
+    first, (url, _) = next(iter(same)), same[largest]
+    many = _people(url, at_most=rounds * _TOGETHER)
     # Apart from the others, whose rows they would push out of memory.
-    anybody = {first: same[first], f"anybody of {largest}": (urls[largest], many)}
+    anybody = {first: same[first], f"anybody of {largest}": (url, many)}
     for name, (question, at_most) in STATEMENTS.items():
         for how, prepare in {"prepared": True, "unprepared": False}.items():
             for askers in (same, anybody):
@@ -136,7 +169,7 @@ def _times(urls: Mapping[str, str], largest: str, *, rounds: int) -> Iterator[Fi
                         against=first,
                         baseline=median(times[first]),
                         ratio=ratio(times, size, first),
-                        at_most=at_most if size == largest else None,
+                        at_most=at_most if size in (largest, REAL) else None,
                     )
 
 
@@ -225,6 +258,24 @@ def _filled(server: Server, *, families: int, each: int) -> Iterator[str]:
         make_points(operator, each=each, since=now - timedelta(days=29), until=now)
         operator.run("CHECKPOINT")
         yield server.url_of(name)
+
+
+@contextmanager
+def _mixed(server: Server) -> Iterator[tuple[str, list[Person]]]:
+    """Make small families and one like a real one; give the URL, and the members of the latter."""
+    with (
+        _filled(server, families=SMALL_FAMILIES + 1, each=POINTS_EACH) as url,
+        connect(url) as operator,
+    ):
+        members, now = some_people(operator, families=1), datetime.now(UTC)
+        make_points(
+            operator,
+            each=REAL_EACH - POINTS_EACH,
+            since=now - timedelta(days=29),
+            until=now,
+            group_id=members[0].group_id,
+        )
+        yield url, members
 
 
 @contextmanager

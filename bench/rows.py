@@ -60,6 +60,7 @@ FROM (
     ) AS id
     FROM generate_series(0, CAST(:each AS integer) - 1) n,
         group_members member JOIN devices device ON device.user_id = member.user_id
+    WHERE CAST(:group_id AS uuid) IS NULL OR member.group_id = :group_id
     ORDER BY n
 ) point
 """
@@ -87,13 +88,22 @@ def make_families(connection: Connection, *, families: int) -> None:
     connection.run("VACUUM ANALYZE users, devices, groups, group_members, key_envelopes")
 
 
-def make_points(connection: Connection, *, each: int, since: datetime, until: datetime) -> None:
-    """Make as many points of every person, evenly from `since` to `until`.
+def make_points(
+    connection: Connection,
+    *,
+    each: int,
+    since: datetime,
+    until: datetime,
+    group_id: UUID | None = None,
+) -> None:
+    """Make as many points of each person, or of each in a group, evenly from `since` to `until`.
 
     Needs a superuser: the foreign key, which holds anyway, would take half of the time.
     """
     connection.run("SET session_replication_role = replica")
-    connection.run(_POINTS, each=each, since=since, until=until, bytes=PAYLOAD_BYTES)
+    connection.run(
+        _POINTS, each=each, since=since, until=until, group_id=group_id, bytes=PAYLOAD_BYTES
+    )
     connection.run("RESET session_replication_role")
     connection.run("VACUUM ANALYZE locations")
 
