@@ -3,6 +3,7 @@
     settings.py   what the environment says; the only reader of it
     secrets.py    what AWS keeps for us
     errors.py     the tree of errors
+    release.py    which release this is
     log.py        one line of JSON for a request or a job, and metrics in it
     db/           PostgreSQL: table base, connection, engine, the two ways to a statement, rows
                   as JSON, what errors mean

@@ -1,7 +1,7 @@
 """The contract as it was promised, docs/openapi.json: `make openapi` renews it.
 
 What clients of the promised contract would not survive is refused, unless the first number of
-VERSION in chalicelib/web/openapi.py says that something changes for them; CHANGELOG.md names the
+VERSION in chalicelib/release.py says that something changes for them; CHANGELOG.md names the
 version and says what.
 """
 

@@ -7,17 +7,20 @@ from chalice.app import Blueprint
 from chalicelib.db import one_statement
 from chalicelib.errors import Unavailable
 from chalicelib.health import service
-from chalicelib.health.schemas import HealthAnswer
+from chalicelib.health.schemas import HealthAnswer, ReadyAnswer
+from chalicelib.release import VERSION
 from chalicelib.web import Access, endpoint
 
 blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/health", methods=["GET"])
-@endpoint(access=Access.PUBLIC, because="it says that this process runs, and nothing else")
+@endpoint(
+    access=Access.PUBLIC, because="it says that this process runs, and of which release it is"
+)
 def health() -> HealthAnswer:
-    """Say that the process runs; the database is not asked."""
-    return HealthAnswer(status="ok", timestamp=datetime.now(UTC))
+    """Say that the process runs, and of which release it is; the database is not asked."""
+    return HealthAnswer(status="ok", timestamp=datetime.now(UTC), version=VERSION)
 
 
 @blueprint.route("/api/health/ready", methods=["GET"])
@@ -26,8 +29,8 @@ def health() -> HealthAnswer:
     because="it says that the service can work, and nothing else",
     raises=(service.SchemaNotReady, service.PartitionMissing, Unavailable),
 )
-def ready() -> HealthAnswer:
+def ready() -> ReadyAnswer:
     """Say whether the database is there, with the schema that this release works on."""
     with one_statement() as connection:
         service.check(connection)
-    return HealthAnswer(status="ok", timestamp=datetime.now(UTC))
+    return ReadyAnswer(status="ok", timestamp=datetime.now(UTC))

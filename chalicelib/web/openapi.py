@@ -11,12 +11,10 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema
 
 from chalicelib.errors import Problem
+from chalicelib.release import VERSION
 from chalicelib.web import problems
 from chalicelib.web.contract import Access, Contract
 from chalicelib.web.shapes import Answer, Request, never_null
-
-VERSION = "1.0.0"
-"""Its first number changes when a client that kept to the former contract would not be served."""
 
 _ID = "019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a77"
 _ID_SCHEMA = {"type": "string", "format": "uuid", "examples": [_ID]}

@@ -25,6 +25,7 @@ from tests import tools
 from tests.database import Server
 from tests.faults.processes import Call, Processes, perform
 from tests.faults.test_delivered_twice import TABLE, make_scene
+from tests.releases.listed import Listed, previous, releases
 
 pytestmark = pytest.mark.tools("git")
 
@@ -36,15 +37,6 @@ SUITES = [
     pytest.param(FEW, id="some"),
     pytest.param([""], id="all", marks=pytest.mark.full),
 ]
-
-# Tests of the release before a migration that put into a table, past its service, what that service
-# never did: devices of a kind that nobody could add yet.
-PAST_THE_SERVICE = {
-    "0014": [
-        "auth/test_tokens.py::test_a_token_of_another_kind_of_device_opens_no_route_of_the_app",
-        "keys/test_versions.py::test_devices_that_may_not_have_the_key_are_named",
-    ]
-}
 
 # It takes the newest number less one for an older schema, which is now its own.
 ABOUT_NUMBERS = "health/test_health.py::test_the_service_is_not_ready_on_an_older_schema[older]"
@@ -75,26 +67,12 @@ def git(*arguments: str) -> bytes:
     return done.stdout
 
 
-def former_release() -> str:
-    """Return the newest tag before the present commit.
-
-    Until there is one, the last commit before the newest migration came in.
-    """
-    if git("rev-parse", "--is-shallow-repository").strip() == b"true":
-        git("fetch", "--quiet", "--unshallow", "--tags")
-    tags = git("tag", "--list", "v*", "--sort=-v:refname", "--no-contains", "HEAD").decode().split()
-    if tags:
-        return tags[0]
-    newest = max(ROOT.joinpath(VERSIONS).glob("[0-9]*.py"))
-    added = git("log", "--diff-filter=A", "--format=%H", "--", str(newest)).decode().split()
-    # One that is not committed yet came in after all that is.
-    return f"{added[-1]}^" if added else "HEAD"
-
-
 @pytest.fixture
 def former(tmp_path: Path) -> Release:
-    """The release before this one."""
-    archive = git("archive", "--format=tar", former_release())
+    """The release before this one, as docs/releases.md lists it."""
+    if git("rev-parse", "--is-shallow-repository").strip() == b"true":
+        git("fetch", "--quiet", "--unshallow", "--tags")
+    archive = git("archive", "--format=tar", previous().commit)
     with tarfile.open(fileobj=BytesIO(archive)) as files:
         files.extractall(tmp_path / "former", filter="data")
     return Release(tmp_path / "former")
@@ -104,12 +82,6 @@ def former(tmp_path: Path) -> Release:
 def test_the_former_release_works_on_the_new_schema(
     server: Server, former: Release, suite: list[str]
 ) -> None:
-    left_out = [f"--deselect=tests/features/{ABOUT_NUMBERS}"] + [
-        f"--deselect=tests/features/{name}"
-        for migration, names in PAST_THE_SERVICE.items()
-        if former.revision < migration
-        for name in names
-    ]
     shutil.rmtree(former.directory / VERSIONS)
     shutil.copytree(ROOT / VERSIONS, former.directory / VERSIONS)
 
@@ -123,8 +95,8 @@ def test_the_former_release_works_on_the_new_schema(
             "--tb=short",
             "-p",
             "no:cacheprovider",
+            f"--deselect=tests/features/{ABOUT_NUMBERS}",
         ]
-        + left_out
         + [f"tests/features/{name}" for name in suite],
         cwd=former.directory,
         env=os.environ | {"TEST_DATABASE_URL": server.url, "PYTHONPATH": str(former.directory)},
@@ -166,3 +138,15 @@ def calls_of_everything(session: Session) -> dict[str, Call]:
     session.commit()
     session.close()  # which would keep the tables from being changed
     return calls
+
+
+@pytest.mark.parametrize("listed", releases()[1:], ids=lambda listed: listed.version)
+def test_a_release_is_a_commit_of_the_history_with_the_schema_that_is_listed(
+    listed: Listed, tmp_path: Path
+) -> None:
+    git("merge-base", "--is-ancestor", listed.commit, "HEAD")
+    archive = git("archive", "--format=tar", listed.commit, str(VERSIONS))
+    with tarfile.open(fileobj=BytesIO(archive)) as files:
+        files.extractall(tmp_path, filter="data")
+
+    assert Release(tmp_path).revision == listed.schema

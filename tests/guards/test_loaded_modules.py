@@ -39,7 +39,7 @@ PARTS = {
     "chalicelib": {
         *("auth", "db", "devices", "docs", "errors", "export", "groups", "health", "invites"),
         *("jobs", "keys", "limits", "locations", "log", "models", "secrets", "settings"),
-        *("owntracks", "users", "web"),
+        *("owntracks", "release", "users", "web"),
     },
     "chalicelib.jobs": {
         *("after_restore", "create_founding_invite", "maintain_locations", "migrate"),

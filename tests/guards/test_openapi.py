@@ -46,7 +46,7 @@ def contracts(schema: str) -> dict[str, Contract]:
 def test_nobody_is_promised_what_is_not_served(served: Json) -> None:
     assert unannounced(json.loads(PROMISED.read_text()), served) == [], (
         "This breaks clients. Take it back, or raise the first number of VERSION in "
-        "chalicelib/web/openapi.py, say in CHANGELOG.md what changes, and run `make openapi`."
+        "chalicelib/release.py, say in CHANGELOG.md what changes, and run `make openapi`."
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from chalicelib.db import engine
 from chalicelib.settings import DatabaseAddress, settings
 from tests.api import Api
+from tests.releases.listed import releases
 
 NOWHERE = "postgresql://draugar@127.0.0.1:1/draugar"
 
@@ -17,8 +18,9 @@ def test_the_process_is_healthy_with_its_database(api: Api) -> None:
     answer = api.get("/api/health")
 
     assert answer.status == 200
-    assert answer.json.keys() == {"status", "timestamp"}
+    assert answer.json.keys() == {"status", "timestamp", "version"}
     assert answer.json["status"] == "ok"
+    assert answer.json["version"] == releases()[0].version
     age = datetime.now(UTC) - datetime.fromisoformat(answer.json["timestamp"])
     assert timedelta() <= age < timedelta(seconds=10)
 
