@@ -79,7 +79,8 @@ destroy: $(READY) ## Delete what deploy made, but for the database (STAGE=prod)
 
 # The second reads the first as its constraints: the zip gets the versions that were tested.
 lock: $(READY) ## Pin the packages again after a change to requirements*.in (LOCK_ARGS=--upgrade)
-	$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python scripts/packages.py requirements-lock.txt
+	$(LOCK) requirements-lock.in --output-file requirements-lock.txt $(LOCK_ARGS)
 	$(LOCK) requirements-dev.in client/pyproject.toml --output-file requirements-dev.txt $(LOCK_ARGS)
 	$(LOCK) requirements.in --constraints requirements-dev.txt --output-file requirements.txt
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal \

@@ -1,6 +1,7 @@
 """What is installed into .venv: the pinned packages, the client, and nothing else.
 
     .venv/bin/python scripts/packages.py
+    .venv/bin/python scripts/packages.py requirements-lock.txt   (what make lock needs besides)
 
 Runs before there is any package, so it imports the standard library alone. Of the user's
 configuration of pip it keeps what says where packages come from. Everything else of it may put them
@@ -58,12 +59,13 @@ def environment(command: str) -> dict[str, str]:
 def main() -> None:
     """Install into the virtual environment whose Python runs this."""
     variables = environment("install")
-    for arguments in (
-        ("--no-compile", "--require-hashes", "-r", "requirements-dev.txt"),
-        ("--no-build-isolation", "--editable", "client"),
-    ):
+    for arguments in [["-r", name] for name in sys.argv[1:]] or [
+        ["-r", "requirements-dev.txt"],
+        ["--no-build-isolation", "--editable", "client"],
+    ]:
+        checked = ["--require-hashes", "--no-compile"] if "-r" in arguments else []
         done = subprocess.run(
-            [*PIP, "install", "-qq", "--no-deps", *arguments],
+            [*PIP, "install", "-qq", "--no-deps", *checked, *arguments],
             cwd=PROJECT,
             env=variables,
             check=False,

@@ -162,6 +162,18 @@ def test_the_network_is_allowed_only_in_a_vpc(template: Template) -> None:
         assert properties(template, name)["VpcConfig"]["Fn::If"][0] == "InVpc"
 
 
+def test_no_function_s_own_code_may_use_the_rights_by_which_lambda_connects_it(
+    template: Template,
+) -> None:
+    allowed, denied = properties(template, "NetworkPolicy")["PolicyDocument"]["Statement"]
+
+    assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
+    assert all(action.startswith("ec2:") for action in allowed["Action"])
+    assert (denied["Action"], denied["Resource"]) == ("ec2:*", "*")
+    # A call of the code's carries this key, one of the Lambda service's does not.
+    assert denied["Condition"]["ArnLike"].keys() == {"lambda:SourceFunctionArn"}
+
+
 def test_connections_are_bounded_by_how_many_run_at_once(template: Template) -> None:
     reserved = {
         name: properties(template, name)["ReservedConcurrentExecutions"]["Fn::If"][1]
