@@ -4,6 +4,7 @@
     secrets.py    what AWS keeps for us
     errors.py     the tree of errors
     release.py    which release this is
+    characters.py characters that no reader sees; texts as they were before they were copied
     log.py        one line of JSON for a request or a job, and metrics in it
     db/           PostgreSQL: table base, connection, engine, the two ways to a statement, rows
                   as JSON, what errors mean

@@ -1,7 +1,8 @@
 """The invite code: how it looks, how it is read, what is kept of it.
 
 One type for all layers. Everything that is hashed or compared is the canonical form: upper case,
-without spaces or hyphens.
+without spaces or hyphens, and without what is around a code that was copied. Nothing is guessed:
+what is left out is in no code, so that no code becomes another one.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from chalicelib.characters import pasted
+
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without I, O, 0 and 1, which people take for one another."""
 
@@ -20,7 +23,8 @@ SHORT_LIFE = timedelta(hours=1)
 in all, leave a guesser one chance in 15 million."""
 
 _SHORT, _LONG = 8, 16
-_CANONICAL = re.compile(rf"[{ALPHABET}]{{{_SHORT}}}|[{ALPHABET}]{{{_LONG},32}}")
+_LETTER = f"[{ALPHABET}{''.join(filter(str.isalpha, ALPHABET)).lower()}]"
+_CODE = re.compile(rf"{_LETTER}{{{_SHORT}}}|{_LETTER}{{{_LONG},32}}")
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,10 @@ class InviteCode:
 
     @classmethod
     def read(cls, text: str) -> "InviteCode | None":
-        """Read what a person typed; None when it cannot be a code."""
-        canonical = re.sub(r"[\s-]", "", text).upper()
-        return cls(canonical) if _CANONICAL.fullmatch(canonical) else None
+        """Read what a person typed or pasted; None when it cannot be a code."""
+        letters = re.sub(r"[\s-]", "", pasted(text))
+        # In this order: other scripts have letters whose upper case is one of the alphabet.
+        return cls(letters.upper()) if _CODE.fullmatch(letters) else None
 
     @classmethod
     def make(cls, life: timedelta | None) -> "InviteCode":

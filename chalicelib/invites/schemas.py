@@ -36,7 +36,8 @@ Code = Annotated[
     str,
     StringConstraints(min_length=1, max_length=64),
     Field(
-        description="Read with or without spaces and hyphens, in upper or lower case.",
+        description="Read in upper or lower case, with or without spaces and dashes, and without"
+        " the quotes, punctuation and invisible characters that came along when it was copied.",
         examples=["RT5W-LJ8B"],
     ),
 ]

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from chalicelib.characters import is_visible
 from chalicelib.errors import Invalid
 
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*")
@@ -170,8 +171,8 @@ def _only_text(value: object) -> object:
 
 
 def _visible(name: str) -> str:
-    """Refuse names that nobody sees, or that do something to what stands around them."""
-    if not any(character.isprintable() for character in name) or _STEERS.search(name):
+    """Refuse names that show nothing, or that change what stands around them."""
+    if not is_visible(name) or _STEERS.search(name):
         raise ValueError("should be visible text")
     return name
 

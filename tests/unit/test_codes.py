@@ -1,10 +1,14 @@
+import string
 from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.auth.credentials import app_credential, make_token
+from chalicelib.characters import INVISIBLE
 from chalicelib.devices.service import NewDevice
 from chalicelib.invites import codes
 from chalicelib.invites.codes import ALPHABET, InviteCode
@@ -46,10 +50,69 @@ def test_a_code_is_read_back_from_any_spelling(length: int) -> None:
     assert all(len(group) == 4 for group in code.in_groups.split("-"))
 
 
+PASTED = (
+    *(
+        "{}.",
+        "{},",
+        "{}!",
+        "({})",
+        "<{}>",
+        '"{}"',
+        "'{}'",
+        "`{}`",
+        "*{}*",
+        "_{}_",
+        "~{}~",
+        "{}\u2026",
+    ),
+    *("\u201c{}\u201d", "\u201e{}\u201c", "\u00ab{}\u00bb", "\u300c{}\u300d", "\uff08{}\uff09"),
+    *("\ufeff{}", "\u200b{}\u200b", "\u2068{}\u2069", "\t{}\r\n", "\u00a0{}\u3000", "{}\ufe0f"),
+)
+
+
+@pytest.mark.parametrize("around", PASTED, ids=ascii)
+def test_a_code_is_read_as_it_was_pasted(around: str) -> None:
+    code = InviteCode("7KQMX2HD")
+
+    for written in ("7KQM-X2HD", "7kqm x2hd", "7KQMX2HD", "7KQM\nX2HD", "7KQM-\u200bX2HD"):
+        assert InviteCode.read(around.format(written)) == code
+
+
+@pytest.mark.parametrize(
+    "between",
+    ["\u2010", "\u2011", "\u2013", "\u2014", "\u2212", "\u00ad", "\ufe63", "\uff0d", "\u2060"],
+    ids=ascii,
+)
+def test_whatever_dash_is_between_the_groups_is_one(between: str) -> None:
+    assert InviteCode.read(f"7KQM{between}X2HD") == InviteCode("7KQMX2HD")
+
+
+def test_a_code_may_be_in_full_width() -> None:
+    wide = "".join(chr(ord(letter) + 0xFEE0) for letter in "7KQM-x2hd")
+
+    assert InviteCode.read(wide) == InviteCode("7KQMX2HD")
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\W*([A-Z2-9]\W?){8,16}\W*", fullmatch=True))
+def test_what_is_read_is_the_letters_that_were_typed_and_no_others(text: str) -> None:
+    read = InviteCode.read(text)
+
+    shown = "".join(filter(str.isalnum, INVISIBLE.sub("", text)))
+    ascii_only = "".join(
+        chr(ord(one) - 0xFEE0) if 0xFF01 <= ord(one) <= 0xFF5E else one for one in shown
+    )
+    if read is not None:
+        assert set(ascii_only.replace("\u30fc", "")) <= {*string.ascii_letters, *string.digits}
+        assert ascii_only.replace("\u30fc", "").upper() == read.text
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *("A" * length for length in (1, 7, 9, 15, 33)),
+        # Letters whose upper case is a letter of the alphabet, and what only looks like one.
+        *("ABCDEF\u00df", "ABCDEFG\u017f", "ABCDEFG\ufb00", "ABCDEFG\u00b2", "ABCDEFGH\u24b6"),
+        *("ABCDEFG\u212a", "ABCD.EFGH", "ABCD/EFGH", "ABCD,EFGH", "Code ABCDEFGH"),
         *("ABCDEFG" + letter for letter in "IO01io!_.é\0\ud800٣"),
         *("", " ", "--------"),
     ],

@@ -120,6 +120,26 @@ def test_a_name_is_text_and_means_nothing_to_the_service(
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "Bea \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "\u05d0\u05d1\u05d9\u200f",
+        "\u2764\ufe0f",
+        "\U0001fae8",
+        "\U0001faea",  # newer than this Python
+    ],
+    ids=ascii,
+)
+def test_a_name_may_have_invisible_characters_beside_what_shows(
+    api: Api, session: Session, name: str
+) -> None:
+    una = factories.someone(session, name="Una")
+
+    assert api.as_(una.token).patch("/api/users/me", {"name": name}).status == 204
+    assert api.as_(una.token).get("/api/auth/me").json["name"] == name
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {},
@@ -128,7 +148,11 @@ def test_a_name_is_text_and_means_nothing_to_the_service(
         {"name": None},
         {"name": "U", "id": "x"},
         *({"name": f"Una{steers}x"} for steers in "\x1b\x7f\x80\x9b\x9f\u2028\u2029\u202e\u2066"),
-        *({"name": nobody_sees} for nobody_sees in ("\u200b", "\u2060", "\U000e0041")),
+        *(
+            {"name": blank}
+            for blank in "\u200b\u2060\u3164\uffa0\u2800\u115f\u1160\u034f\ufe0f\u17b4"
+        ),
+        *({"name": 3 * blank} for blank in "\u180e\u2065\u00ad\u061c\ufffc\U000e0041\U000e0100"),
     ],
 )
 def test_what_is_no_name_changes_nothing(api: Api, session: Session, body: dict[str, Any]) -> None:
