@@ -8,6 +8,7 @@
     │   └── HomeUnusable        the directory, the database or its key cannot be used
     ├── ServiceFailure          the way to the service
     │   ├── AddressNotSafe      neither https nor this machine
+    │   │   └── AddressNotUsable    no address at all
     │   ├── ServiceAway         no answer for as long as was waited
     │   │   └── ServiceBusy     an answer, which was "not now"
     │   │       ├── AskedTooOften   too many attempts; `wait` says for how long
@@ -134,6 +135,16 @@ class AddressNotSafe(ServiceFailure):
     advice = (
         "Use https://, or http:// with 127.0.0.1 to try it out on this machine, as in: draugar"
         " found https://family.example.org CODE --name NAME"
+    )
+
+
+class AddressNotUsable(AddressNotSafe):
+    """Not the address of a service, or one that no HTTP request can be sent to."""
+
+    text = "This is not the address of a service."
+    advice = (
+        "Nothing was sent. An address looks like https://family.example.org, or like"
+        " http://127.0.0.1:8000 on this machine."
     )
 
 

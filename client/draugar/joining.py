@@ -13,6 +13,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from draugar import leaving, naming, rotation
+from draugar.address import service_url
 from draugar.api import Api
 from draugar.census import OWN_NAME
 from draugar.circle import Circle
@@ -43,7 +44,7 @@ from draugar.links import InviteLink, Unreadable, canonical
 from draugar.model import How, Kind
 from draugar.ring import Ring
 from draugar.teller import Teller
-from draugar.transport import Transport, service_url
+from draugar.transport import Transport
 
 
 @dataclass(frozen=True, kw_only=True)

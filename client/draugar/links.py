@@ -8,23 +8,30 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
+from draugar import pasted
+from draugar.address import SERVICE, is_local, service_url
 from draugar.crypto import InviteSecret, NotAuthentic
+from draugar.errors import AddressNotSafe
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without I, O, 0 and 1, which people take for one another."""
 
-_CODE = re.compile(f"[{ALPHABET}]{{8}}|[{ALPHABET}]{{16,32}}")
-_LAST_PORT = 65535
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_SERVICE = (
-    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{1,5})?"
-    r"(?P<prefix>(?:/(?!\.+(?:/|$))[A-Za-z0-9._~-]+)*)"
-)
-_URL = re.compile(rf"(?P<scheme>https?)://{_SERVICE}/?")
+_LETTER = f"[{ALPHABET}{''.join(filter(str.isalpha, ALPHABET)).lower()}]"
+_CODE = re.compile(f"{_LETTER}{{8}}|{_LETTER}{{16,32}}")
+_URL = re.compile(rf"(?P<scheme>https?)://{SERVICE}")
+_ENDING = r"(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]*)"
 _LINK = re.compile(
-    rf"draugar://{_SERVICE}/join(?P<for_me>\?me)?#(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]+)",
+    rf"(?i:(?P<scheme>draugar|https?)://){SERVICE}/join(?P<for_me>\?me)?(?:#|%23){_ENDING}",
     re.ASCII,
 )
+_TAIL = re.compile(
+    rf"(?:(?:(?:{SERVICE})?/)?join)?(?P<for_me>\?me)?#?{_ENDING}",
+    re.ASCII,
+)
+"""A link whose front is missing: a double click, or a careless hand, leaves it out."""
+_SECRET = re.compile(r"([\w-]{22})[_-]*", re.ASCII)
+"""Behind it there may be the end of an emphasis, or a dash of the sentence around it."""
+_LOOKS_LIKE_A_LINK = re.compile(r"//|#|[A-Za-z0-9]\.[\w-]{16,}")
 
 
 class Unreadable(Exception):
@@ -37,11 +44,19 @@ def make_code() -> str:
 
 
 def canonical(code: str) -> str:
-    """Return a code as it is hashed: upper case, no spaces or hyphens. Raises Unreadable."""
-    found = re.sub(r"[\s-]", "", code).upper()
+    """Return a code as it is hashed: upper case, no spaces or hyphens. Raises Unreadable.
+
+    It may be as it was pasted: what is left out is in no code, so that none becomes another one.
+    """
+    found = re.sub(r"[\s-]", "", pasted.bare(pasted.cleaned(code)))
     if _CODE.fullmatch(found) is None:
         raise Unreadable("This is not an invite code: one has 8 letters and digits, or 16 to 32.")
-    return found
+    return found.upper()
+
+
+def is_link(text: str) -> bool:
+    """Whether a text is to be read as a link, or what is left of one, rather than as a code."""
+    return _LOOKS_LIKE_A_LINK.search(pasted.cleaned(text)) is not None
 
 
 @dataclass(frozen=True)
@@ -57,12 +72,11 @@ class InviteLink:
         """Raises Unreadable for a service that no link can name."""
         object.__setattr__(self, "url", self.url.rstrip("/"))
         object.__setattr__(self, "code", canonical(self.code))
-        service = _URL.fullmatch(self.url)
-        if (
-            service is None
-            or service["scheme"] != _scheme(service["host"])
-            or int((service["port"] or ":1")[1:]) > _LAST_PORT
-        ):
+        try:
+            is_address = _URL.fullmatch(self.url) is not None and service_url(self.url)
+        except AddressNotSafe:
+            is_address = False
+        if not is_address:
             raise Unreadable(
                 "A link leads to https://host, with a port and a path if need be, "
                 "or to http:// on this machine."
@@ -70,28 +84,68 @@ class InviteLink:
 
     @property
     def text(self) -> str:
-        """The link itself. Whoever has it is in."""
-        place = self.url.partition("://")[2]
+        """The link itself: a device that has it can join.
+
+        Of a service on this machine the scheme stands for http.
+        """
+        scheme, _, place = self.url.partition("://")
+        service = _URL.fullmatch(self.url)
+        front = "draugar" if service and scheme == _scheme(service["host"]) else scheme
         mark = "?me" if self.for_me else ""
-        return f"draugar://{place}/join{mark}#{self.code}.{self.secret.text}"
+        return f"{front}://{place}/join{mark}#{self.code}.{self.secret.text}"
 
     @classmethod
-    def parse(cls, text: str) -> "InviteLink":
-        """Read a link; raises Unreadable."""
-        found = _LINK.fullmatch(text.strip())
-        if found is None:
-            raise Unreadable("This is not an invite link.")
+    def parse(cls, text: str, *, url: str | None = None) -> "InviteLink":
+        """Read a link as it was pasted: wrapped, quoted, or within a sentence.
+
+        `url` is the service of one whose front is missing. Raises Unreadable.
+        """
+        found = _find(pasted.cleaned(text).replace("\\", ""))
+        named = found["secret"]
+        exact = _SECRET.fullmatch(named)
         try:
-            secret = InviteSecret.read(found["secret"])
+            secret = InviteSecret.read(exact[1] if exact else named)
         except NotAuthentic:
             raise Unreadable("The end of this invite link is missing or damaged.") from None
-        return cls(
-            url=f"{_scheme(found['host'])}://{found['host']}{found['port'] or ''}{found['prefix']}",
-            code=found["code"],
-            secret=secret,
-            for_me=found["for_me"] is not None,
-        )
+        if host := found["host"]:
+            place = f"{host}{found['port'] or ''}{found['prefix']}"
+            scheme = (found.groupdict().get("scheme") or "").lower()
+            if scheme or not url or url.partition("://")[2] != place:
+                front = _scheme(host) if scheme in ("", "draugar") else scheme
+                url = f"{front}://{place}"
+        if not url:
+            raise Unreadable(
+                "The beginning of this invite link is missing: give the service's address as well,"
+                " by --url URL."
+            )
+        return cls(url=url, code=found["code"], secret=secret, for_me=found["for_me"] is not None)
+
+
+def _find(text: str) -> re.Match[str]:
+    """Find the one link in a text. Raises Unreadable."""
+    lines = pasted.lines(text)
+    found = [link for start, _ in enumerate(lines) for link in _beginning(lines[start:])]
+    if len({link[0] for link in found}) > 1:
+        raise Unreadable("There are several invite links in this text.")
+    if found:
+        return found[0]
+    joined = pasted.bare("".join("".join(lines).split()), keep="-_?#")
+    link = _LINK.search(joined)
+    link = link if link and link.end() == len(joined) else None
+    link = link or _TAIL.fullmatch(joined) or _LINK.search("".join(lines))
+    if link is None:
+        raise Unreadable("This is not an invite link.")
+    return link
+
+
+def _beginning(lines: list[str]) -> list[re.Match[str]]:
+    """Return the links that begin in the first line, from as many lines as they take."""
+    for end in range(1, len(lines) + 1 if "//" in lines[0] else 1):
+        links = list(_LINK.finditer("".join(lines[:end])))
+        if whole := [link for link in links if _SECRET.fullmatch(link["secret"])]:
+            return whole
+    return []
 
 
 def _scheme(host: str) -> str:
-    return "http" if host.lower() in _LOOPBACK else "https"
+    return "http" if is_local(host) else "https"

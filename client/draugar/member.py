@@ -31,6 +31,7 @@ from draugar import (
     reminding,
     rotation,
 )
+from draugar.address import service_url
 from draugar.api import Api
 from draugar.circle import Circle
 from draugar.errors import (
@@ -65,7 +66,7 @@ from draugar.phones import HandOver, PhoneSetup
 from draugar.ring import Ring
 from draugar.teller import Tell, Teller
 from draugar.track import Track
-from draugar.transport import Transport, service_url
+from draugar.transport import Transport
 from draugar.vault import Place
 
 PATIENCE = timedelta(seconds=30)

@@ -22,9 +22,9 @@ from uuid import UUID
 
 import httpx
 
+from draugar.address import is_local, service_url
 from draugar.crypto import Secret
 from draugar.errors import (
-    AddressNotSafe,
     AnswerNotUnderstood,
     AskedTooOften,
     InviteNotValid,
@@ -47,8 +47,6 @@ LARGEST_ANSWER = 16 * 1024 * 1024
 _SLOWEST_ANSWER = 60.0  # seconds
 _TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 _SHORTEST_PAUSE, _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.3, 8.0  # seconds
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_SERVICE = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BUSY = {429, 500, 502, 503, 504}
 _TOO_MANY, _BROKEN, _UNAVAILABLE = 429, 500, 503
@@ -56,22 +54,6 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 """What fails before a request is on its way: no name, no connection, no certificate."""
 
 _SUCCESS, _REDIRECT, _ERROR, _SERVER_ERROR = 200, 300, 400, 500
-
-
-def service_url(text: str) -> str:
-    """Return a service's address in one form. Raises AddressNotSafe."""
-    scheme, _, place = text.strip().rstrip("/").partition("://")
-    host, slash, prefix = place.partition("/")
-    url = f"{scheme.lower()}://{host.lower()}{slash}{prefix}"
-    try:
-        parts = urlsplit(url)
-        is_local = parts.hostname in _LOOPBACK
-        usable = parts.port != 0 and _SERVICE.fullmatch(url)
-    except ValueError:
-        usable = None
-    if not usable or not (parts.scheme == "https" or is_local):
-        raise AddressNotSafe
-    return url
 
 
 class Token(Secret):
@@ -118,7 +100,7 @@ class Transport:
             timeout=_TIMEOUT,
             follow_redirects=False,
             # A proxy has no business between a device and itself.
-            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
+            trust_env=not is_local(urlsplit(self.url).hostname or ""),
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
         self._stream: Any = None

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from draugar import transport
+from draugar.address import service_url
 from draugar.api import Api
 from draugar.errors import (
     AddressNotSafe,
@@ -35,7 +36,7 @@ from draugar.errors import (
     SurplusDevices,
     VersionConflict,
 )
-from draugar.transport import Token, Transport, service_url
+from draugar.transport import Token, Transport
 from tests.certificates import make_certificates
 from tests.servers import free_port
 
@@ -185,6 +186,16 @@ def impatient(script: Script) -> Iterator[Api]:
         ("http://localhost", "http://localhost"),
         ("http://[::1]:8000", "http://[::1]:8000"),
         ("HTTPS://[2001:db8::1]", "https://[2001:db8::1]"),
+        ('"https://draugar.example"', "https://draugar.example"),
+        ("<https://draugar.example/>", "https://draugar.example"),
+        ("https://draugar.example/v1.", "https://draugar.example/v1"),
+        ("\ufeffhttps://draugar.example\u200b", "https://draugar.example"),
+        ("https://drau\ngar.example", "https://draugar.example"),
+        ("https://my\u2011family.example", "https://my-family.example"),
+        ("The service: https://draugar.example", "https://draugar.example"),
+        ("\u201chttps://[2001:db8::1]\u201d", "https://[2001:db8::1]"),
+        ("(https://[2001:db8::1])", "https://[2001:db8::1]"),
+        ("https://localhost:8443", "https://localhost:8443"),
     ],
 )
 def test_an_address_has_one_form(text: str, url: str) -> None:
@@ -208,6 +219,17 @@ def test_an_address_has_one_form(text: str, url: str) -> None:
         "https://draugar.example:99999",
         "https://draugar example",
         "https://[::1",
+        "https://xn--evil",
+        "https://[::1]evil.example",
+        f"https://{64 * 'a'}.example",
+        "https://" + ".".join(5 * [60 * "a"]),
+        "https://..",
+        "https://a..example",
+        "https://a-.example",
+        "https://1.2.3.999",
+        "https://0x7f.1",
+        "https://[1:2]",
+        "https://draugar.example/../v1",
         "",
     ],
 )

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from draugar.crypto import InviteSecret
-from draugar.links import ALPHABET, InviteLink, Unreadable, canonical, make_code
+from draugar.links import ALPHABET, InviteLink, Unreadable, canonical, is_link, make_code
 
 SECRET = InviteSecret(bytes(range(16)))
 CODE = "RT5WLJ8BK2MNP4QX"
@@ -47,6 +47,8 @@ def test_a_code_is_read_however_it_is_typed(code: str, between: str) -> None:
         "http://LOCALHOST",
         "http://127.0.0.1:8000/v1",
         "http://[::1]",
+        "https://localhost:8443",
+        "https://127.0.0.1/v1",
     ],
 )
 @pytest.mark.parametrize("for_me", [False, True])
@@ -60,6 +62,133 @@ def test_a_link_leads_to_the_service_that_made_it(url: str, *, for_me: bool) -> 
     assert read.for_me is for_me
 
 
+PASTED = (
+    *("{}.", "{},", "{}!", "{}?", "({})", "[{}]", "<{}>", '"{}"', "'{}'", "`{}`", "*{}*", "_{}_"),
+    *("\u201c{}\u201d", "\u201e{}\u201c", "\u2018{}\u2019", "\u00ab{}\u00bb", "\u300c{}\u300d"),
+    *(
+        "\ufeff{}",
+        "\u200b{}\u200b",
+        "\u2068{}\u2069",
+        "\t{}\r\n",
+        "\u00a0{}\u3000",
+        "{}\u2026",
+        "{}\u2014",
+    ),
+    *(
+        "Join us: {}",
+        "Join us: {} See you!",
+        "Hi!\n\n{}\n\nBye, Una",
+        "> {}",
+        "[Join]({})",
+        "Join us:{}",
+    ),
+)
+
+
+@pytest.mark.parametrize("around", PASTED, ids=ascii)
+@pytest.mark.parametrize("for_me", [False, True])
+def test_a_link_is_read_as_it_was_pasted(around: str, *, for_me: bool) -> None:
+    made = link("https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/api", for_me=for_me)
+
+    assert InviteLink.parse(around.format(made.text)) == made
+
+
+@unhurried
+@given(
+    cuts=st.lists(st.integers(1, 100), max_size=3),
+    wrap=st.sampled_from(["\n", "\r\n", " \n ", "\n> ", "\u2028", "\u200b", "\u00ad", "\ufeff"]),
+    around=st.sampled_from(["{}", "Join us: {}", "{}.", '"{}"', "{}\nBye", "> {}"]),
+    url=st.sampled_from(["https://draugar.example:8443/a-b", "http://127.0.0.1", "https://[::1]"]),
+)
+def test_a_link_is_read_over_several_lines(
+    cuts: list[int], wrap: str, around: str, url: str
+) -> None:
+    made = link(url)
+    text = made.text
+    for cut in sorted(cuts, reverse=True):
+        text = text[:cut] + wrap + text[cut:] if cut < len(made.text) else text
+
+    assert InviteLink.parse(around.format(text)) == made
+
+
+def test_a_link_is_read_over_blanks_where_nothing_follows_it() -> None:
+    text = link().text
+
+    assert InviteLink.parse(f"{text[:40]} {text[40:]}") == link()
+    with pytest.raises(Unreadable):
+        InviteLink.parse(f"{text[:-1]} A letter too few")
+
+
+@pytest.mark.parametrize(
+    ("of", "becomes"),
+    [
+        ("draugar://", "Draugar://"),
+        ("draugar://", "DRAUGAR://"),
+        ("draugar://", "https://"),
+        ("draugar://", "HTTPS://"),
+        ("#", "%23"),
+        ("-", "\u2011"),
+        ("-", "\u2013"),
+        ("_", "\\_"),
+    ],
+)
+def test_a_link_is_read_as_apps_rewrite_it(of: str, becomes: str) -> None:
+    secret = InviteSecret.read("q8Zt-cXy_k2m5nV1b7aRdg")
+    made = InviteLink(url="https://draugar.example", code=CODE, secret=secret)
+
+    assert InviteLink.parse(made.text.replace(of, becomes)) == made
+
+
+@pytest.mark.parametrize("for_me", [False, True])
+def test_a_link_without_its_front_is_of_the_service_that_is_named(*, for_me: bool) -> None:
+    for url in ("https://draugar.example/v1", "http://127.0.0.1:8000", "https://localhost:8443"):
+        made = link(url, for_me=for_me)
+        _, _, place = made.text.partition("://")
+        tail = made.text.partition("/join")[2]
+
+        assert InviteLink.parse(place, url=url) == made
+        assert InviteLink.parse(f"/join{tail}", url=url) == made
+        assert InviteLink.parse(tail, url=url) == made
+        assert InviteLink.parse(tail.removeprefix("?me"), url=url).code == CODE
+        assert InviteLink.parse(f"“{tail[tail.index('#') + 1 :]}”.", url=url).secret == SECRET
+    with pytest.raises(Unreadable, match="beginning of this invite link is missing"):
+        InviteLink.parse(f"{CODE}.{SECRET.text}")
+
+
+def test_two_links_in_one_text_are_refused() -> None:
+    text = f"{link().text} or {link('https://b.example').text}"
+
+    with pytest.raises(Unreadable, match="several invite links"):
+        InviteLink.parse(text)
+    assert InviteLink.parse(f"{link().text}\n{link().text}") == link()
+
+
+def test_a_link_in_the_open_is_refused() -> None:
+    with pytest.raises(Unreadable):
+        InviteLink.parse(link().text.replace("draugar:", "http:"))
+
+
+def test_a_code_is_no_link_and_what_is_left_of_a_link_is_no_code() -> None:
+    assert not any(is_link(code) for code in ("7KQM-X2HD.", '"7KQM-X2HD"', "7KQM X2HD", CODE))
+    assert all(is_link(text) for text in (link().text, f"{CODE}.{SECRET.text}", f"#{CODE}"))
+
+
+@pytest.mark.parametrize(
+    "around", ["{}.", '"{}"', "*{}*", "\u201c{}\u201d", "\ufeff{}", "({})", "`{}`,"]
+)
+def test_a_code_is_read_as_it_was_pasted(around: str) -> None:
+    for written in ("7KQM-X2HD", "7KQM\u2014X2HD", "7kqm\u200b-x2hd", "7KQM\nX2HD"):
+        assert canonical(around.format(written)) == "7KQMX2HD"
+
+
+@pytest.mark.parametrize(
+    "text", ["ABCDEF\u00df", "ABCDEFG\u017f", "ABCDEFG\u00b2", "ABCDEFGH\u24b6"]
+)
+def test_no_letter_of_another_script_is_taken_for_one_of_a_code(text: str) -> None:
+    with pytest.raises(Unreadable):
+        canonical(text)
+
+
 def test_a_slash_at_the_end_of_a_service_is_nothing() -> None:
     assert link("https://draugar.example/v1/") == link("https://draugar.example/v1")
 
@@ -70,7 +199,6 @@ def test_a_slash_at_the_end_of_a_service_is_nothing() -> None:
         "",
         "draugar.example",
         "http://draugar.example",
-        "https://localhost:8000",
         "http://127.0.0.1.example",
         "https://draugar.example?me",
         "https://draugar.example/#code",
@@ -83,6 +211,13 @@ def test_a_slash_at_the_end_of_a_service_is_nothing() -> None:
         "https://draugar.example\n",
         "https://-",
         "ftp://draugar.example",
+        "https://xn--evil",
+        "https://[::1]evil.example",
+        "https://[1:2]",
+        f"https://{64 * 'a'}.example",
+        "https://..",
+        "https://draugar..example",
+        "https://1.2.3.999",
     ],
 )
 def test_there_is_no_link_to_what_a_link_cannot_name(url: str) -> None:
