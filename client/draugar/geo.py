@@ -5,11 +5,14 @@ sphere of the ellipsoid's mean radius: wrong by at most 0.6 %, which nobody sees
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, Protocol
+from urllib.parse import parse_qs
 
+from draugar import pasted
 from draugar.errors import NotPossible
 from draugar.model import Fix
 
@@ -26,6 +29,39 @@ FAR, SURELY = 100_000, 10
 """Metres, and how often nearer, from which on positions look swapped."""
 GAP = timedelta(minutes=30)
 """Without a point for longer, the way between two of them is not known."""
+
+
+QUARTER_TURN, HALF_TURN, SIXTY = 90.0, 180.0, 60.0
+
+_NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
+_PARTS = ("named", "letter", "sign", "degrees", "minutes", "seconds", "end")
+
+
+def _angle(which: str) -> str:
+    named, letter, sign, degrees, minutes, seconds, end = (f"{which}_{name}" for name in _PARTS)
+    return (
+        rf"(?:(?P<{named}>lat(?:itude)?|lon(?:g(?:itude)?)?|lng)\.? ?[:=]? ?)?"
+        rf"(?:(?P<{letter}>[NSEW]) ?)?(?P<{sign}>[+-])?"
+        rf"(?P<{degrees}>(?:{_NUMBER})(?:e[+-]?[0-9]+)?)"
+        r"(?: ?[\u00b0\u00ba\u02da]"
+        rf"(?: ?(?P<{minutes}>{_NUMBER}) ?['\u2032\u2019\u00b4]"
+        rf"(?: ?(?P<{seconds}>{_NUMBER}) ?(?:[\"\u2033\u201d]|''|\u2032\u2032|\u2019\u2019)?)?)?)?"
+        rf"(?({letter})|(?: ?(?P<{end}>[NSEW]))?)"
+    )
+
+
+_ONE = re.compile(_angle("first"), re.IGNORECASE)
+_POSITION = re.compile(
+    rf"{_angle('first')}(?P<between> ?[,;/\u060c\u3001] ?| ){_angle('second')}", re.IGNORECASE
+)
+_GEO = re.compile(
+    r"geo:(?P<latitude>-?[0-9.]+), ?(?P<longitude>-?[0-9.]+)(?:,-?[0-9.]+)?"
+    r"(?P<parameters>(?:;[^?;]+)*)(?:\?(?P<query>.*))?",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(
+    r"(?P<latitude>-?[0-9]+(?:\.[0-9]*)?), ?(?P<longitude>-?[0-9]+(?:\.[0-9]*)?) ?(?:\(.*\))?"
+)
 
 
 class NotAPosition(NotPossible):
@@ -56,15 +92,14 @@ class Coordinates(NamedTuple):
         return "Coordinates(...)"
 
     @classmethod
-    def parse(cls, latitude: str, longitude: str) -> "Coordinates":
-        """Read two decimal numbers, also as maps show them: `64.1466, -21.9426`.
+    def parse(cls, latitude: str, longitude: str = "") -> "Coordinates":
+        """Read a position as people type it and as maps show it, in one text or in two.
 
+        Decimal degrees or degrees, minutes and seconds, with a sign or a letter of the compass, or
+        a `geo:` address: `64.1466, -21.9426`, `64\u00b0 8' 47.8" N 21\u00b0 56' 33.4" W`.
         Raises NotAPosition.
         """
-        return cls(
-            number(latitude.strip().removesuffix(","), limit=90, name="latitude"),
-            number(longitude, limit=180, name="longitude"),
-        )
+        return cls(*_read(f"{latitude} {longitude}"))
 
 
 @dataclass(frozen=True)
@@ -107,8 +142,95 @@ def number(text: str, *, limit: float, name: str) -> float:
             pass
         else:
             if abs(value) <= limit:
-                return value
+                return value + 0.0  # and not -0.0
     raise NotAPosition(f"A {name} is a number from -{limit:.0f} to {limit:.0f}.")
+
+
+def _read(text: str) -> tuple[float, float]:
+    """Return latitude and longitude. Raises NotAPosition."""
+    typed = " ".join(pasted.cleaned(text).split())
+    if located := _GEO.fullmatch(pasted.bare(typed, keep="-)")):
+        typed = _of_geo(located)
+    # The marks of minutes and seconds are also quotes, so they are kept only if need be.
+    for kept in ("+-.", "+-.'\"\u2032\u2019\u2033\u201d"):
+        if found := _POSITION.fullmatch(pasted.bare(typed, keep=kept).rstrip(".")):
+            break
+    else:
+        raise _not_read(typed)
+    first, second = (
+        {name: found[f"{which}_{name}"] or "" for name in _PARTS} for which in ("first", "second")
+    )
+    if found["between"] == "," and not set(typed) - set("0123456789,"):
+        # A decimal comma, and no second number.
+        raise NotAPosition("A position is a latitude and a longitude, with decimal points.")
+    if (_axis(first), _axis(second)) in {("lon", "lat"), ("lon", ""), ("", "lat")}:
+        first, second = second, first
+    if _axis(first) == "lon" or _axis(second) == "lat":
+        raise NotAPosition("A position is one latitude and one longitude.")
+    latitude, longitude = _degrees(first), _degrees(second)
+    if HALF_TURN >= abs(latitude) > QUARTER_TURN >= abs(longitude):
+        raise NotAPosition(
+            "A latitude is a number from -90 to 90: these look swapped.",
+            advice="Give the latitude first, like 64.1466 -21.9426.",
+        )
+    return (
+        _within(latitude, limit=QUARTER_TURN, name="latitude"),
+        _within(longitude, limit=HALF_TURN, name="longitude"),
+    )
+
+
+def _of_geo(found: re.Match[str]) -> str:
+    """Return the two numbers of a `geo:` address (RFC 5870), or those that it searches for."""
+    parameters = dict(
+        pair.partition("=")[::2] for pair in found["parameters"].casefold().split(";") if pair
+    )
+    if parameters.get("crs", "wgs84") != "wgs84":
+        raise NotAPosition("This position is not of WGS 84, as those of phones and maps are.")
+    query = parse_qs(found["query"] or "").get("q", [""])[0]
+    numbers = _LABELLED.fullmatch(query)
+    latitude, longitude = (numbers or found).group("latitude", "longitude")
+    if query and not numbers and float(latitude) == float(longitude) == 0:
+        raise NotAPosition("This is the address of a search, and no position.")
+    return f"{latitude} {longitude}"
+
+
+def _axis(part: dict[str, str]) -> str:
+    """Return which of both a number says that it is, if it does."""
+    named = (part["named"].casefold()[:3] or part["letter"].upper() or part["end"].upper()) or ""
+    return {"N": "lat", "S": "lat", "E": "lon", "W": "lon", "lng": "lon"}.get(named, named)
+
+
+def _degrees(part: dict[str, str]) -> float:
+    letters = (part["letter"] + part["end"]).upper()
+    if len(letters) > 1 or (letters and part["sign"] == "-"):
+        raise NotAPosition("A number has a minus or a letter of the compass, not both.")
+    minutes, seconds = float(part["minutes"] or 0), float(part["seconds"] or 0)
+    if max(minutes, seconds) >= SIXTY:
+        raise NotAPosition("Minutes and seconds of a degree are less than 60.")
+    value = float(part["degrees"]) + minutes / SIXTY + seconds / SIXTY**2
+    return -value + 0.0 if part["sign"] == "-" or letters in ("S", "W") else value
+
+
+def _within(value: float, *, limit: float, name: str) -> float:
+    if abs(value) > limit:
+        raise NotAPosition(f"A {name} is a number from -{limit:.0f} to {limit:.0f}.")
+    return value
+
+
+def _not_read(typed: str) -> NotAPosition:
+    """Say which of both numbers is none."""
+    latitude, _, longitude = typed.partition(" ")
+    if latitude and not longitude and _ONE.fullmatch(latitude):
+        return NotAPosition(
+            "A position is a latitude and a longitude: a latitude is a number from -90 to 90, and a"
+            " longitude from -180 to 180."
+        )
+    try:
+        number(latitude.removesuffix(","), limit=QUARTER_TURN, name="latitude")
+        number(longitude, limit=HALF_TURN, name="longitude")
+    except NotAPosition as failure:
+        return failure
+    return NotAPosition("A position is a latitude and a longitude.")
 
 
 def distance(here: Located, there: Located) -> float:
