@@ -28,6 +28,9 @@
 
     crypto.py      every construction of the protocol: pure functions on bytes
     links.py       codes and links
+    address.py     the address of a service
+    pasted.py, characters.py
+                   text as people paste it, and characters that a reader does not see
     transport.py   HTTP, as far as it is trusted
     shapes.py      a strict reader of answers
     answers.py     what the service says, as values
@@ -35,9 +38,9 @@
 
     cli.py         the command line: reads arguments, calls Member, presents; with present.py,
                    render.py, when.py and explain.py, which says what a failed command leaves
-    map.py, gpx.py, track.py, geo.py, places.py
-                   maps, files of tracks, which of their points are shared, distances, places of
-                   one's own
+    map.py, gpx.py, track.py, geo.py, places.py, last_shared.py
+                   maps, files of tracks, which of their points are shared, positions, places of
+                   one's own, the position that was shared last
 
 Imports point one way:
 

@@ -10,6 +10,7 @@ Exit status: 0 done; 1 it failed, and stderr says why and what to do next; 2 it 
 import inspect
 import json
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -17,19 +18,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import typer
-from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from draugar import gpx, phones, places, present, reminding
+from draugar import gpx, last_shared, pasted, phones, places, present, reminding
 from draugar import map as maps
+from draugar.address import is_local, service_url
 from draugar.errors import (
     Failure,
     NotPossible,
@@ -40,9 +43,9 @@ from draugar.errors import (
     Unknown,
 )
 from draugar.explain import Stakes
-from draugar.geo import Coordinates, NotAPosition, Trail, look_swapped
+from draugar.geo import Coordinates, Located, NotAPosition, Trail, look_swapped
 from draugar.home import Home
-from draugar.links import InviteLink, Unreadable
+from draugar.links import InviteLink, Unreadable, is_link
 from draugar.member import Member
 from draugar.model import Fix, Group, OwnDevice, Person, Position, Shared, Standing
 from draugar.naming import same, told_apart
@@ -50,21 +53,22 @@ from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
 from draugar.refusals import REFUSALS
-from draugar.render import NobodyToAsk, Terminal, clock, degrees, metres, plain, qr
+from draugar.render import NobodyToAsk, Terminal, clock, degrees, metres, plain
 from draugar.teller import Teller
 from draugar.track import NotATrack, Track
 from draugar.when import EmptyRange, NotATime, between, moment
 
+_Mistyped: Any = typer.BadParameter.__mro__[1]
+"""What Typer raises for a command that it cannot read; it has no other public name."""
 MISTYPED = (EmptyRange, NotAPosition, NotATime)
 STDIO = Path("-")
 TYPED_ACCURACY, UNKNOWN_ACCURACY = 10.0, 0.0
 """Metres."""
 COUNTED = 100
 """Positions after which progress is shown."""
+SWAPPED = "Latitude and longitude look swapped: this is far from where you were, and would be near."
 LOOKING = Stakes()
 """Of commands that change nothing."""
-BELOW_ZERO = {"ignore_unknown_options": True}
-"""Degrees west and south start with a hyphen, as options do."""
 EVERYDAY, COMING_IN, TRUST, MINE = "Every day", "Coming in", "Whom you trust", "What is yours"
 
 
@@ -78,6 +82,14 @@ def option(
 def argument(name: str, says: str = "", **more: Any) -> Any:
     """Declare an argument by what its help says."""
     return typer.Argument(metavar=name, help=says, show_default=False, **more)
+
+
+def _id(text: str) -> UUID:
+    """Read an id as it was pasted. Raises BadParameter."""
+    try:
+        return UUID(pasted.bare(pasted.cleaned("".join(text.split()))))
+    except ValueError:
+        raise typer.BadParameter("An id has 32 digits and letters a to f.") from None
 
 
 InHome = Annotated[
@@ -130,6 +142,37 @@ class _ListsByDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+class _BelowZero(TyperCommand):
+    """A command that takes positions: degrees west and south start with a hyphen, as options do."""
+
+    def __init__(
+        self, *args: Any, context_settings: dict[str, Any] | None = None, **more: Any
+    ) -> None:
+        settings = {"ignore_unknown_options": True} | (context_settings or {})
+        super().__init__(*args, context_settings=settings, **more)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options = {
+            name: option
+            for option in self.get_params(ctx)
+            for name in (*option.opts, *option.secondary_opts)
+            if name.startswith("-")
+        }
+        rest = iter(args)
+        for argument in rest:
+            name, equals, _ = argument.partition("=")
+            if name == "--":
+                break
+            if name in options:
+                if not equals and not getattr(options[name], "is_flag", False):
+                    next(rest, None)  # its value
+            elif re.match(r"-[^\d.]", name):
+                near = get_close_matches(name, options, n=1)
+                meant = f" Did you mean {near[0]}?" if near else ""
+                raise _Mistyped(f"No such option: {name}.{meant}", ctx)
         return super().parse_args(ctx, args)
 
 
@@ -255,12 +298,22 @@ def command(
 
 def main() -> None:
     """Run the command that was typed."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         with suppress(AttributeError):  # another kind of stream stands there
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     told = Terminal(as_json=False)
     try:
-        app(prog_name="draugar")  # however it was started
+        # However it was started; what Typer says itself it would frame, and break what is copied.
+        sys.exit(app(prog_name="draugar", standalone_mode=False) or 0)
+    except _Mistyped as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has shown the help
+            told.say(error.ctx.get_usage() if error.ctx else "Usage: draugar COMMAND")
+            path = error.ctx.command_path if error.ctx else "draugar"
+            told.fail(error.format_message(), f"See what it takes: {path} --help")
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        told.say("Nothing was done.")
+        sys.exit(1)
     except Failure as failure:
         told.fail(" ".join(filter(None, (failure.reason, failure.effect))), failure.next_step)
         sys.exit(2 if isinstance(failure, MISTYPED) else 1)
@@ -373,13 +426,16 @@ def invite(
         terminal.say(f"  draugar join {code} --url {data['url']} --name NAME")
         terminal.say("Then compare safety numbers with them: draugar confirm")
         return
-    terminal.answer(data, Text(made.link.text, no_wrap=True, overflow="ignore"))
-    if terminal.is_watched:
-        terminal.answer(data, qr(made.link.text))
+    terminal.answer(data, made.link.text)
+    terminal.code(made.link.text)
     how = "Open it on your other device." if for_me else "Send it by a private channel."
     terminal.say(
         f"{how} Any person who has this link can join by it, {once}. It is shown only now."
     )
+    if for_me:  # a shell would take the ? of this link for a pattern
+        terminal.say(f"There: draugar join {shlex.quote(made.link.text)}")
+    if is_local(urlsplit(made.link.url).hostname or ""):
+        terminal.say("The service is on this machine, so the link works on this machine only.")
 
 
 @command(
@@ -407,11 +463,12 @@ def join(  # noqa: PLR0913 -- the options of one command
     """
     terminal = desk.terminal
     invite = _typed(terminal, invite, "The link or code: ")
-    link = InviteLink.parse(invite) if ":" in invite else None
     with desk.home() as home:
         if start_over:
             home.forget_join()
         is_new = not home.is_joined
+        service = service_url(url) if url else None if is_new else home.me().url
+        link = InviteLink.parse(invite, url=service) if is_link(invite) else None
         if is_new and not name and not (link and link.for_me):
             raise typer.BadParameter(
                 "Say what the others shall call you: draugar join LINK --name NAME"
@@ -478,7 +535,7 @@ def list_invites(desk: Desk) -> None:
         look="draugar invites",
     ),
 )
-def revoke_invite(desk: Desk, invite: Annotated[UUID, argument("ID")]) -> None:
+def revoke_invite(desk: Desk, invite: Annotated[UUID, argument("ID", parser=_id)]) -> None:
     """Take an invite back: no one can join by it any more."""
     with desk.member() as me:
         me.revoke_invite(invite)
@@ -556,7 +613,7 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
         )
 
 
-@command("share", EVERYDAY, context_settings=BELOW_ZERO)
+@command("share", EVERYDAY, cls=_BelowZero)
 def share(  # noqa: PLR0913 -- the options of one command
     desk: Desk,
     latitude: Annotated[
@@ -601,7 +658,7 @@ def share(  # noqa: PLR0913 -- the options of one command
         accuracy = TYPED_ACCURACY if accuracy is None else accuracy
         fixes = [Fix(**here._asdict(), accuracy=accuracy, at=_now())]
     with desk.member() as me:
-        held = me.enqueue(fixes, _group_id(me, group)) if fixes else 0
+        held = _queued(desk, me, fixes[0], group) if fixes else 0
         if track:
             # What is shifted is another recording each time, and the same file.
             name = me.digest(read if end_now else recorded) + "+" * end_now
@@ -622,9 +679,10 @@ def share(  # noqa: PLR0913 -- the options of one command
         "dropped": shared.dropped + held,
         "waiting": shared.waiting,
     }
+    spot = _spot(fixes) * (not track and shared.stored == 1)
     desk.terminal.answer(
         outcome,
-        *([f"Shared {points(shared.stored)}."] if shared.stored else []),
+        *([f"Shared {points(shared.stored)}{spot}."] if shared.stored else []),
         *([] if any(outcome.values()) else ["Nothing waits to be shared."]),
     )
     if held:
@@ -768,7 +826,7 @@ def list_places(desk: Desk) -> None:
     )
 
 
-@command("add", to=places_app, context_settings=BELOW_ZERO)
+@command("add", to=places_app, cls=_BelowZero)
 def add_place(
     desk: Desk,
     name: Annotated[str, argument("NAME")],
@@ -784,8 +842,15 @@ def add_place(
     here = _position(desk.terminal, latitude, longitude)
     place = Place(name.strip(), here.latitude, here.longitude, radius)
     with desk.own_home() as home:
+        is_odd = look_swapped([place], _known_spots(home))
         places.add(home, place)
-    desk.terminal.answer(asdict(place), f"{plain(place.name)} is a place of yours now.")
+    desk.terminal.answer(
+        asdict(place), f"{plain(place.name)} is a place of yours now: {degrees(place)}."
+    )
+    if is_odd:
+        desk.terminal.say(
+            f"{SWAPPED} If so: draugar places remove {shlex.quote(place.name)}", "yellow"
+        )
 
 
 @command("remove", to=places_app)
@@ -877,8 +942,8 @@ def safety(desk: Desk, name: Annotated[str, argument("NAME")], *, group: InGroup
         comparison = me.compare(_found(name, _others(me, group_id)).user_id, group_id)
     data = present.comparison_data(comparison)
     desk.terminal.answer(data, present.comparison_text(comparison))
-    if desk.terminal.is_watched and comparison.safety_number:
-        desk.terminal.answer(data, qr(comparison.safety_number.replace(" ", "")))
+    if comparison.safety_number:
+        desk.terminal.code(comparison.safety_number.replace(" ", ""))
 
 
 @command(
@@ -1303,17 +1368,38 @@ def _now() -> datetime:
 
 
 def _typed(terminal: Terminal, text: str, prompt: str) -> str:
-    """Return what was typed, or, where that is a hyphen, the first line of stdin."""
-    return terminal.read(prompt) if text == "-" else text.strip()
+    """Return what was typed, or, where that is a hyphen, what is pasted into stdin."""
+    return terminal.paste(prompt) if text == "-" else text.strip()
 
 
 def _position(terminal: Terminal, latitude: str, longitude: str | None) -> Coordinates:
-    """Read a position as it was typed; in the place of both, a hyphen means a line of stdin."""
+    """Read a position as it was typed; in the place of both, a hyphen means stdin."""
     if latitude == "-" and longitude is None:
-        latitude, _, longitude = terminal.read("Latitude and longitude: ").partition(" ")
-    if not longitude:
-        raise typer.BadParameter("A position is a latitude and a longitude.")
-    return Coordinates.parse(latitude, longitude)
+        latitude = terminal.paste("Latitude and longitude: ")
+    return Coordinates.parse(latitude, longitude or "")
+
+
+def _spot(fixes: Sequence[Fix]) -> str:
+    """Write a position that was shared alone."""
+    return f": {degrees(fixes[0])}" if len(fixes) == 1 else ""
+
+
+def _known_spots(home: Home) -> list[Located]:
+    return [*places.listed(home), *last_shared.recall(home)]
+
+
+def _queued(desk: Desk, me: Member, here: Fix, group: str | None) -> int:
+    """Queue a position that was typed, and warn if it looks swapped; how many are not taken."""
+    held = me.enqueue([here], _group_id(me, group))
+    with desk.home() as home:
+        is_odd = look_swapped([here], _known_spots(home))
+        if not is_odd:
+            last_shared.remember(home, here)
+    if is_odd:
+        desk.terminal.say(
+            f"{SWAPPED} If so, share it again the other way round: draugar share LAT LON", "yellow"
+        )
+    return held
 
 
 def _group_id(me: Member, name: str | None) -> UUID | None:
@@ -1539,17 +1625,10 @@ def _hand_over(desk: Desk, url: str, file: Path | None, setup: PhoneSetup) -> No
         terminal.say(f"Warning: {warning}", "yellow")
     data = present.setup_data(setup, str(file.absolute()))
     terminal.answer(data, f"Wrote {file.absolute()}. OwnTracks calls this phone {setup.tid}.")
-    if terminal.is_watched:
-        code = qr(setup.link)
-        columns = code.plain.index("\n")
-        if columns <= terminal.out.width:
-            terminal.answer(data, code)
-        else:
-            terminal.say(
-                f"For a QR code this window has to be {columns} columns wide: widen it, and run"
-                f" draugar phone renew {setup.tid}"
-            )
-    for step in present.SETUP_STEPS:
+    is_shown = terminal.code(setup.link)
+    if terminal.is_watched and not is_shown:
+        terminal.say(f"For a QR code, in another window: draugar phone renew {setup.tid}")
+    for step in present.setup_steps(has_code=is_shown):
         terminal.say(step)
 
 

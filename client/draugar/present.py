@@ -33,13 +33,6 @@ from draugar.phones import PhoneSetup
 from draugar.places import Place, around
 from draugar.render import ago, clock, degrees, metres, plain
 
-SETUP_STEPS = (
-    'In OwnTracks on the phone: switch on "Allow external configuration" in its settings.',
-    "  Android has it under Remote Control. Before Android 2.6.0 and iOS 26.2.3 there is none.",
-    "Scan the code with the phone's camera, or open the file on it; let OwnTracks take it.",
-    "Switch that off again: any link could set the phone up to report elsewhere.",
-    "Delete the file and clear the screen: they hold the phone's password and the group's key.",
-)
 HERE = 20.0
 """Metres within which two people are in the same spot, as far as phones can tell."""
 
@@ -342,6 +335,18 @@ def setup_data(setup: PhoneSetup, file: str) -> dict[str, Any]:
         "username": str(setup.device_id),
         "file": file,
     }
+
+
+def setup_steps(*, has_code: bool) -> list[str]:
+    """Say how a phone is set up by a file, or a QR code where one is shown."""
+    scan = "Scan the code with the phone's camera, or open the file on it"
+    return [
+        'In OwnTracks on the phone: switch on "Allow external configuration" in its settings.',
+        "  Android has it under Remote Control. Before Android 2.6.0 and iOS 26.2.3 there is none.",
+        f"{scan if has_code else 'Open the file on the phone'}; let OwnTracks take it.",
+        "Switch that off again: any link could set the phone up to report elsewhere.",
+        "Delete the file and clear the screen: they hold the phone's password and the group's key.",
+    ]
 
 
 def phone_name(tid: str, *, needs_setup: bool) -> str:

@@ -5,11 +5,12 @@ all else that others wrote, pass through `plain`: they could steer the terminal.
 """
 
 import json
+import re
+import select
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from itertools import zip_longest
 
@@ -25,10 +26,13 @@ from draugar.geo import Located
 from draugar.model import Notice
 
 REPLACEMENT = "\ufffd"
-JOINERS = "\u200c\u200d"
-"""Invisible, and part of writing: Persian words and families of emoji need them."""
+_STEERS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\ud800-\udfff]")
+"""Controls, embeddings, overrides and isolates of directions, annotations, half characters."""
+_BLANK = re.compile("[\u2028\u2029]|[^\\S ]")
 UNBOUNDED = 10_000
 """Columns where nobody reads on a screen: a pipe's reader cuts for itself."""
+PASTING = 0.1
+"""Seconds in which the next line of what is pasted is there."""
 KILOMETRE = 1000
 LONG = 10_000
 """Metres from which nobody asks for hundreds."""
@@ -52,7 +56,11 @@ class NotDone(NotPossible):
 
 
 class Terminal:
-    """Where a command's answer, its notices and its questions go."""
+    """Where a command's answer, its notices and its questions go.
+
+    Texts are never wrapped: a terminal does that by itself, and then a link, a command or a path
+    that is copied from it is in one piece.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -71,7 +79,7 @@ class Terminal:
             sys.stdout.write(json.dumps(data, indent=2) + "\n")
             return
         for text in texts:
-            self.out.print(text, crop=False)
+            self.out.print(text, crop=False, soft_wrap=not isinstance(text, Table))
 
     def rows(
         self,
@@ -105,7 +113,7 @@ class Terminal:
 
     def say(self, text: str | Text, style: str = "") -> None:
         """Say something beside the answer."""
-        self.err.print(text, style=style, crop=False)
+        self.err.print(text, style=style, soft_wrap=True)
 
     def notice(self, notice: Notice) -> None:
         """Tell what happened by itself."""
@@ -132,8 +140,37 @@ class Terminal:
     def read(self, prompt: str) -> str:
         """Read a line of stdin; the prompt shows only where somebody can answer it."""
         if sys.stdin.isatty():
-            self.err.print(prompt, end="")
+            self.err.print(prompt, end="", soft_wrap=True)
         return sys.stdin.readline().strip()
+
+    def paste(self, prompt: str) -> str:
+        """Read what is pasted, which may have been wrapped: all of stdin, or what comes at once."""
+        if not sys.stdin.isatty():
+            return sys.stdin.read().strip()
+        pasted = self.read(prompt)
+        with suppress(OSError, ValueError):  # where no more than files can be waited for
+            while select.select([sys.stdin], [], [], PASTING)[0] and (more := sys.stdin.readline()):
+                pasted += f"\n{more}"
+        return pasted.strip()
+
+    def code(self, content: str) -> bool:
+        """Show a QR code on a screen that it fits on, whole or not at all; whether it is shown."""
+        if not self.is_watched:
+            return False
+        drawn = qr(content)
+        columns = drawn.plain.index("\n")
+        try:
+            drawn.plain.encode(self.out.encoding)
+        except (UnicodeEncodeError, LookupError):
+            self.say(
+                f"There is no QR code: the encoding {self.out.encoding} has no characters for it."
+            )
+            return False
+        if columns > self.out.width:
+            self.say(f"For a QR code this window has to be {columns} columns wide.")
+            return False
+        self.out.print(drawn, soft_wrap=True)
+        return True
 
     @contextmanager
     def progress(self, doing: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -190,19 +227,15 @@ def qr(content: str) -> Text:
     for upper, lower in zip_longest(rows[::2], rows[1::2], fillvalue=[False] * len(rows[0])):
         pairs = zip(upper, lower, strict=True)
         lines.append("".join("█▀▄ "[2 * up + down] for up, down in pairs))
-    return Text("\n".join(lines), "bright_white on black", no_wrap=True, overflow="ignore")
+    return Text("\n".join(lines), "bright_white on black")
 
 
 def plain(text: str) -> str:
-    """Return others' text without what controls a terminal or turns the direction of writing."""
-    return "".join(map(_plain, text))
+    """Return others' text without what controls a terminal or turns the direction of writing.
 
-
-def _plain(character: str) -> str:
-    kind = unicodedata.category(character)[0]
-    if kind == "C" and character not in JOINERS:
-        return REPLACEMENT
-    return " " if kind == "Z" else character
+    What steers nothing stays: marks of scripts, flags, characters that this Python does not know.
+    """
+    return _BLANK.sub(" ", _STEERS.sub(REPLACEMENT, text))
 
 
 def metres(length: float) -> str:
@@ -235,4 +268,4 @@ def clock(at: datetime, now: datetime | None = None) -> str:
 
 def degrees(spot: Located) -> str:
     """Write a position to the metre, as maps and GPS devices read it."""
-    return f"{spot.latitude:.5f}, {spot.longitude:.5f}"
+    return f"{spot.latitude:z.5f}, {spot.longitude:z.5f}"

@@ -71,6 +71,12 @@ def test_the_version_is_that_of_the_package(una: Person) -> None:
         (["found"], "Missing argument 'URL'"),
         (["found", "https://draugar.example", "CODE"], "Missing option '--name'"),
         (["where", "--nonsense"], "--nonsense"),
+        (["share", "64", "-21", "--acuracy", "5"], "Did you mean --accuracy?"),
+        (["share", "64", "-21", "--acuracy=5"], "Did you mean --accuracy?"),
+        (["places", "add", "Home", "64", "-21", "--raduis", "5"], "Did you mean --radius?"),
+        (["share", "--nonsense"], "No such option: --nonsense."),
+        (["share", "-21.9426", "64.1466", "-x"], "No such option: -x."),
+        (["share", "164.1466", "-21.9426"], "these look swapped"),
         (["share", "64.1466"], "a latitude and a longitude"),
         (["share", "64.1466", "-21.9426", "--gpx", "track.gpx"], "not both"),
         (["share", "--gpx", "nowhere.gpx"], "does not exist"),
@@ -136,7 +142,8 @@ def test_a_home_that_nobody_has_joined_from_says_how_to_join(
     "link",
     [
         "draugar://draugar.example/join",
-        "https://draugar.example/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0ODw",
+        "http://draugar.example/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0ODw",
+        "draugar://xn--evil/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0ODw",
         "draugar://draugar.example/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0OD",
         "draugar://draugar.example/join#short.AAECAwQFBgcICQoLDA0ODw",
     ],
@@ -161,6 +168,30 @@ def test_a_service_that_is_not_there_is_told_in_two_lines(una: Person) -> None:
         "The service does not answer. No group was founded."
         " Run this again later: draugar found URL CODE --name NAME"
     )
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://xn--evil", "https://[::1]evil.example", f"https://{64 * 'a'}.example", "https://.."],
+)
+def test_what_is_no_address_is_refused_with_a_sentence_and_leaves_nothing(
+    una: Person, url: str
+) -> None:
+    for command in (["found", url, "7KQM-X2HD"], ["join", "7KQM-X2HD", "--url", url]):
+        told = una.fails(*command, "--name", "Una")
+        assert told.startswith("This is not the address of a service.")
+    # An attempt that was kept would be in the way of another one.
+    told = una.fails("join", "RT5W-LJ8B", "--url", "http://127.0.0.1:1", "--name", "A", wait=0)
+    assert "An earlier" not in told
+
+
+def test_what_is_mistyped_is_explained_without_a_frame_that_breaks_commands(una: Person) -> None:
+    shown = una.at_terminal("join", "7KQM-X2HD", "--name", "Una", columns=30).out
+    plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
+
+    assert "--url URL\n" in plain
+    assert "draugar join --help\n" in plain
+    assert "\u2502" not in plain
 
 
 def test_a_service_in_the_open_is_refused(una: Person) -> None:

@@ -21,6 +21,7 @@ from tests.client.family import Service
 REYKJAVIK, VIDEY, AKUREYRI = (64.1466, -21.9426), (64.1625, -21.8560), (65.6826, -18.0907)
 LINK = re.compile(r"draugar://127\.0\.0\.1:[0-9]+/join(\?me)?#[A-Z2-9]{16}\.[\w-]{22}\n")
 NAMESPACE = {"gpx": "http://www.topografix.com/GPX/1/1"}
+FOR_ME = ["--for-me"]
 NOT_VALID = (
     "There is no valid invite with this code: it was mistyped, used, taken back, or is over."
     " You have not joined. Ask for a new one, then: draugar join LINK --name NAME"
@@ -92,7 +93,8 @@ def test_a_family_comes_together_shares_and_parts(  # noqa: PLR0915 -- a life in
 
     # They share, and see each other from where they are.
     una.does("share", *REYKJAVIK)
-    assert ari.does("share", f"{VIDEY[0]},", VIDEY[1], "--accuracy", 30) == "Shared 1 position.\n"
+    shared = ari.does("share", f"{VIDEY[0]},", VIDEY[1], "--accuracy", 30)
+    assert shared == "Shared 1 position: 64.16250, -21.85600.\n"
     una.does("places", "add", "Home", *REYKJAVIK)
     heading, first, second = una.does("where").splitlines()
     assert heading.split() == ["Who", "Where", "From", "you", "Seen", "Within"]
@@ -394,6 +396,129 @@ def test_a_link_on_a_screen_comes_with_a_code_that_cameras_read(household: House
     assert link
     assert modules(shown) == expected(link[0].strip())
     ari.does("join", link[0].strip(), "--name", "Ari")
+
+
+@pytest.mark.parametrize("columns", [20, 40, 68, 79])
+def test_a_link_is_in_one_piece_on_any_screen_and_a_code_whole_or_not_there(
+    household: Household, columns: int
+) -> None:
+    una = household.founder()
+
+    shown = [una.at_terminal("invite", *further, columns=columns).out for further in ([], FOR_ME)]
+
+    for text in shown:
+        link = LINK.search(text)
+        assert link
+        drawn = modules(text)
+        assert drawn in ([], expected(link[0].strip()))
+        assert bool(drawn) is (columns >= len(expected(link[0].strip())[0]))
+        assert bool(drawn) is ("this window has to be" not in text)
+    assert f"draugar join '{LINK.search(shown[1])[0].strip()}'\n" in shown[1]  # type: ignore[index]
+
+
+def test_where_the_encoding_has_no_blocks_there_is_no_code_but_a_sentence(
+    household: Household,
+) -> None:
+    una = household.founder()
+
+    shown = una.at_terminal("invite", PYTHONIOENCODING="cp1252").out
+
+    assert LINK.search(shown)
+    assert "?" not in shown.replace("?me", "")
+    assert "There is no QR code: the encoding cp1252 has no characters for it." in shown
+
+
+def test_the_link_of_a_service_on_this_machine_says_so(household: Household) -> None:
+    assert "works on this machine only" in household.founder()("invite").told
+
+
+@pytest.mark.parametrize(
+    "around", ["{}.", '"{}"', "<{}>", "\u201c{}\u201d", "\ufeff{}", "Join us: {}"]
+)
+def test_a_link_is_joined_by_as_it_was_pasted(household: Household, around: str) -> None:
+    una, ari, sif = household.founder(), household.person("Ari"), household.person("Sif")
+    first, second = (una.does("invite").strip() for _ in range(2))
+
+    ari.does("join", around.format(first), "--name", "Ari")
+    sif.does("join", "-", "--name", "Sif", stdin=around.format(f"{second[:60]}\n{second[60:]}"))
+
+    assert {one["name"] for one in una.reads("people")["people"]} == {"Una", "Ari", "Sif"}
+
+
+def test_a_link_without_its_front_is_joined_by_with_the_address_or_in_a_home_that_has_one(
+    household: Household,
+) -> None:
+    una, ari, sif = household.founder(), household.person("Ari"), household.founder("Sif")
+    first, second = (una.does("invite").partition("#")[2] for _ in range(2))
+
+    told = ari.fails("join", first, "--name", "Ari")
+    ari.does("join", first, "--name", "Ari", "--url", f"\u201c{household.service.url}/\u201d.")
+    sif.does("join", second)
+
+    assert told.startswith("The beginning of this invite link is missing")
+    assert {one["name"] for one in una.reads("people")["people"]} == {"Una", "Ari", "Sif"}
+
+
+def test_a_link_that_is_pasted_over_two_lines_on_a_screen_is_read(household: Household) -> None:
+    una, ari = household.founder(), household.person("Ari")
+    link = una.does("invite").strip()
+
+    shown = ari.at_terminal(
+        "join", "-", "--name", "Ari", types=f"{link[:50]}\n{link[50:]}\n", columns=300
+    )
+
+    assert shown.code == 0, shown.out
+    assert "You are in Hearth" in shown.out
+
+
+def test_an_id_is_read_as_it_was_pasted(household: Household) -> None:
+    una = household.founder()
+    made = una.reads("invite", "--typed")["id"].replace("-", "\u2011").upper()
+
+    una.does("invites", "revoke", f"\u200b\u201c{made}\u201d.")
+
+    assert una.does("invites") == "No invite is open.\n"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["64.1466,-21.9426", "64.1466\t-21.9426", "64.1466, \u221221.9426", "\ufeff64.1466 -21.9426"],
+)
+def test_a_position_is_shared_as_a_map_copies_it_and_echoed(
+    household: Household, typed: str
+) -> None:
+    una = household.founder()
+
+    for shared in (una.does("share", typed), una.does("share", "-", stdin=typed)):
+        assert shared == "Shared 1 position: 64.14660, -21.94260.\n"
+    assert names(una.reads("where")) == {"Una": REYKJAVIK}
+
+
+def test_a_position_that_looks_swapped_is_shared_with_a_warning(household: Household) -> None:
+    una = household.founder()
+    warning = "look swapped"
+
+    first = una("share", *REYKJAVIK)
+    odd = una("share", *reversed(REYKJAVIK))
+    right = una("share", *REYKJAVIK)
+    place = una("places", "add", "Home", *reversed(REYKJAVIK))
+    elsewhere = una("share", 48.2, 16.37)
+
+    assert [warning in it.told for it in (first, odd, right, place, elsewhere)] == [
+        *(False, True, False, True, False)
+    ]
+    assert odd.code == place.code == 0
+
+
+def test_no_zero_is_negative(household: Household) -> None:
+    una = household.founder()
+
+    shared = una.does("share", 0.000001, -0.000001)
+    listed = una.does("where")
+
+    assert "0.00000, 0.00000" in shared
+    assert "0.00000, 0.00000" in listed
+    assert "-0.0" not in una.does("where", "--json").replace("-0.000001", "").replace("-1e-06", "")
 
 
 def modules(shown: str) -> list[list[bool]]:

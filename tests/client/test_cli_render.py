@@ -22,6 +22,18 @@ NOON = datetime(2026, 8, 5, 10, tzinfo=UTC).astimezone().replace(hour=12, second
 """Of this machine's day, wherever it is."""
 
 
+LEGITIMATE = (
+    "Bea \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "\u05d0\u05d1\u05d9\u200f",
+    "N\u00f3i \U0001fae8",
+    "\U0001faea and \U000323b0",  # newer than this Python
+    "Anna\u00adlena",
+    "\u2764\ufe0f",
+    "\u0627\u061c\u200e",
+)
+"""Names in which nothing steers a terminal."""
+
+
 @pytest.mark.parametrize(
     ("length", "text"),
     [
@@ -63,6 +75,7 @@ def test_a_time_of_today_goes_without_the_date() -> None:
 
 def test_a_position_is_shown_to_the_metre() -> None:
     assert degrees(Coordinates(64.1466, -21.942612)) == "64.14660, -21.94261"
+    assert degrees(Coordinates(-0.000001, -0.0)) == "0.00000, 0.00000"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +91,7 @@ def test_a_position_is_shown_to_the_metre() -> None:
         ("two\nlines\tand\rmore", "two\ufffdlines\ufffdand\ufffdmore"),
         ("line\u2028separator", "line separator"),
         ("lone\ud800", "lone\ufffd"),
+        *((kept, kept) for kept in LEGITIMATE),
     ],
 )
 def test_others_names_are_shown_without_what_steers_a_terminal(text: str, shown: str) -> None:
