@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+HOUR = dt.timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class Certificates:
@@ -28,8 +30,10 @@ class Certificates:
         return context
 
 
-def make_certificates(directory: Path, *, host: str = "localhost") -> Certificates:
-    """Make an authority and a certificate for `host` and 127.0.0.1, good for an hour."""
+def make_certificates(
+    directory: Path, *, host: str = "localhost", life: dt.timedelta = HOUR
+) -> Certificates:
+    """Make an authority, and a certificate for `host` and 127.0.0.1 that ends after `life`."""
     made = Certificates(
         directory / "authority.pem", directory / "server.pem", directory / "key.pem"
     )
@@ -54,7 +58,7 @@ def make_certificates(directory: Path, *, host: str = "localhost") -> Certificat
     )
     names = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
     certificate = (
-        _builder(_name(host), key.public_key(), issuer=ca_name)
+        _builder(_name(host), key.public_key(), issuer=ca_name, life=life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(
@@ -79,7 +83,11 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePublicKey, *, issuer: x509.Name
+    subject: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    issuer: x509.Name,
+    life: dt.timedelta = HOUR,
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -88,8 +96,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
+        .not_valid_before(now - HOUR)
+        .not_valid_after(now + life)
         # What Python 3.13 asks of every certificate.
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

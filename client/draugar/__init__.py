@@ -28,10 +28,12 @@
 
     crypto.py      every construction of the protocol: pure functions on bytes
     links.py       codes and links
+    naming.py      names: what one may be, and which two are the same
     address.py     the address of a service
     pasted.py, characters.py
                    text as people paste it, and characters that a reader does not see
     transport.py   HTTP, as far as it is trusted
+    unreachable.py why a request did not arrive
     shapes.py      a strict reader of answers
     answers.py     what the service says, as values
     api.py         its routes

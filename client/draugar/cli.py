@@ -48,7 +48,7 @@ from draugar.home import Home
 from draugar.links import InviteLink, Unreadable, is_link
 from draugar.member import Member
 from draugar.model import Fix, Group, OwnDevice, Person, Position, Shared, Standing
-from draugar.naming import same, told_apart
+from draugar.naming import checked, same, told_apart
 from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
@@ -86,10 +86,9 @@ def argument(name: str, says: str = "", **more: Any) -> Any:
 
 def _id(text: str) -> UUID:
     """Read an id as it was pasted. Raises BadParameter."""
-    try:
-        return UUID(pasted.bare(pasted.cleaned("".join(text.split()))))
-    except ValueError:
-        raise typer.BadParameter("An id has 32 digits and letters a to f.") from None
+    if (found := pasted.as_id(text)) is None:
+        raise typer.BadParameter("An id has 32 digits and letters a to f.")
+    return found
 
 
 InHome = Annotated[
@@ -840,7 +839,7 @@ def add_place(
 ) -> None:
     """Name a place; it stays on this device."""
     here = _position(desk.terminal, latitude, longitude)
-    place = Place(name.strip(), here.latitude, here.longitude, radius)
+    place = Place(checked(name), here.latitude, here.longitude, radius)
     with desk.own_home() as home:
         is_odd = look_swapped([place], _known_spots(home))
         places.add(home, place)
@@ -1459,15 +1458,14 @@ def _found(
     name: str, among: Sequence[Person], fits: Callable[[Person], bool] = lambda _: True
 ) -> Person:
     """Return whom a name, an id or its end means; of several, the one that fits. Raises Unknown."""
-    wanted = same(name)
-    found = [
+    wanted, exact = same(name), pasted.as_id(name)
+    found = [person for person in among if person.user_id == exact] or [
         person
         for person in among
         if wanted
         in {
             same(person.name),
             same(person.listed_name),
-            str(person.user_id),
             person.mark or None,
             same(told_apart(person.name, person.mark)),
         }
@@ -1492,8 +1490,10 @@ def _found(
 
 def _one_of(name: str, among: Iterable[OwnDevice], none: str) -> OwnDevice:
     """Return the device that a name or an id means. Raises Unknown."""
-    wanted = same(name)
-    found = [one for one in among if wanted in {same(one.name), str(one.id)}]
+    mine = list(among)
+    wanted, exact = same(name), pasted.as_id(name)
+    found = [one for one in mine if one.id == exact]
+    found = found or [one for one in mine if same(one.name) == wanted]
     if not found:
         raise Unknown(none, advice="See which you have: draugar devices")
     if len(found) > 1:

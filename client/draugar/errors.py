@@ -9,7 +9,7 @@
     ├── ServiceFailure          the way to the service
     │   ├── AddressNotSafe      neither https nor this machine
     │   │   └── AddressNotUsable    no address at all
-    │   ├── ServiceAway         no answer for as long as was waited
+    │   ├── ServiceAway         no answer for as long as was waited (further ones: unreachable.py)
     │   │   └── ServiceBusy     an answer, which was "not now"
     │   │       ├── AskedTooOften   too many attempts; `wait` says for how long
     │   │       └── ServiceBroken   an error of the service's own
@@ -143,8 +143,8 @@ class AddressNotUsable(AddressNotSafe):
 
     text = "This is not the address of a service."
     advice = (
-        "Nothing was sent. An address looks like https://family.example.org, or like"
-        " http://127.0.0.1:8000 on this machine."
+        "Nothing was sent. Give it again, as in: draugar found https://family.example.org CODE"
+        " --name NAME, or on this machine: draugar found http://127.0.0.1:8000 CODE --name NAME"
     )
 
 

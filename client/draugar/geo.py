@@ -171,7 +171,7 @@ def _read(text: str) -> tuple[float, float]:
     if HALF_TURN >= abs(latitude) > QUARTER_TURN >= abs(longitude):
         raise NotAPosition(
             "A latitude is a number from -90 to 90: these look swapped.",
-            advice="Give the latitude first, like 64.1466 -21.9426.",
+            advice="Give the latitude first, as in: draugar share 64.1466 -21.9426",
         )
     return (
         _within(latitude, limit=QUARTER_TURN, name="latitude"),

@@ -25,6 +25,7 @@ from draugar import (
     joining,
     leaving,
     naming,
+    pasted,
     pausing,
     phones,
     reading,
@@ -225,11 +226,9 @@ class Member:
     def group(self, name_or_id: str | UUID | None = None) -> Group:
         """One of my groups, by name or id, or the only one. Raises NotNamed, Unknown."""
         groups = self.groups()
-        wanted = str(name_or_id).casefold()
-        found = [
-            group
-            for group in groups
-            if name_or_id is None or wanted in (group.name.casefold(), str(group.id))
+        wanted, exact = naming.same(str(name_or_id)), pasted.as_id(str(name_or_id))
+        found = [group for group in groups if group.id == exact] or [
+            group for group in groups if name_or_id is None or naming.same(group.name) == wanted
         ]
         if len(found) == 1:
             return found[0]
@@ -247,7 +246,7 @@ class Member:
     def found_group(self, name: str, *, encryption: str = "required") -> Group:
         """Found a further group and make its first key."""
         self._settle()
-        group = self._api.found_group(name, encryption)
+        group = self._api.found_group(naming.checked(name), encryption)
         joining.enter(self._home, group.id, group.name, is_founding=True)
         return self.group(group.id)
 
@@ -536,7 +535,7 @@ class Member:
         agrees to one that shares unsealed, in a group without a key. `hand_over` gives out the
         result; where that fails, the same call finishes the phone. Raises InTheClear, TidTaken.
         """
-        group_id = self._resolve(group_id)
+        name, group_id = naming.checked(name), self._resolve(group_id)
         usable = partial(self._usable, in_the_clear=in_the_clear)
         return phones.add(
             self._home, self._api, usable, group_id, name=name, tid=tid, hand_over=hand_over
@@ -678,10 +677,15 @@ class Member:
 
         Raises NotNamed, Unknown.
         """
-        wanted = naming.same(name_or_id)
-        rows = self._home.rows("SELECT id, name FROM groups WHERE is_member")
-        found = [row["id"] for row in rows if wanted in (naming.same(row["name"]), row["id"])]
-        return UUID(found[0]) if len(found) == 1 else self.group(name_or_id).id
+        wanted, exact = naming.same(name_or_id), pasted.as_id(name_or_id)
+        names = {
+            UUID(row["id"]): naming.same(row["name"])
+            for row in self._home.rows("SELECT id, name FROM groups WHERE is_member")
+        }
+        found = [id_ for id_ in names if id_ == exact] or [
+            id_ for id_, name in names.items() if name == wanted
+        ]
+        return found[0] if len(found) == 1 else self.group(name_or_id).id
 
     def _resolve(self, group_id: UUID | None) -> UUID:
         """Return the group that is meant, without asking the service where it is known."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from uuid import UUID
 
+from draugar.characters import is_visible, without_invisible
 from draugar.errors import NotPossible
 
 LONGEST = 64
@@ -18,7 +19,10 @@ _STEERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 class NotAName(NotPossible):
     """A name that the service would not take."""
 
-    text = f"A name has 1 to {LONGEST} characters, and no line breaks or other control characters."
+    text = (
+        f"A name has 1 to {LONGEST} characters, of which at least one shows, and no line breaks or"
+        " other control characters."
+    )
     advice = "Run the same command again with another name, as in: --name Una"
 
 
@@ -29,14 +33,18 @@ def checked(name: str) -> str:
         found.encode()
     except UnicodeEncodeError:
         raise NotAName from None
-    if not any(map(str.isprintable, found)) or len(found) > LONGEST or _STEERS.search(found):
+    if not is_visible(found) or len(found) > LONGEST or _STEERS.search(found):
         raise NotAName
     return found
 
 
 def same(name: str) -> str:
-    """Return a form that two names share which a reader takes for one."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """Return a form that two names share which a reader takes for one.
+
+    NFKC casefold, without what a reader does not see: some keyboards add marks to a name.
+    """
+    folded = unicodedata.normalize("NFKC", without_invisible(name)).casefold()
+    return " ".join(unicodedata.normalize("NFKC", without_invisible(folded)).split())
 
 
 def marks(names: Mapping[UUID, str]) -> dict[UUID, str]:

@@ -6,6 +6,7 @@ be one.
 
 import re
 import unicodedata
+from uuid import UUID
 
 from draugar.characters import DASHES, without_invisible
 
@@ -34,6 +35,14 @@ def bare(text: str, keep: str = "") -> str:
     while end > start and _is_around(text[end - 1], keep):
         end -= 1
     return text[start:end]
+
+
+def as_id(text: str) -> UUID | None:
+    """Read an id, with whatever dashes; None for another text."""
+    try:
+        return UUID(bare(cleaned("".join(text.split()))))
+    except ValueError:
+        return None
 
 
 def _is_around(character: str, keep: str) -> bool:

@@ -10,6 +10,7 @@ from draugar.crypto import from_base64url, to_base64url
 from draugar.errors import NotPossible, Unknown
 from draugar.geo import Located, distance
 from draugar.home import Home
+from draugar.naming import same
 
 RADIUS = 150
 """Metres within which somebody is at a place, unless its owner says otherwise."""
@@ -67,10 +68,10 @@ def around(spot: Located, places: Iterable[Place]) -> Place | None:
 
 
 def _keep(home: Home, places: Iterable[Place]) -> None:
-    ordered = sorted(places, key=lambda place: place.name.casefold())
+    ordered = sorted(places, key=lambda place: same(place.name))
     sealed = home.seal_json([asdict(place) for place in ordered])
     home.remember(_FACT, to_base64url(sealed))
 
 
 def _is_called(place: Place, name: str) -> bool:
-    return place.name.casefold() == name.casefold()
+    return same(place.name) == same(name)

@@ -40,6 +40,7 @@ from draugar.errors import (
     VersionConflict,
 )
 from draugar.shapes import Answer
+from draugar.unreachable import NotThatServer, why
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """A page of points takes less than 1 MiB; of a former release of the service, less than 4 MiB."""
@@ -72,11 +73,13 @@ class _Reply:
     content: bytes = field(default=b"", repr=False)
     is_sent: bool = True
     """Whether the request may have arrived."""
+    silence: type[ServiceAway] = ServiceAway
+    """What it means where no status came back."""
 
     def failure(self, *, may_be_done: bool) -> ServiceAway:
         """Return the failure that this is, once there is no patience left."""
         if self.status is None:
-            return ServiceAway(may_be_done=may_be_done)
+            return self.silence(may_be_done=may_be_done)
         if self.status == _TOO_MANY:
             wait = self.asked_pause
             asked = None if wait is None else timedelta(seconds=wait)
@@ -134,8 +137,9 @@ class Transport:
             wait = pause * random.uniform(0.5, 1)  # noqa: S311 -- so that not all come at once
             if reply.asked_pause is not None:
                 wait = max(reply.asked_pause, _SHORTEST_PAUSE)
+            is_other = issubclass(reply.silence, NotThatServer)
             is_safe = is_repeatable or not reply.is_sent or status in (_TOO_MANY, _UNAVAILABLE)
-            if not is_safe or time.monotonic() + wait > deadline:
+            if is_other or not is_safe or time.monotonic() + wait > deadline:
                 raise reply.failure(may_be_done=may_be_done)
             time.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -182,7 +186,8 @@ class Transport:
                 return _Reply(response.status_code, _asked_pause(response), _content(response))
         except httpx.HTTPError as error:
             # The library's own error holds the request, and with it the token.
-            return _Reply(None, is_sent=not isinstance(error, _NOT_SENT))
+            is_sent = not isinstance(error, _NOT_SENT)
+            return _Reply(None, is_sent=is_sent, silence=why(error))
 
     @contextmanager
     def _in_time(self, *, may_be_done: bool) -> Iterator[None]:

@@ -12,6 +12,7 @@ all that its words can mean, and a pause never ends sooner than was asked for.
 import re
 from datetime import date, datetime, time, timedelta
 
+from draugar import pasted
 from draugar.errors import NotPossible
 from draugar.render import clock
 
@@ -45,7 +46,7 @@ def moment(text: str, now: datetime, *, is_ahead: bool = False, is_end: bool = F
     A time of day is the last one there was, or with `is_ahead` the next one. `is_end` says that a
     range ends there; what is ahead is always an end. Raises NotATime.
     """
-    typed = " ".join(text.split())
+    typed = _cleaned(text)
     is_end = is_end or is_ahead
     try:
         if span := re.fullmatch("([0-9]{1,4}) ?([mhdw])", typed):
@@ -68,7 +69,7 @@ def between(
     """
     start = moment(since, now) if since is not None else None
     end = moment(until, now, is_end=True) if until is not None else None
-    if start and end and end <= start and (at := _time_of_day(" ".join((until or "").split()))):
+    if start and end and end <= start and (at := _time_of_day(_cleaned(until or ""))):
         today = _on(now.astimezone().date(), at, is_end=True)
         end = today if today > now > start else end
     if start and start >= (end or now):
@@ -76,6 +77,11 @@ def between(
             f"This range is empty: it would begin {clock(start)} and end {clock(end or now)}."
         )
     return start, end
+
+
+def _cleaned(text: str) -> str:
+    """Return a time as it was pasted in one form; a hyphen before it is no part of one."""
+    return " ".join(pasted.bare(pasted.cleaned(text), keep="-+").split())
 
 
 def _time_of_day(typed: str) -> time | None:

@@ -37,6 +37,13 @@ from draugar.errors import (
     VersionConflict,
 )
 from draugar.transport import Token, Transport
+from draugar.unreachable import (
+    CertificateNotTrusted,
+    CertificateOfAnother,
+    CertificateOutOfDate,
+    NoSuchHost,
+    NoTls,
+)
 from tests.certificates import make_certificates
 from tests.servers import free_port
 
@@ -238,16 +245,79 @@ def test_an_address_that_is_not_safe_is_refused(text: str) -> None:
         service_url(text)
 
 
-def test_a_certificate_that_nobody_has_signed_is_refused(tmp_path: Path) -> None:
-    certificates = make_certificates(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.certificate, certificates.key)
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Let this machine trust an authority as well."""
 
-    with listening(Script(), context) as script:
+    def trust(authority: Path) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        transport._certificates.cache_clear()
+
+    yield trust
+    transport._certificates.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("is_trusted", "made", "failure"),
+    [
+        (False, {}, CertificateNotTrusted),
+        (True, {"host": "elsewhere.example"}, CertificateOfAnother),
+        (True, {"life": timedelta(minutes=-1)}, CertificateOutOfDate),
+    ],
+)
+def test_a_certificate_that_proves_nothing_is_refused_at_once_and_told_by_its_fault(
+    tmp_path: Path,
+    trusting: Callable[[Path], None],
+    made: dict[str, Any],
+    failure: type[ServiceAway],
+    *,
+    is_trusted: bool,
+) -> None:
+    certificates = make_certificates(tmp_path, **made)
+    if is_trusted:
+        trusting(certificates.authority)
+
+    with listening(Script(), certificates.server_context()) as script:
         url = script.url.replace("http://127.0.0.1", "https://localhost")
-        with Transport(url, patience=timedelta()) as way, pytest.raises(ServiceAway):
-            way.call("GET", "/groups")
+        # However long it would wait for one that is away.
+        with Transport(url, patience=timedelta(days=1)) as way, pytest.raises(failure) as caught:
+            way.call("POST", "/groups", {})
 
+    assert script.asked == []
+    assert caught.value.may_be_done is False
+    assert "nothing was sent" in caught.value.reason
+
+
+def test_a_certificate_of_an_authority_that_is_trusted_is_taken(
+    tmp_path: Path, trusting: Callable[[Path], None]
+) -> None:
+    certificates = make_certificates(tmp_path)
+    trusting(certificates.authority)
+
+    with listening(Script(), certificates.server_context()) as script:
+        script.says({"groups": []})
+        url = script.url.replace("http://127.0.0.1", "https://localhost")
+        with Transport(url, patience=timedelta()) as way:
+            assert Api(way).groups() == []
+
+
+def test_a_server_without_tls_a_name_without_a_server_and_silence_are_told_apart(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    told = {}
+    for url, failure in {
+        script.url.replace("http://", "https://"): NoTls,
+        "https://draugar.invalid": NoSuchHost,
+        f"http://127.0.0.1:{free_port()}": ServiceAway,
+    }.items():
+        with Transport(url, patience=timedelta()) as way, pytest.raises(ServiceAway) as caught:
+            way.call("GET", "/groups")
+        assert type(caught.value) is failure
+        told[failure] = caught.value.reason
+
+    assert len({*told.values()}) == 3
     assert script.asked == []
 
 

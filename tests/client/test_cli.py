@@ -189,7 +189,7 @@ def test_what_is_mistyped_is_explained_without_a_frame_that_breaks_commands(una:
     shown = una.at_terminal("join", "7KQM-X2HD", "--name", "Una", columns=30).out
     plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
 
-    assert "--url URL\n" in plain
+    assert "draugar join CODE --url URL --name NAME\n" in plain
     assert "draugar join --help\n" in plain
     assert "\u2502" not in plain
 

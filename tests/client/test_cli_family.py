@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -494,6 +495,41 @@ def test_a_position_is_shared_as_a_map_copies_it_and_echoed(
     assert names(una.reads("where")) == {"Una": REYKJAVIK}
 
 
+def test_a_person_a_group_and_a_device_are_found_however_their_name_is_typed(
+    household: Household,
+) -> None:
+    una = household.founder()
+    zoe = household.person("zoe")
+    zoe.does("join", "-", "--name", "Zoe\u0308\u200f", stdin=una.does("invite"))
+    zoe.does("share", *REYKJAVIK)
+
+    for name in ("Zo\u00eb", "ZO\u00cb", "zoe\u0308"):
+        found = una.reads("history", "--who", name, "--group", "hea\u200brth")
+        assert len(found["points"]) == 1
+    (person,) = [one for one in una.reads("people")["people"] if not one["isMe"]]
+    pasted = f"\u201c{person['userId']}\u201d".replace("-", "\u2011")
+    assert len(una.reads("history", "--who", pasted)["points"]) == 1
+
+
+@pytest.mark.parametrize("blank", ["\u3164", "\u2800", "\ufe0f\ufe0f", "\U000e0041"])
+def test_a_name_that_shows_nothing_is_refused_before_anything_is_sent(
+    household: Household, blank: str
+) -> None:
+    una, ari = household.founder(), household.person("Ari")
+    link = una.does("invite").strip()
+
+    told = [
+        ari.fails("join", link, "--name", blank),
+        ari.fails("join", link, "--name", "Ari", "--device", blank),
+        una.fails("rename", blank),
+        una.fails("places", "add", blank, *REYKJAVIK),
+        una.fails("phone", "add", blank),
+    ]
+
+    assert all(one.startswith("A name has 1 to 64 characters, of which at") for one in told)
+    ari.does("join", link, "--name", "Ari")
+
+
 def test_a_position_that_looks_swapped_is_shared_with_a_warning(household: Household) -> None:
     una = household.founder()
     warning = "look swapped"
@@ -560,6 +596,28 @@ def test_a_pause_across_a_clock_change_ends_at_the_time_that_was_typed(
         second=0, microsecond=0, tzinfo=timezone(timedelta(hours=1))
     )
     assert datetime.fromisoformat(paused["resumesAt"]) == meant
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("Europe/Berlin", "America/Santiago", "Australia/Lord_Howe", "Asia/Kolkata"),
+        "AAA-1BBB-2,J1/0,J335/3",
+    ],
+)
+def test_commands_read_and_show_times_of_the_zone_that_they_run_in(
+    household: Household, zone: str
+) -> None:
+    una = household.founder()
+
+    paused = json.loads(una("pause", "--until", "12:00", "--json", TZ=zone).out)
+    told = una("history", "--from", "2026-06-01 12:00", "--to", "2026-05-01 12:00", TZ=zone).told
+
+    resumes_at = datetime.fromisoformat(paused["resumesAt"])
+    local = resumes_at.astimezone(ZoneInfo(zone)) if "/" in zone.partition(",")[0] else None
+    assert timedelta() < resumes_at - datetime.now(UTC) <= timedelta(hours=26)
+    assert local is None or f"{local:%H:%M}" == "12:00"
+    assert "begin Mon 1 Jun 2026, 12:00 and end Fri 1 May 2026, 12:00" in told
 
 
 def test_a_range_that_is_empty_by_itself_is_refused_and_a_time_to_come_is_the_last_one(

@@ -47,7 +47,7 @@ def test_a_place_is_forgotten_by_its_name_however_it_is_written(home: Home) -> N
     for place in (HOUSE, TOWN):
         places.add(home, place)
 
-    places.remove(home, "rEYKJAVÍK")
+    places.remove(home, "rEYKJAVI\u0301K\u200f")
 
     assert places.listed(home) == [HOUSE]
 

@@ -212,6 +212,19 @@ def test_a_range_of_two_times_of_day_is_within_two_days_and_never_backwards(
     assert now - timedelta(hours=26) <= start < end <= now + timedelta(hours=26)
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("2026\u201108\u201105 18:30", "\u201c2026-08-05 18:30\u201d", "2026-08-05\u00a018:30."),
+        *("\ufeff2026-08-05T18:30", "2026\u221208\u221205 18\uff1a30", "2026-08-05T18:30Z"),
+    ],
+    ids=ascii,
+)
+def test_a_time_is_read_as_it_was_pasted(typed: str) -> None:
+    with zone("UTC"):
+        assert moment(typed, at("2026-11-30 16:45")) == at("2026-08-05 18:30")
+
+
 @pytest.mark.parametrize("typed", ["", "24:00", "8:60", "-2h", "2026-13-01", "8", "08:00 pm"])
 def test_what_is_no_time_is_refused(typed: str) -> None:
     with pytest.raises(NotATime):
