@@ -369,35 +369,38 @@ def test_who_is_busy_is_asked_again(script: Script, api: Api, status: int) -> No
     assert api.groups() == []
 
 
-def test_the_pause_that_is_asked_for_is_kept(script: Script, api: Api) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that the client makes, on a clock that stands still beside them."""
+    pauses: list[float] = []
+    monkeypatch.setattr("draugar.transport.time.sleep", pauses.append)
+    monkeypatch.setattr("draugar.transport.time.monotonic", lambda: sum(pauses))
+    return pauses
+
+
+def test_the_pause_that_is_asked_for_is_kept(script: Script, api: Api, pauses: list[float]) -> None:
     script.refuses(503, "temporarily_unavailable", Retry_After="1")
     script.says({"groups": []})
 
-    started = time.monotonic()
     api.groups()
 
-    assert 1 <= time.monotonic() - started < 2
+    assert pauses == [1]
 
 
-def test_a_pause_longer_than_ones_patience_is_told_at_once(script: Script, api: Api) -> None:
+def test_a_pause_longer_than_ones_patience_is_told_at_once(
+    script: Script, api: Api, pauses: list[float]
+) -> None:
     script.refuses(429, "too_many_requests", Retry_After="999999")
 
-    started = time.monotonic()
     with pytest.raises(ServiceBusy):
         api.groups()
 
-    assert time.monotonic() - started < 1
+    assert pauses == []
 
 
-def test_the_pause_grows_and_ends(
-    script: Script, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr("draugar.transport.time.sleep", pauses.append)
+def test_the_pause_grows_and_ends(script: Script, api: Api, pauses: list[float]) -> None:
     for _ in range(20):
         script.refuses(503, "temporarily_unavailable")
-    now = 0.0
-    monkeypatch.setattr("draugar.transport.time.monotonic", lambda: now + sum(pauses))
 
     with pytest.raises(ServiceBusy):
         api.groups()
@@ -534,11 +537,8 @@ def test_an_answer_that_does_not_end_is_not_waited_for(
     monkeypatch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
     script.drips(b" ", 0.05)
 
-    started = time.monotonic()
-    with pytest.raises(ServiceAway):
+    with pytest.raises(ServiceAway):  # nothing but the client itself ends it
         api.groups()
-
-    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize(
@@ -558,11 +558,9 @@ def test_whatever_of_an_answer_does_not_end_is_not_waited_for(
     script.drips(piece, 0.05, head)
     script.says({"groups": []})
 
-    started = time.monotonic()
-    with pytest.raises(ServiceAway):
+    with pytest.raises(ServiceAway):  # nothing but the client itself ends it
         api.groups()
 
-    assert time.monotonic() - started < 3
     assert api.groups() == []
 
 

@@ -138,8 +138,8 @@ class Client:
         self._settle_in(person)
         return person
 
-    def work(self, until: float, *, rotate_every: float, part_every: float) -> None:
-        """Do everything once, then what comes, and now and then what comes seldom.
+    def work(self, is_over: Callable[[], bool], *, rotate_every: float, part_every: float) -> None:
+        """Do everything once, then what comes and now and then what comes seldom, until it is over.
 
         Every `rotate_every` seconds half of the groups get a new key for no reason; every
         `part_every` seconds somebody is removed or leaves.
@@ -151,7 +151,8 @@ class Client:
         now = time.monotonic()
         next_rotation = now + rotate_every * self._chance.random()
         next_parting = now + part_every * self._chance.random()
-        while (now := time.monotonic()) < until:
+        while not is_over():
+            now = time.monotonic()
             if now >= next_rotation:
                 next_rotation += rotate_every
                 for person in self.people[:]:

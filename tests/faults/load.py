@@ -32,8 +32,6 @@ from tests.faults.crowd import Client, Person, deal
 from tests.faults.ledger import WITNESS, Ledger, Request, Rows, check, quantile
 
 JOBS = ("purge_expired_invites", "maintain_locations")
-SETTLED = 1.0
-"""How many seconds after the database accepts connections every request has to succeed again."""
 _SEED = 2026
 _AWAY = "temporarily_unavailable"
 _ALL = "all"
@@ -187,7 +185,11 @@ def endure(plan: Plan, directory: Path) -> Outcome:
         _found_families(alone, functions, plan.families)
         load = _Load(plan, server, workers)
         begun = time.monotonic()
-        alone.work(begun + plan.unloaded, rotate_every=plan.unloaded, part_every=plan.unloaded / 2)
+        alone.work(
+            lambda: time.monotonic() >= begun + plan.unloaded,
+            rotate_every=plan.unloaded,
+            part_every=plan.unloaded / 2,
+        )
         unloaded = [request for request in alone.ledger.requests if request.begun >= begun]
 
         hands = deal(alone.people, plan.clients, _SEED)
@@ -204,7 +206,8 @@ def endure(plan: Plan, directory: Path) -> Outcome:
         founders = [person for hand in hands for person in hand if person.is_founder]
         shown = {who.group_id: alone.read_whole_history(who) for who in founders}
         whole.wrong += alone.ledger.wrong
-        jobs.run("purge_expired_invites")
+        for name in JOBS:
+            jobs.run(name)
         rows = Rows.of(server.url)
         return Outcome(
             plan=plan,
@@ -302,9 +305,14 @@ class _Worker:
             raise RuntimeError(fault)
         return told
 
-    def begin(self, people: list[Person], until: float, plan: Plan) -> None:
+    def begin(self, people: list[Person], plan: Plan) -> None:
         """Let it work."""
-        self._pipe.send((people, until, plan.rotate_every, plan.part_every))
+        self._pipe.send((people, plan.rotate_every, plan.part_every))
+
+    def end(self) -> None:
+        """Let it finish what it is doing, and tell what it has written down."""
+        with suppress(BrokenPipeError):  # then it has failed, and told why
+            self._pipe.send(None)
 
     @property
     def has_told(self) -> bool:
@@ -317,9 +325,9 @@ def _labour(pipe: Pipe, functions: Functions, seed: int) -> None:
         with functions.api() as function:
             function.invoke(http_event("GET", "/api/health"))
             pipe.send((function.pid, None))
-            people, until, rotate_every, part_every = pipe.recv()
+            people, rotate_every, part_every = pipe.recv()
             client = Client(function, people, seed)
-            client.work(until, rotate_every=rotate_every, part_every=part_every)
+            client.work(pipe.poll, rotate_every=rotate_every, part_every=part_every)
             pipe.send((client.ledger, None))
     except Exception:  # noqa: BLE001 -- told to who waits
         pipe.send((None, format_exc()))
@@ -395,26 +403,27 @@ class _Load:
         self._pids: list[int] = [worker.receive() for worker in workers]
 
     def run(self, hands: list[list[Person]]) -> list[Ledger]:
-        """Let everybody work until the time is over, and return what they have written down."""
+        """Let all work until the time and the restarts are over; return what they wrote down."""
         self.begun = time.monotonic()
         until = self.begun + self._plan.seconds
         for worker, people in zip(self._workers, hands, strict=True):
-            worker.begin(people, until, self._plan)
+            worker.begin(people, self._plan)
         due = sorted(self._plan.restarts.items())
-        while (now := time.monotonic()) < until and not any(
+        while ((now := time.monotonic()) < until or due) and not any(
             worker.has_told for worker in self._workers
         ):
             if due and now - self.begun >= due[0][0] * self._plan.seconds:
                 self.restarts.append(self._server.restart(due.pop(0)[1]))
             self._sample()
             time.sleep(self._plan.sample_every)
+        for worker in self._workers:
+            worker.end()
         return [worker.receive() for worker in self._workers]
 
     def is_disturbed(self, begun: float, ended: float) -> bool:
-        """Whether the database was away, or had just come back, at some time between."""
+        """Whether the database was away at some time between."""
         return any(
-            restart.begun <= ended and begun <= restart.accepting + SETTLED
-            for restart in self.restarts
+            restart.begun <= ended and begun <= restart.accepting for restart in self.restarts
         )
 
     def _sample(self) -> None:

@@ -304,7 +304,6 @@ def test_whoever_finds_no_slot_free_is_put_off_until_one_is(scene: Scene, whose:
         warm.append(scene.of_una_now(scene.post()))
         for other in others[kept::-1]:
             other.close()
-        freed = time.monotonic()
         meanwhile: list[Attempt] = []
         while (back := scene.of_ari_now(scene.pause())).reply.status == 503 and len(
             meanwhile
@@ -314,7 +313,6 @@ def test_whoever_finds_no_slot_free_is_put_off_until_one_is(scene: Scene, whose:
     assert put_off(*full, *meanwhile) == {"53300"}
     assert [each.reply.status for each in warm] == [200, 200]
     assert back.reply.status == 204
-    assert back.ended - freed < 1
     for each in full:
         assert each.line.keys() == LOGGED
         assert scene.ari.token not in str(each.line)
