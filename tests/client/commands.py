@@ -99,12 +99,12 @@ class Person:
         *arguments: object,
         columns: int = 80,
         types: str = "",
-        interrupted_when: Callable[[], object] | None = None,
+        interrupted_when: Callable[[int], object] | None = None,
         **environment: str,
     ) -> Result:
         """Run a command on a terminal, of whose two streams the screen makes one.
 
-        `interrupted_when` waits for the moment at which Ctrl-C is pressed.
+        `interrupted_when` waits, given the id of the process, for the moment of Ctrl-C.
         """
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -121,7 +121,7 @@ class Person:
         if types:
             os.write(screen, types.encode())
         if interrupted_when is not None:
-            interrupted_when()
+            interrupted_when(process.pid)
             process.send_signal(signal.SIGINT)
         shown = b""
         with suppress(OSError):  # which is how a terminal ends

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -274,13 +275,23 @@ def test_a_track_that_cannot_be_shared_says_why(
     assert reason in una.fails("share", "--gpx", "track.gpx")
 
 
+def is_asleep(pid: int) -> bool:
+    """Whether the main thread of a process waits for something."""
+    return Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def test_an_interrupted_command_is_quiet(una: Person) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as stack:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
 
-        def when_it_waits() -> None:
+        def when_it_waits(pid: int) -> None:
             asked = stack.enter_context(silent.accept()[0])
-            assert asked.recv(1)
+            with asked.makefile("rb") as request:
+                head = b"".join(iter(request.readline, b"\r\n")).lower()
+                (length,) = re.findall(rb"content-length: (\d+)", head)
+                assert request.read(int(length))
+            while not is_asleep(pid):  # the request is whole, so it waits for the answer
+                time.sleep(0.01)
 
         found = ("found", url, "7KQM-X2HD", "--name", "Una")
         result = una.at_terminal(*found, interrupted_when=when_it_waits)
