@@ -365,10 +365,10 @@ def test_a_connection_that_was_disturbed_is_closed_at_once(
 
 
 def ends(url: str, server_process: int) -> bool:
-    """See whether a server process ends within a second."""
+    """See whether a server process ends; a minute is for a machine that is busy."""
     with pg8000.connect(**arguments(url)) as onlooker:
         onlooker.autocommit = True
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + 60
         while onlooker.run("SELECT FROM pg_stat_activity WHERE pid = :pid", pid=server_process):
             if time.monotonic() > deadline:
                 return False
