@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     and_,
     cast,
+    delete,
     func,
     insert,
     literal_column,
@@ -22,7 +23,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session, json_object
 from chalicelib.groups import queries as groups
-from chalicelib.models import Device, Group, Location, User
+from chalicelib.models import DepartedTid, Device, Group, Location, User
 
 _NO_KEY = literal_column("0", Integer)
 
@@ -112,11 +113,15 @@ def find_name(session: Session, *, user_id: UUID) -> str:
 def list_tids_of_others(session: Session, *, group_id: UUID, user_id: UUID) -> list[str]:
     """Return the tids under which a group's phones know one of another's phones, or knew it.
 
-    Those of the person's own phones too that are in use.
+    Those of the person's own phones too that are in use, and those of people who have left.
     """
-    statement = select(Device.tid).where(
-        Device.group_id == group_id,
-        or_(Device.user_id != user_id, Device.revoked_at.is_(None)),
+    statement = (
+        select(Device.tid)
+        .where(
+            Device.group_id == group_id,
+            or_(Device.user_id != user_id, Device.revoked_at.is_(None)),
+        )
+        .union(select(DepartedTid.tid).where(DepartedTid.group_id == group_id))
     )
     return [tid for tid in session.scalars(statement) if tid is not None]
 
@@ -150,6 +155,14 @@ def renew_phone(
         .returning(Device.name, Device.tid)
     )
     return session.execute(statement).one_or_none()
+
+
+def release_tids(session: Session) -> int:
+    """Let the tids of phones be chosen again whose people left 30 days ago; return how many."""
+    released: Any = session.execute(
+        delete(DepartedTid).where(DepartedTid.departed_at < func.now() - timedelta(days=30))
+    )
+    return int(released.rowcount)
 
 
 def note_use_by_posting(session: Session) -> int:

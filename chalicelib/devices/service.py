@@ -46,7 +46,7 @@ class DeviceNotFound(NotFound):
 
 
 class TidTaken(Conflict):
-    """Another phone of the group has this tid, or another person's had it."""
+    """Another phone of the group has this tid, or one of another person had it of late."""
 
     code = "tid_taken"
     detail = "Another phone in this group has this tid, or had it. Choose another."
@@ -147,6 +147,11 @@ def _tids_for(name: str) -> Iterator[str]:
 def _in_one_case(tid: str) -> str:
     """Nobody should have to tell two friends apart by the case of a letter."""
     return tid.lower()
+
+
+def release_tids(session: Session) -> int:
+    """Let the tids of phones be chosen again whose people left 30 days ago; return how many."""
+    return queries.release_tids(session)
 
 
 def note_use_by_posting(session: Session) -> int:

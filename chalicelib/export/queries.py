@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
 
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
@@ -16,6 +16,7 @@ from chalicelib.models import (
     KeyEnvelope,
     Member,
     OwntracksCard,
+    OwntracksServed,
     OwntracksTransition,
     User,
 )
@@ -87,6 +88,7 @@ _INVITES = (
                 used_at=InviteCode.used_at,
                 revoked_at=InviteCode.revoked_at,
                 made_by_me=func.coalesce(InviteCode.created_by == _ME, literal_column("false")),
+                join_proof=case((InviteCode.used_by == _ME, base64(InviteCode.join_proof))),
             )
         )
     )
@@ -101,6 +103,8 @@ _ENVELOPES = _of_my_devices(
     created_at=KeyEnvelope.created_at,
     wrapper_device_id=KeyEnvelope.wrapper_device_id,
     wrapped_key=base64(KeyEnvelope.wrapped_key),
+    wrapper_public_key=base64(KeyEnvelope.wrapper_public_key),
+    roster_entry=base64(KeyEnvelope.roster_entry),
 )
 _CARDS = _of_my_devices(
     OwntracksCard,
@@ -116,11 +120,20 @@ _TRANSITIONS = _of_my_devices(
     event=OwntracksTransition.event,
     description=OwntracksTransition.description,
     occurred_at=OwntracksTransition.occurred_at,
+    waypoint_at=OwntracksTransition.waypoint_at,
     latitude=OwntracksTransition.latitude,
     longitude=OwntracksTransition.longitude,
     accuracy=OwntracksTransition.accuracy,
 )
 _POINTS = locations.page_of_mine(_CALLER)
+_SERVED = _of_my_devices(
+    OwntracksServed,
+    device_id=OwntracksServed.device_id,
+    user_id=OwntracksServed.user_id,
+    sealed_served_at=OwntracksServed.sealed_served_at,
+    card_served_at=OwntracksServed.card_served_at,
+    transition_id=OwntracksServed.transition_id,
+)
 EXPORT = Compiled(
     lambda: auth.answer(
         _CALLER,
@@ -132,6 +145,7 @@ EXPORT = Compiled(
         _ENVELOPES.label("key_envelopes"),
         _CARDS.label("owntracks_cards"),
         _TRANSITIONS.label("owntracks_transitions"),
+        _SERVED.label("owntracks_served"),
         _POINTS.points.label("locations"),
         _POINTS.has_more.label("has_more"),
     )

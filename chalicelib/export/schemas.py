@@ -19,6 +19,8 @@ from chalicelib.locations.schemas import (
 )
 from chalicelib.web import Answer, Opaque, Optional, Request, Whole
 
+_BYTES = "CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"
+
 
 class ExportQuery(Request):
     """Which page of points."""
@@ -79,6 +81,10 @@ class ExportedInvite(Answer):
     used_at: datetime | None
     revoked_at: datetime | None
     made_by_me: bool
+    join_proof: Annotated[
+        Opaque | None,
+        Field(description="What my device proved when it joined by a link.", examples=[_BYTES]),
+    ]
 
 
 class ExportedEnvelope(Answer):
@@ -91,6 +97,13 @@ class ExportedEnvelope(Answer):
     wrapper_device_id: UUID | None
     wrapped_key: Annotated[
         Opaque | None, Field(examples=["CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"])
+    ]
+    wrapper_public_key: Annotated[
+        Opaque | None, Field(description="Of the device that wrapped it.", examples=[_BYTES])
+    ]
+    roster_entry: Annotated[
+        Opaque | None,
+        Field(description="What that device sealed about this one.", examples=[_BYTES]),
     ]
 
 
@@ -111,9 +124,20 @@ class ExportedTransition(Answer):
     event: Annotated[str, Field(examples=["enter"])]
     description: Annotated[str, Field(examples=["Home"])]
     occurred_at: datetime
+    waypoint_at: datetime
     latitude: float | None
     longitude: float | None
     accuracy: float | None
+
+
+class ExportedServing(Answer):
+    """What of a member a phone with OwnTracks was given last."""
+
+    device_id: UUID
+    user_id: Annotated[UUID, Field(description="The member.")]
+    sealed_served_at: datetime | None
+    card_served_at: datetime | None
+    transition_id: UUID | None
 
 
 class ExportAnswer(Answer):
@@ -126,6 +150,7 @@ class ExportAnswer(Answer):
     key_envelopes: list[ExportedEnvelope]
     owntracks_cards: list[ExportedCard]
     owntracks_transitions: list[ExportedTransition]
+    owntracks_served: list[ExportedServing]
     locations: list[LocationAnswer]
     next_cursor: NextCursor | None = Optional
 

@@ -26,6 +26,7 @@ class Export:
     key_envelopes: list[dict[str, Any]]
     owntracks_cards: list[dict[str, Any]]
     owntracks_transitions: list[dict[str, Any]]
+    owntracks_served: list[dict[str, Any]]
     locations: list[dict[str, Any]]
     last: tuple[UUID, UUID] | None
 
@@ -53,6 +54,7 @@ def export(
         key_envelopes=row.key_envelopes or [],
         owntracks_cards=row.owntracks_cards or [],
         owntracks_transitions=row.owntracks_transitions or [],
+        owntracks_served=row.owntracks_served or [],
         locations=page,
         last=(UUID(page[-1]["groupId"]), UUID(page[-1]["id"])) if row.has_more else None,
     )

@@ -33,7 +33,16 @@ from sqlalchemy.orm import aliased
 
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session
-from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Location, Member, User
+from chalicelib.models import (
+    DepartedTid,
+    Device,
+    Group,
+    InviteCode,
+    KeyEnvelope,
+    Location,
+    Member,
+    User,
+)
 
 
 def membership(caller: CTE, *, locked: bool = False) -> CTE:
@@ -285,8 +294,22 @@ def has_admin(session: Session, *, group_id: UUID) -> bool:
 
 def delete_membership(session: Session, *, group_id: UUID, user_id: UUID) -> int:
     """End a membership, and with it everything the person posted there."""
-    statement = delete(Member).where(Member.group_id == group_id, Member.user_id == user_id)
+    departed = departed_tids(Device.group_id == group_id, Device.user_id == user_id)
+    statement = (
+        delete(Member)
+        .where(Member.group_id == group_id, Member.user_id == user_id)
+        .add_cte(departed)
+    )
     return _count(session, statement)
+
+
+def departed_tids(*whose: ColumnElement[bool]) -> CTE:
+    """Return the CTE that keeps the tids of phones that go with a membership from others."""
+    tids = select(Device.group_id, Device.tid).where(Device.tid.is_not(None), *whose).distinct()
+    kept = insert(DepartedTid).from_select(["group_id", "tid"], tids)
+    return kept.on_conflict_do_update(
+        index_elements=["group_id", "tid"], set_={"departed_at": func.now()}
+    ).cte("departed")
 
 
 def settle(session: Session, *, group_ids: Sequence[UUID]) -> None:

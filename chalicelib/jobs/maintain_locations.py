@@ -49,6 +49,10 @@ def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the sch
     with transaction() as session:
         told = owntracks.delete_old_transitions(session)
     with transaction() as session:
+        erased = locations.forget_erased(session)
+    with transaction() as session:
+        released = devices.release_tids(session)
+    with transaction() as session:
         used = devices.note_use_by_posting(session)
     with transaction() as session:
         forgotten = limits.forget_full_buckets(session)
@@ -61,6 +65,8 @@ def maintain_locations(event: Any) -> dict[str, int]:  # noqa: ARG001 -- the sch
         "partitionsDropped": dropped,
         "pointsDeleted": deleted,
         "transitionsDeleted": told,
+        "erasuresForgotten": erased,
+        "tidsReleased": released,
         "devicesUsed": used,
         "bucketsForgotten": forgotten,
         "peopleDeleted": unreachable,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CTE,
     JSON,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     Double,
@@ -41,11 +42,14 @@ from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, OneStatement, Session, json_object
 from chalicelib.db.failure import CHECK_VIOLATION, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION
 from chalicelib.groups import queries as groups
-from chalicelib.models import Group, Location, Member
+from chalicelib.models import Device, ErasedPoint, Group, Location, Member
 
 _AHEAD: ColumnElement[Any] = literal_column("interval '10 minutes'")
 _ONE: ColumnElement[int] = literal_column("1", Integer)
 _MOMENT = DateTime(timezone=True)
+_REPEATED_WITHIN: ColumnElement[Any] = literal_column("interval '30 days'")
+"""How long a device that was away may wait before it repeats a post."""
+
 _PAGE_BYTES: ColumnElement[int] = literal_column("1000000", Integer)
 """Of points in an answer: with the rest it stays below a mebibyte; Lambda returns 6 MB at most."""
 _ALWAYS: ColumnElement[datetime] = literal_column("timestamptz '-infinity'", _MOMENT)
@@ -112,7 +116,11 @@ def _build_store() -> Select[Any]:
     is_repeat = func.location_is_stored(
         judged.c.group_id, judged.c.user_id, judged.c.recorded_at, judged.c.id
     )
-    verdict = case((judged.c.refusal.is_(None), None), (is_repeat, None), else_=judged.c.refusal)
+    verdict = case(
+        (judged.c.refusal.is_(None), None),
+        (or_(is_repeat, _is_erased(judged)), None),
+        else_=judged.c.refusal,
+    )
     verdicts = select(
         func.json_agg(func.json_build_array(judged.c.n, judged.c.id, verdict))
     ).scalar_subquery()
@@ -123,8 +131,12 @@ def _build_store() -> Select[Any]:
     ).add_cte(stored)
 
 
-def judge(point: CTE, membership: CTE, device: CTE) -> CTE:
+def judge(
+    point: CTE, membership: CTE, device: CTE, *, digest: ColumnElement[bytes] | None = None
+) -> CTE:
     """Return the CTE `judged`: points with who posts them, and why one is refused, or null.
+
+    `digest` is that by which a point is known once it is erased: of its id, unless told.
 
     `membership` and `device` are read FOR SHARE, so that what is judged so stays so.
     """
@@ -137,6 +149,7 @@ def judge(point: CTE, membership: CTE, device: CTE) -> CTE:
             membership.c.user_id,
             device.c.id.label("device_id"),
             recorded_at.label("recorded_at"),
+            (digest_of_id(point.c.id) if digest is None else digest).label("digest"),
             case(
                 (point.c.group_id.is_(None), _text("group_required")),
                 (membership.c.group_id.is_(None), _text("group_not_found")),
@@ -175,6 +188,19 @@ def judge(point: CTE, membership: CTE, device: CTE) -> CTE:
     )
 
 
+def digest_of_id(id_: ColumnElement[UUID]) -> ColumnElement[bytes]:
+    """Return by what a point is known once it is erased."""
+    return func.sha256(func.uuid_send(id_))
+
+
+def _is_erased(judged: CTE) -> ColumnElement[bool]:
+    """Whether a point is the repeat of one that was erased."""
+    erased: ColumnElement[bool] = func.is_erased(
+        judged.c.group_id, judged.c.user_id, judged.c.digest, type_=Boolean
+    )
+    return erased
+
+
 def _has_waited_for_a_key(membership: CTE) -> ColumnElement[bool]:
     """Whether the group's key was another when this statement began.
 
@@ -205,7 +231,7 @@ def new_points(judged: CTE, *conditions: ColumnElement[bool]) -> Insert:
         .from_select(
             taken,
             select(*(judged.c[name] for name in taken))
-            .where(judged.c.refusal.is_(None), *conditions)
+            .where(judged.c.refusal.is_(None), not_(_is_erased(judged)), *conditions)
             # Batches that overlap in opposite orders would otherwise deadlock.
             .order_by(judged.c.id),
         )
@@ -462,13 +488,62 @@ def delete_points(
     since: datetime | None,
     until: datetime | None,
 ) -> int:
-    """Delete a person's points of a group in [since, until); return how many."""
+    """Delete a person's points of a group in [since, until); return how many.
+
+    Those that have arrived of late are remembered: a device that has not got the answer to its post
+    repeats it.
+    """
     statement = delete(Location).where(Location.group_id == group_id, Location.user_id == user_id)
     if since is not None:
         statement = statement.where(Location.recorded_at >= since)
     if until is not None:
         statement = statement.where(Location.recorded_at < until)
-    deleted: Any = session.execute(statement)
+    deleted = statement.returning(
+        Location.group_id,
+        Location.user_id,
+        Location.id,
+        Location.device_id,
+        Location.encrypted_data,
+        Location.received_at,
+    ).cte("deleted")
+    digest = case(
+        # The service makes the id of what a phone seals, another one each time.
+        (
+            and_(Device.kind == "owntracks", deleted.c.encrypted_data.is_not(None)),
+            func.sha256(deleted.c.encrypted_data),
+        ),
+        else_=digest_of_id(deleted.c.id),
+    )
+    remembered = (
+        insert(ErasedPoint)
+        .from_select(
+            ["group_id", "user_id", "digest"],
+            select(deleted.c.group_id, deleted.c.user_id, digest)
+            .select_from(deleted.outerjoin(Device, Device.id == deleted.c.device_id))
+            .where(deleted.c.received_at > func.now() - _REPEATED_WITHIN),
+        )
+        .on_conflict_do_nothing()
+        .cte("remembered")
+    )
+    return session.execute(
+        select(func.count()).select_from(deleted).add_cte(remembered)
+    ).scalar_one()
+
+
+def lock_member(session: Session, *, group_id: UUID, user_id: UUID) -> None:
+    """Let no point of a member be stored until this transaction ends."""
+    session.execute(
+        select(Member.id)
+        .where(Member.group_id == group_id, Member.user_id == user_id)
+        .with_for_update()
+    )
+
+
+def forget_erased(session: Session) -> int:
+    """Forget erased points that no device repeats any more; return how many."""
+    deleted: Any = session.execute(
+        delete(ErasedPoint).where(ErasedPoint.erased_at < func.now() - _REPEATED_WITHIN)
+    )
     return int(deleted.rowcount)
 
 

@@ -236,10 +236,12 @@ def delete_mine(
 ) -> int:
     """Delete the caller's own points of a group in [since, until); return how many.
 
+    A device that repeats one of them, because it did not get its answer, does not bring it back.
     Raises Unauthenticated, GroupNotFound, GroupRequired.
     """
     group_id = group_id or groups.only_group(session, caller=caller)
     groups.find(session, caller=caller, group_id=group_id)
+    queries.lock_member(session, group_id=group_id, user_id=caller.user_id)
     auth.hold(session, caller)
     return queries.delete_points(
         session, group_id=group_id, user_id=caller.user_id, since=since, until=until
@@ -249,6 +251,11 @@ def delete_mine(
 def delete_past_retention(session: Session, *, at_most: int) -> int:
     """Delete points that their own group keeps no longer; return how many."""
     return queries.delete_past_retention(session, at_most=at_most)
+
+
+def forget_erased(session: Session) -> int:
+    """Forget erased points that no device repeats any more; return how many."""
+    return queries.forget_erased(session)
 
 
 def _parameters(number: int, point: NewPoint) -> dict[str, Any]:

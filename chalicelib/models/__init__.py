@@ -3,13 +3,20 @@
 from chalicelib.models.groups import Group, Member
 from chalicelib.models.invites import InviteCode
 from chalicelib.models.keys import GroupKey, KeyEnvelope
-from chalicelib.models.locations import Location
-from chalicelib.models.owntracks import OwntracksCard, OwntracksServed, OwntracksTransition
+from chalicelib.models.locations import ErasedPoint, Location
+from chalicelib.models.owntracks import (
+    DepartedTid,
+    OwntracksCard,
+    OwntracksServed,
+    OwntracksTransition,
+)
 from chalicelib.models.rate_limits import RateLimit
 from chalicelib.models.users import Device, User
 
 __all__ = [
+    "DepartedTid",
     "Device",
+    "ErasedPoint",
     "Group",
     "GroupKey",
     "InviteCode",

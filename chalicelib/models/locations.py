@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, PrimaryKeyConstrai
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.db.base import Base
+from chalicelib.db.base import HASH_BYTES, Base
 
 CIPHERTEXT_BYTES = (41, 20 * 1024)
 """The least is nonce 24 + authentication tag 16 + one byte.
@@ -18,6 +18,30 @@ is 16 KiB of base64. iOS attaches one to a point of interest.
 
 ACCURACY_METRES = 20_037_508
 """Half of the Earth's girth: nobody can be further from where they are said to be."""
+
+
+class ErasedPoint(Base):
+    """That a point was erased, so that a device that repeats it does not bring it back.
+
+    `digest` is the SHA-256 of the point's id, or of what a phone with OwnTracks sealed. It says
+    neither when nor where the person was.
+    """
+
+    __tablename__ = "erased_points"
+    __table_args__ = (
+        PrimaryKeyConstraint("group_id", "user_id", "digest"),
+        ForeignKeyConstraint(
+            ["group_id", "user_id"],
+            ["group_members.group_id", "group_members.user_id"],
+            ondelete="CASCADE",
+        ),
+        CheckConstraint(f"octet_length(digest) = {HASH_BYTES}", name="digest_length"),
+    )
+
+    group_id: Mapped[UUID]
+    user_id: Mapped[UUID]
+    digest: Mapped[bytes]
+    erased_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Location(Base):

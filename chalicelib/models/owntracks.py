@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chalicelib.db.base import Base, Entity, Timestamp
 from chalicelib.models.locations import ACCURACY_METRES
-from chalicelib.models.users import NAME_CHARACTERS
+from chalicelib.models.users import NAME_CHARACTERS, TID_PATTERN
 
 FACE_CHARACTERS = 64 * 1024
 DESCRIPTION_CHARACTERS = 256
@@ -76,6 +76,20 @@ class OwntracksTransition(Entity):
     latitude: Mapped[float | None] = mapped_column(DOUBLE_PRECISION)
     longitude: Mapped[float | None] = mapped_column(DOUBLE_PRECISION)
     accuracy: Mapped[float | None] = mapped_column(DOUBLE_PRECISION)
+
+
+class DepartedTid(Base):
+    """The tid of a phone whose person is not in the group any more, kept from others for a time."""
+
+    __tablename__ = "departed_tids"
+    __table_args__ = (
+        PrimaryKeyConstraint("group_id", "tid"),
+        CheckConstraint(f"tid ~ '{TID_PATTERN}'", name="tid"),
+    )
+
+    group_id: Mapped[UUID] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"))
+    tid: Mapped[str]
+    departed_at: Mapped[Timestamp]
 
 
 class OwntracksServed(Base):

@@ -47,7 +47,8 @@ def update_name(session: Session, *, user_id: UUID, name: str) -> None:
 
 def delete_user(session: Session, *, user_id: UUID) -> None:
     """Delete a person with their devices, memberships, points and invites."""
-    session.execute(delete(User).where(User.id == user_id))
+    departed = groups.departed_tids(Device.user_id == user_id)
+    session.execute(delete(User).where(User.id == user_id).add_cte(departed))
 
 
 def delete_unreachable(session: Session) -> int:

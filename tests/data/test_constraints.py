@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from chalicelib.db.base import Base
 from chalicelib.db.failure import constraint, sqlstate
 from chalicelib.models import (
+    DepartedTid,
     Device,
+    ErasedPoint,
     Group,
     GroupKey,
     InviteCode,
@@ -63,6 +65,8 @@ RIGHT: dict[type[Base], dict[str, Any]] = {
     KeyEnvelope: {"group_id": GROUP, "key_version": 1, "user_id": FOUNDER, "device_id": TABLET},
     OwntracksCard: {"device_id": DEVICE},
     OwntracksServed: {"device_id": DEVICE, "user_id": FOUNDER},
+    DepartedTid: {"group_id": GROUP, "tid": "ab"},
+    ErasedPoint: {"group_id": GROUP, "user_id": FOUNDER, "digest": OTHER_HASH},
     OwntracksTransition: IN_HEARTH
     | {"event": "enter", "description": "", "occurred_at": AT, "waypoint_at": AT},
 }
@@ -101,6 +105,12 @@ REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
     ("pk_owntracks_served", OwntracksServed, {"device_id": CARRIED}),
     ("fk_owntracks_served_device_id", OwntracksServed, {"device_id": NOBODY}),
     ("fk_owntracks_served_user_id", OwntracksServed, {"user_id": NOBODY}),
+    ("pk_departed_tids", DepartedTid, {"tid": "go"}),
+    ("fk_departed_tids_group_id", DepartedTid, {"group_id": NOBODY}),
+    ("ck_departed_tids_tid", DepartedTid, {"tid": "abc"}),
+    ("pk_erased_points", ErasedPoint, {"digest": HASH}),
+    ("fk_erased_points_group_id_user_id", ErasedPoint, {"user_id": GUEST}),
+    ("ck_erased_points_digest_length", ErasedPoint, {"digest": bytes(31)}),
     ("pk_owntracks_transitions", OwntracksTransition, {"id": PASSED}),
     ("uq_owntracks_transitions_told_once", OwntracksTransition, {"device_id": CARRIED}),
     ("fk_owntracks_transitions_device_id", OwntracksTransition, {"device_id": NOBODY}),
@@ -312,6 +322,8 @@ def hearth(database: Connection) -> Connection:
         (Device, PHONE | {"id": CARRIED, "token_hash": b"4" * 32, "tid": "un"}),
         (OwntracksCard, {"device_id": CARRIED}),
         (OwntracksServed, {"device_id": CARRIED}),
+        (DepartedTid, {"tid": "go"}),
+        (ErasedPoint, {"digest": HASH}),
         (OwntracksTransition, {"id": PASSED, "device_id": CARRIED}),
         (InviteCode, {"id": INVITE, "code_hash": HASH}),
         (RateLimit, {"bucket": "known"}),

@@ -8,7 +8,9 @@ from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from chalicelib.models import (
+    DepartedTid,
     Device,
+    ErasedPoint,
     Group,
     InviteCode,
     Location,
@@ -23,8 +25,10 @@ from tests.api import Api
 from tests.factories import Someone
 
 FOREIGN_KEYS = {
+    "fk_departed_tids_group_id": "CASCADE",
     "fk_devices_group_id_user_id": "CASCADE",
     "fk_devices_user_id": "CASCADE",
+    "fk_erased_points_group_id_user_id": "CASCADE",
     "fk_group_keys_group_id": "CASCADE",
     "fk_group_members_group_id": "CASCADE",
     "fk_group_members_user_id": "CASCADE",
@@ -75,7 +79,9 @@ def hearth(session: Session, una: Someone, ari: Someone) -> UUID:
                 waypoint_at=func.now(),
             )
         )
-        session.commit()
+        session.add(ErasedPoint(group_id=group_id, user_id=who.user_id, digest=bytes(32)))
+    session.add(DepartedTid(group_id=group_id, tid="go"))
+    session.commit()
     return group_id
 
 
@@ -98,6 +104,7 @@ def test_a_person_takes_everything_of_theirs_along(
 
     assert before == {
         "devices": 2,
+        "erased_points": 1,
         "group_members": 1,
         "key_envelopes": 2,
         "locations": 1,
@@ -120,7 +127,9 @@ def test_a_group_takes_everything_in_it_along(
     session.execute(delete(Group).where(Group.id == hearth))
 
     assert counts(session, group_id=hearth) == {
+        "departed_tids": 0,
         "devices": 0,
+        "erased_points": 0,
         "group_keys": 0,
         "group_members": 0,
         "invite_codes": 0,
@@ -130,7 +139,9 @@ def test_a_group_takes_everything_in_it_along(
     }
     assert session.scalar(select(func.count()).select_from(OwntracksCard)) == 0
     assert counts(session, group_id=other) == {
+        "departed_tids": 0,
         "devices": 0,
+        "erased_points": 0,
         "group_keys": 1,
         "group_members": 1,
         "invite_codes": 0,

@@ -20,7 +20,9 @@ PASSWORD = "opens-nothing-outside-a-test"
 TABLES: dict[str, Mapping[str, str]] = {
     API: {
         "alembic_version": "SELECT",
+        "departed_tids": "INSERT SELECT UPDATE",
         "devices": "INSERT SELECT UPDATE",
+        "erased_points": "INSERT SELECT",
         "group_keys": "INSERT SELECT",
         "group_members": "DELETE INSERT SELECT UPDATE",
         "groups": "DELETE INSERT SELECT UPDATE",
@@ -35,7 +37,9 @@ TABLES: dict[str, Mapping[str, str]] = {
     },
     PURGE: {"invite_codes": "DELETE SELECT UPDATE"},
     MAINTENANCE: {
+        "departed_tids": "DELETE SELECT",
         "devices": "SELECT UPDATE",
+        "erased_points": "DELETE SELECT",
         "group_members": "SELECT",
         "groups": "SELECT",
         "locations": "DELETE SELECT",

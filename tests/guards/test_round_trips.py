@@ -362,12 +362,12 @@ TABLE = {
         Case(401, 2, by="unknown token", body=PUBLIC_KEY),
     ],
     "DELETE /api/locations": [
-        Case(200, 6),
+        Case(200, 7),
         Case(422, 3, "which group?", by="member of two"),
         Case(401, 2, by="unknown token"),
     ],
     "DELETE /api/locations?groupId={group_id}": [
-        Case(200, 5),
+        Case(200, 6),
         Case(404, 3, by="stranger"),
     ],
 }

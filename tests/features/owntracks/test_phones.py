@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from chalicelib.auth.credentials import hash_token
-from chalicelib.models import Device, Group, OwntracksTransition
+from chalicelib.devices import service as devices
+from chalicelib.models import DepartedTid, Device, Group, OwntracksTransition
 from chalicelib.owntracks import service
 from tests import factories
 from tests.api import Api
@@ -112,6 +113,38 @@ def test_a_tid_that_another_persons_phone_had_is_never_given_again(
         "/api/devices", PHONE | {"tid": "ab", "groupId": str(hearth)}
     ).code == ("tid_taken")
     assert gone.user_id == ari.user_id
+
+
+@pytest.mark.parametrize("way", ["deletes the account", "leaves", "is removed"])
+def test_the_tid_of_a_person_who_is_gone_is_not_given_to_another_at_once(
+    api: Api, session: Session, way: str
+) -> None:
+    una, ari = factories.someone(session), factories.someone(session)
+    hearth = factories.group(session, una, ari)
+    for tid in ("ab", "cd"):
+        asked = api.as_(ari.token).post("/api/devices", PHONE | {"tid": tid})
+        assert asked.status == 201
+    api.as_(ari.token).delete(f"/api/devices/{asked.json['id']}")
+
+    gone = {
+        "deletes the account": lambda: api.as_(ari.token).delete("/api/users/me"),
+        "leaves": lambda: api.as_(ari.token).post(f"/api/groups/{hearth}/leave"),
+        "is removed": lambda: api.as_(una.token).delete(
+            f"/api/groups/{hearth}/members/{ari.user_id}"
+        ),
+    }[way]()
+
+    def ask(tid: str) -> int:
+        return api.as_(una.token).post("/api/devices", PHONE | {"tid": tid}).status
+
+    assert gone.status == 204
+    assert [ask("ab"), ask("AB"), ask("cd")] == [409, 409, 409]
+    session.execute(
+        update(DepartedTid).values(departed_at=DepartedTid.departed_at - timedelta(days=31))
+    )
+    assert devices.release_tids(session) == 2
+    session.commit()
+    assert [ask("ab"), ask("cd")] == [201, 201]
 
 
 def test_who_is_in_several_groups_says_which(api: Api, session: Session) -> None:
@@ -296,10 +329,12 @@ def test_all_that_a_phone_has_said_is_exported(api: Api, session: Session) -> No
         "deviceId": str(phone.device_id),
         "event": "leave",
         "description": "Home",
+        "waypointAt": "1970-01-01T00:00:01Z",
         "latitude": 1,
         "longitude": 0,
         "accuracy": None,
     }
+    assert export["owntracksServed"] == []
     (listed,) = [device for device in export["devices"] if device["kind"] == "owntracks"]
     assert (listed["tid"], listed["groupId"], listed["keyVersion"]) == ("un", str(hearth), 0)
 

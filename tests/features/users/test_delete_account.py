@@ -4,12 +4,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from chalicelib.db.base import Base
 from chalicelib.invites.codes import InviteCode as Code
-from chalicelib.models import Device, Group, InviteCode, Location, Member, User
+from chalicelib.models import Device, Group, InviteCode, KeyEnvelope, Location, Member, User
 from tests import factories
 from tests.api import Api
 from tests.factories import Someone
@@ -100,6 +100,32 @@ def test_the_code_that_a_deleted_person_came_by_stays_spent(
     assert tuple(used) == (None, factories.now(session))
     assert api.post("/api/auth/join", {"code": code.text, "name": "Una"}).status == 404
     assert "usedBy" not in api.as_(ari.token).get("/api/invites").json["invites"][0]
+
+
+def test_what_stays_is_in_the_envelopes_of_others(api: Api, session: Session) -> None:
+    una, ari = factories.with_key(session), factories.with_key(session)
+    hearth = factories.group(session, una, ari, key_version=1)
+    session.execute(delete(KeyEnvelope).where(KeyEnvelope.device_id == ari.device_id))
+    wrapper = {"wrapper_device_id": una.device_id, "wrapper_public_key": una.public_key}
+    session.add(
+        KeyEnvelope(
+            group_id=hearth,
+            key_version=1,
+            user_id=ari.user_id,
+            device_id=ari.device_id,
+            wrapped_key=bytes(72),
+            **wrapper,
+        )
+    )
+    session.commit()
+
+    api.as_(una.token).delete("/api/users/me")
+
+    traces = (una.user_id, una.device_id, una.public_key.hex() if una.public_key else "")
+    text = factories.everything(session)
+    assert [text.count(str(trace)) for trace in traces] == [0, 1, 1]
+    (kept,) = api.as_(ari.token).get(f"/api/groups/{hearth}/keys").json["envelopes"]
+    assert kept["wrapperDeviceId"] == str(una.device_id)
 
 
 def test_every_device_of_a_deleted_person_is_void(api: Api, session: Session) -> None:

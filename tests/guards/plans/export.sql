@@ -22,20 +22,24 @@ FROM caller)) AS devices, (SELECT json_agg(json_build_object('id', groups.id, 'n
 FROM group_members JOIN groups ON groups.id = group_members.group_id
 WHERE group_members.user_id = (SELECT caller.user_id
 FROM caller)) AS groups, (SELECT json_agg(json_build_object('id', invite_codes.id, 'group_id', invite_codes.group_id, 'created_at', invite_codes.created_at, 'expires_at', invite_codes.expires_at, 'used_at', invite_codes.used_at, 'revoked_at', invite_codes.revoked_at, 'made_by_me', coalesce(invite_codes.created_by = (SELECT caller.user_id
-FROM caller), false))) AS json_agg_3
+FROM caller), false), 'join_proof', CASE WHEN (invite_codes.used_by = (SELECT caller.user_id
+FROM caller)) THEN translate(encode(invite_codes.join_proof, 'base64'), chr(10), '') END)) AS json_agg_3
 FROM invite_codes
 WHERE invite_codes.created_by = (SELECT caller.user_id
 FROM caller) OR invite_codes.used_by = (SELECT caller.user_id
-FROM caller)) AS invites, (SELECT json_agg(json_build_object('group_id', key_envelopes.group_id, 'key_version', key_envelopes.key_version, 'device_id', key_envelopes.device_id, 'created_at', key_envelopes.created_at, 'wrapper_device_id', key_envelopes.wrapper_device_id, 'wrapped_key', translate(encode(key_envelopes.wrapped_key, 'base64'), chr(10), ''))) AS json_agg_4
+FROM caller)) AS invites, (SELECT json_agg(json_build_object('group_id', key_envelopes.group_id, 'key_version', key_envelopes.key_version, 'device_id', key_envelopes.device_id, 'created_at', key_envelopes.created_at, 'wrapper_device_id', key_envelopes.wrapper_device_id, 'wrapped_key', translate(encode(key_envelopes.wrapped_key, 'base64'), chr(10), ''), 'wrapper_public_key', translate(encode(key_envelopes.wrapper_public_key, 'base64'), chr(10), ''), 'roster_entry', translate(encode(key_envelopes.roster_entry, 'base64'), chr(10), ''))) AS json_agg_4
 FROM key_envelopes JOIN devices ON devices.id = key_envelopes.device_id
 WHERE devices.user_id = (SELECT caller.user_id
 FROM caller)) AS key_envelopes, (SELECT json_agg(json_build_object('device_id', owntracks_cards.device_id, 'name', owntracks_cards.name, 'face', owntracks_cards.face, 'updated_at', owntracks_cards.updated_at)) AS json_agg_5
 FROM owntracks_cards JOIN devices ON devices.id = owntracks_cards.device_id
 WHERE devices.user_id = (SELECT caller.user_id
-FROM caller)) AS owntracks_cards, (SELECT json_agg(json_build_object('group_id', owntracks_transitions.group_id, 'device_id', owntracks_transitions.device_id, 'event', owntracks_transitions.event, 'description', owntracks_transitions.description, 'occurred_at', owntracks_transitions.occurred_at, 'latitude', owntracks_transitions.latitude, 'longitude', owntracks_transitions.longitude, 'accuracy', owntracks_transitions.accuracy)) AS json_agg_6
+FROM caller)) AS owntracks_cards, (SELECT json_agg(json_build_object('group_id', owntracks_transitions.group_id, 'device_id', owntracks_transitions.device_id, 'event', owntracks_transitions.event, 'description', owntracks_transitions.description, 'occurred_at', owntracks_transitions.occurred_at, 'waypoint_at', owntracks_transitions.waypoint_at, 'latitude', owntracks_transitions.latitude, 'longitude', owntracks_transitions.longitude, 'accuracy', owntracks_transitions.accuracy)) AS json_agg_6
 FROM owntracks_transitions JOIN devices ON devices.id = owntracks_transitions.device_id
 WHERE devices.user_id = (SELECT caller.user_id
-FROM caller)) AS owntracks_transitions, (SELECT json_agg(json_build_object('id', numbered.id, 'groupId', numbered.group_id, 'userId', numbered.user_id, 'deviceId', numbered.device_id, 'recordedAt', numbered.recorded_at, 'receivedAt', numbered.received_at, 'latitude', numbered.latitude, 'longitude', numbered.longitude, 'accuracy', numbered.accuracy, 'encryptedData', encode(numbered.encrypted_data, 'base64'), 'keyVersion', numbered.key_version) ORDER BY numbered.n) FILTER (WHERE (numbered.n = 1 OR numbered.bytes <= 1000000) AND numbered.n <= $3::INTEGER) AS anon_1
+FROM caller)) AS owntracks_transitions, (SELECT json_agg(json_build_object('device_id', owntracks_served.device_id, 'user_id', owntracks_served.user_id, 'sealed_served_at', owntracks_served.sealed_served_at, 'card_served_at', owntracks_served.card_served_at, 'transition_id', owntracks_served.transition_id)) AS json_agg_7
+FROM owntracks_served JOIN devices ON devices.id = owntracks_served.device_id
+WHERE devices.user_id = (SELECT caller.user_id
+FROM caller)) AS owntracks_served, (SELECT json_agg(json_build_object('id', numbered.id, 'groupId', numbered.group_id, 'userId', numbered.user_id, 'deviceId', numbered.device_id, 'recordedAt', numbered.recorded_at, 'receivedAt', numbered.received_at, 'latitude', numbered.latitude, 'longitude', numbered.longitude, 'accuracy', numbered.accuracy, 'encryptedData', encode(numbered.encrypted_data, 'base64'), 'keyVersion', numbered.key_version) ORDER BY numbered.n) FILTER (WHERE (numbered.n = 1 OR numbered.bytes <= 1000000) AND numbered.n <= $3::INTEGER) AS anon_1
 FROM numbered) AS locations, (SELECT NOT coalesce(bool_and((numbered.n = 1 OR numbered.bytes <= 1000000) AND numbered.n <= $3::INTEGER), true) AS coalesce_1
 FROM numbered) AS has_more
 FROM (SELECT 1 AS row) AS always LEFT OUTER JOIN caller ON true
