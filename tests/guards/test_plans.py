@@ -42,7 +42,7 @@ from tests.database import server as start_server
 from tests.faults.processes import own_database
 
 PLANS = Path(__file__).with_name("plans")
-RENEW = "python -m tests.guards.test_plans"
+RENEW = ".venv/bin/python -m tests.guards.test_plans"
 KEPT_OF = 18
 """The major version whose plans are kept; others may go another way to the same indexes."""
 
