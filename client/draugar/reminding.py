@@ -5,6 +5,7 @@ phone cannot know, so the owner is told at each command, also at those that need
 """
 
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -140,7 +141,7 @@ def remind_from_memory(home: Home, teller: Teller) -> None:
         f"{name} ({tid}) since {clock(datetime.fromisoformat(since), now)}"
         for name, tid, since in waiting
     ]
-    again = "; ".join(f"draugar phone renew {tid}" for _, tid, _ in waiting)
+    again = "; ".join(f"draugar phone renew {shlex.quote(tid)}" for _, tid, _ in waiting)
     many = "Your phone shares" if len(names) == 1 else "Your phones share"
     teller.say(
         Kind.PHONE_WAITS,

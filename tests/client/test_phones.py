@@ -5,6 +5,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from draugar import reminding
 from draugar.crypto import NotAuthentic, open_location
 from draugar.errors import (
     AnswerNotUnderstood,
@@ -26,9 +28,10 @@ from draugar.errors import (
 )
 from draugar.home import Home
 from draugar.member import Member
-from draugar.model import Kind, OwnDevice, Phone
+from draugar.model import Kind, Notice, OwnDevice, Phone
 from draugar.phones import PhoneSetup
 from draugar.ring import Ring
+from draugar.teller import Teller
 from tests.client import malice
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, USERS, Forward, Relay, Reply, Request
@@ -290,6 +293,15 @@ def test_a_phone_that_the_service_refuses_leaves_nothing_to_be_finished(
     una.remind()
 
     assert Kind.PHONE_WAITS not in relayed.hears("Una").kinds()
+
+
+def test_a_tid_that_the_service_made_up_is_no_command_to_be_copied(tmp_path: Path) -> None:
+    told: list[Notice] = []
+    with Home.open(tmp_path / "una") as home:
+        home.remember("phones", json.dumps([["Mobile", "$(ls)", "2026-11-30T12:00:00+00:00"]]))
+        reminding.remind_from_memory(home, Teller(home, told.append))
+
+    assert told[0].text.endswith("Next: draugar phone renew '$(ls)'")
 
 
 # Who sees whom
