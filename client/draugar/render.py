@@ -133,7 +133,7 @@ class Terminal:
         if is_given:
             return
         if not sys.stdin.isatty():
-            raise NobodyToAsk
+            raise NobodyToAsk(f"{NobodyToAsk.text} It would ask: {question}")
         if self.read(f"{question} [y/N] ").casefold() not in {"y", "yes"}:
             raise NotDone
 

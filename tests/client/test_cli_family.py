@@ -360,7 +360,8 @@ def test_no_file_is_written_over_unasked(
     elsewhere = una.fails(*command.replace("F", "nowhere/F").split())
     una.does(*command.split(), "--yes")
 
-    assert refused.endswith("Say --yes if you are sure.")
+    assert "F is there already. Write over it?" in refused
+    assert refused.endswith(f"If you are sure: draugar {command} --yes")
     assert kept == "precious"
     assert elsewhere.startswith("Nothing can be written in nowhere.")
     assert file.read_text() != "precious"
