@@ -480,20 +480,23 @@ def history(connection: OneStatement, credential: Credential, wanted: dict[str, 
     return connection.execute(_HISTORY, credential.parameters | wanted)[0]
 
 
-def delete_points(
+def delete_points(  # noqa: PLR0913 -- each by its name
     session: Session,
     *,
     group_id: UUID,
     user_id: UUID,
     since: datetime | None,
     until: datetime | None,
+    point_id: UUID | None,
 ) -> int:
-    """Delete a person's points of a group in [since, until); return how many.
+    """Delete a person's points of a group in [since, until), or the one of an id; return how many.
 
     Those that have arrived of late are remembered: a device that has not got the answer to its post
     repeats it.
     """
     statement = delete(Location).where(Location.group_id == group_id, Location.user_id == user_id)
+    if point_id is not None:
+        statement = statement.where(Location.id == point_id)
     if since is not None:
         statement = statement.where(Location.recorded_at >= since)
     if until is not None:

@@ -17,11 +17,11 @@ from chalicelib.locations import service
 from chalicelib.locations.schemas import (
     LARGEST_BODY,
     DeletedAnswer,
+    DeletionQuery,
     HistoryAnswer,
     HistoryQuery,
     LatestAnswer,
     LatestQuery,
-    RangeQuery,
     StoredAnswer,
     StoreLocationsRequest,
 )
@@ -86,11 +86,16 @@ def history(credential: Credential, query: HistoryQuery) -> HistoryAnswer:
 
 @blueprint.route("/api/locations", methods=["DELETE"])
 @endpoint(access=Access.APP, raises=(GroupNotFound, GroupRequired))
-def delete_locations(credential: Credential, query: RangeQuery) -> DeletedAnswer:
-    """Delete my own points of a group, all of them or a range."""
+def delete_locations(credential: Credential, query: DeletionQuery) -> DeletedAnswer:
+    """Delete my own points of a group: all of them, a range, or one."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         deleted = service.delete_mine(
-            session, caller=caller, group_id=query.group_id, since=query.since, until=query.until
+            session,
+            caller=caller,
+            group_id=query.group_id,
+            since=query.since,
+            until=query.until,
+            point_id=query.id,
         )
     return DeletedAnswer(deleted=deleted)

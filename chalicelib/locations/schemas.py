@@ -311,6 +311,12 @@ class RangeQuery(GroupQuery):
     until: Annotated[Moment | None, Field(alias="to", description="Points recorded before.")] = None
 
 
+class DeletionQuery(RangeQuery):
+    """Which of my own points are to be deleted."""
+
+    id: Annotated[PointId | None, Field(description="One point alone.")] = None
+
+
 def join_cursor(last: tuple[UUID, UUID] | None) -> str | None:
     """Return two ids as one opaque text, by which the next page is asked for."""
     return None if last is None else to_base64(last[0].bytes + last[1].bytes)

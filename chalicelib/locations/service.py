@@ -226,25 +226,31 @@ def _page(row: Any) -> Page:
     return Page(points=points, last=last)
 
 
-def delete_mine(
+def delete_mine(  # noqa: PLR0913 -- each by its name
     session: Session,
     *,
     caller: Caller,
     group_id: UUID | None,
     since: datetime | None,
     until: datetime | None,
+    point_id: UUID | None = None,
 ) -> int:
     """Delete the caller's own points of a group in [since, until); return how many.
 
-    A device that repeats one of them, because it did not get its answer, does not bring it back.
-    Raises Unauthenticated, GroupNotFound, GroupRequired.
+    With `point_id` that one point alone. A device that repeats one of them, because it did not get
+    its answer, does not bring it back. Raises Unauthenticated, GroupNotFound, GroupRequired.
     """
     group_id = group_id or groups.only_group(session, caller=caller)
     groups.find(session, caller=caller, group_id=group_id)
     queries.lock_member(session, group_id=group_id, user_id=caller.user_id)
     auth.hold(session, caller)
     return queries.delete_points(
-        session, group_id=group_id, user_id=caller.user_id, since=since, until=until
+        session,
+        group_id=group_id,
+        user_id=caller.user_id,
+        since=since,
+        until=until,
+        point_id=point_id,
     )
 
 

@@ -241,6 +241,11 @@ class Api:
             answer.text, "nextCursor"
         )
 
+    def delete_point(self, group_id: UUID, point_id: UUID) -> int:
+        """Delete one point of the caller's; how many there were."""
+        query = {"groupId": str(group_id), "id": str(point_id)}
+        return self._call("DELETE", "/locations", query=query).whole("deleted", most=1)
+
     def delete_points(
         self, group_id: UUID, *, since: datetime | None, until: datetime | None
     ) -> int:

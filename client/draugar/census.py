@@ -11,6 +11,7 @@ from draugar.circle import Circle, Ended, Trusted
 from draugar.crypto import RosterEntry, Secret, from_base64url, proof_holds
 from draugar.home import Home
 from draugar.model import Device, How, Kind, Standing
+from draugar.naming import told_apart
 from draugar.ring import Ring
 from draugar.teller import Teller
 
@@ -55,6 +56,10 @@ class Census:
         """Return what tells people of one name apart."""
         return naming.marks(self.names())
 
+    def _called(self, device: Trusted) -> str:
+        """Name the person of a device, told apart from others of the same name."""
+        return told_apart(device.name, self.marks().get(device.user_id, ""))
+
     def owner(self, device_id: UUID) -> ListedPerson | None:
         """Return whose device or phone it is, says the service."""
         person, _ = self.listed.get(device_id) or self.phones.get(device_id) or (None, None)
@@ -67,19 +72,24 @@ class Census:
             person, now = self.listed.get(id_, (None, None))
             if person is None or now is None:
                 gone.append(id_)
-                self.say_ended(device, "is not in the group any more")
+                self.say_ended(
+                    device, "is gone from the group: they left, were removed, or revoked it"
+                )
             elif (person.user_id, now.public_key) != (device.user_id, device.public_key):
                 gone.append(id_)
                 self._teller.warn(
                     Kind.KEY_CHANGED,
                     f"The service shows another key, or another owner, for a device of"
-                    f" {device.name}. Keys never change: it is not trusted any more.",
+                    f" {self._called(device)}. The key of a device never changes, so this device"
+                    " does not trust it any more. Ask them whether they have a new device, and"
+                    " compare numbers: draugar confirm NAME",
                     group_id=self.group_id,
                 )
             elif person.name != device.name:
                 self._teller.say(
                     Kind.RENAMED,
-                    f"The service calls {device.name} {person.name} now.",
+                    f"{self._called(device)} is listed as {person.name} now. This device goes on"
+                    f" showing {device.name}, until they run: draugar rotate",
                     group_id=self.group_id,
                     once=f"{person.user_id} {person.name}",
                 )
@@ -87,12 +97,14 @@ class Census:
             self._circle.end(gone, Ended.GONE, version=self._ring.highest)
             self._ring.burn(at_risk)
         self._mind_vouchers()
+        marks = self.marks()
         for person in self.people:
             if self.is_changed(person):
                 self._teller.warn(
                     Kind.KEY_CHANGED,
-                    f"{person.name} has other devices than when you compared your safety numbers."
-                    " Compare them again.",
+                    f"{told_apart(person.name, marks.get(person.user_id, ''))} has other devices"
+                    " than when you compared your safety numbers. Compare them again: draugar"
+                    " safety NAME",
                     group_id=self.group_id,
                     once=f"{person.user_id} {sorted(device.id for device in person.devices)}",
                 )
@@ -141,8 +153,9 @@ class Census:
             if voucher is not None and voucher.ended is not None:
                 self._teller.say(
                     Kind.VOUCHED_BY_GONE,
-                    f"{device.name} is trusted by the word of {voucher.name}, who is trusted no"
-                    " more. Compare safety numbers to be sure.",
+                    f"You know {self._called(device)} by the word of {self._called(voucher)} only,"
+                    " a device that is not trusted any more. To be sure of them, compare numbers:"
+                    " draugar safety NAME",
                     group_id=self.group_id,
                     once=f"{device.device_id} {voucher.device_id}",
                 )
@@ -187,8 +200,9 @@ class Census:
             if invite["device_id"] is not None:
                 self._teller.warn(
                     Kind.PROOF_FAILED,
-                    f"A second device, of {entry.name}, came in by a link that was used already."
-                    " Somebody has intercepted the link. That device was not trusted.",
+                    f"A second device, listed as {entry.name}, has joined by a link that was used"
+                    " already: a third person has the link. That device is not trusted, and is"
+                    " given no key. See who is in the group: draugar people",
                     group_id=self.group_id,
                     once=str(entry.device_id),
                 )
@@ -200,7 +214,9 @@ class Census:
             )
             who = "A further device of yours" if is_mine else entry.name
             self._teller.say(
-                Kind.JOINED, f"{who} came in by your link and proved it.", group_id=self.group_id
+                Kind.JOINED,
+                f"{who} has joined by your link, and was given the key.",
+                group_id=self.group_id,
             )
             return True
         return False
@@ -213,8 +229,9 @@ class Census:
             if device.can_act and id_ not in fine:
                 self._teller.warn(
                     Kind.UNCONFIRMED_DEVICE,
-                    f"Somebody has given the key to a device of {person.name}, as the service"
-                    " calls them; nobody whom this device trusts has vouched for it.",
+                    f"The service says that a device of {person.name} can open what is shared in"
+                    " this group. No member whom this device trusts has confirmed it. See who is"
+                    " in the group: draugar people",
                     group_id=self.group_id,
                     once=f"{id_} {key_version}",
                 )
@@ -223,7 +240,8 @@ class Census:
         """Tell that a device is trusted no more."""
         self._teller.say(
             Kind.TRUST_ENDED,
-            f"A device of {device.name} {what}. It is given no key until somebody confirms it.",
+            f"A device of {self._called(device)} {what}. It is given no new key, unless a member"
+            " confirms it again.",
             group_id=self.group_id,
         )
 

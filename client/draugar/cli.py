@@ -1224,21 +1224,33 @@ def rename(desk: Desk, name: Annotated[str, argument("NAME")]) -> None:
 
 
 @command("erase", MINE, stakes=Stakes("Nothing was deleted.", look="draugar history"))
-def erase(
+def erase(  # noqa: PLR0913 -- the options of one command
     desk: Desk,
     *,
     since: Annotated[
         str | None, option("--from", "2h, 3d, 18:30 or 2026-08-05; else from the first.", "TIME")
     ] = None,
     until: Annotated[str | None, option("--to", "The same; else to the last.", "TIME")] = None,
+    at: Annotated[
+        str | None, option("--at", "What history lists under this time, to the minute.", "TIME")
+    ] = None,
+    point: Annotated[
+        UUID | None, option("--id", "One position, by its pointId in history --json.", "ID")
+    ] = None,
     yes: Yes = False,
     group: InGroup = None,
 ) -> None:
-    """Delete what you have shared with a group, all of it or of a time, and what still waits here.
+    """Delete what you have shared with a group: all, a range or one; and what still waits here.
 
-    The time is that of sending. What others have fetched they keep, and those who have seen newer
-    positions of yours than are left are told that there is less.
+    The times of --from and --to are those of sending, that of --at is what history shows. What
+    others have fetched they keep, and those who have seen newer positions of yours than are left
+    are told that there is less.
     """
+    if sum((bool(since or until), at is not None, point is not None)) > 1:
+        raise typer.BadParameter("Give --from and --to, or --at, or --id: one of the three.")
+    if at is not None or point is not None:
+        _erase_some(desk, at, point, yes=yes, group=group)
+        return
     start, end = between(since, until, _now())
     with desk.member() as me:
         meant = me.group(group)
@@ -1249,6 +1261,46 @@ def erase(
         {"deleted": deleted},
         f"Deleted {points(deleted)}. What others have fetched before they may keep.",
     )
+
+
+def _erase_some(
+    desk: Desk, at: str | None, point: UUID | None, *, yes: bool, group: str | None
+) -> None:
+    """Delete single positions: the one of an id, or those that history lists under a time."""
+    start = None if at is None else _as_listed(at)
+    with desk.member() as me:
+        meant = me.group(group)
+        since = start or meant.joined_at
+        read = me.history(
+            meant.id,
+            user_id=me.user_id,
+            since=start,
+            until=start and since + timedelta(minutes=1),
+        )
+        found = [position for position in read if point in (None, position.point_id)]
+        if not found:
+            raise NotPossible(
+                f"You have shared no such position with {plain(meant.name)}.",
+                effect="Nothing was deleted.",
+                advice=f"See what there is: draugar history --from 7d --who {shlex.quote(me.name)}",
+            )
+        for position in found:
+            desk.terminal.say(f"{clock(position.fix.at)}  {degrees(position.fix)}")
+        desk.terminal.consent(
+            f"Delete {'this position' if len(found) == 1 else points(len(found))}?", is_given=yes
+        )
+        deleted = sum(me.delete_point(position.point_id, meant.id) for position in found)
+    desk.terminal.answer(
+        {"deleted": deleted},
+        f"Deleted {points(deleted)}. What others have fetched before they may keep.",
+    )
+
+
+def _as_listed(at: str) -> datetime:
+    """Read a time as history shows it, or as it is typed elsewhere; to the minute."""
+    with suppress(ValueError):
+        return datetime.strptime(at.strip(), "%a %d %b %Y, %H:%M").astimezone()
+    return moment(at, _now()).replace(second=0, microsecond=0)
 
 
 @command(

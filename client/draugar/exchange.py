@@ -194,8 +194,9 @@ class Exchange:
                 refused.append(version)
                 self._teller.warn(
                     Kind.ENVELOPE_REFUSED,
-                    f"A key for this device was refused. {reason} This device waits for another"
-                    " member to give it the key.",
+                    f"A key for this device was refused. {reason} This device can read and share"
+                    " nothing until another member gives it the key. Ask one to run: draugar"
+                    " confirm",
                     group_id=group_id,
                 )
         return taken, strangers, refused
@@ -222,8 +223,8 @@ class Exchange:
             if key and key.commitment(group_id, version.key_version) != version.commitment:
                 self._teller.warn(
                     Kind.KEYS_DIFFER,
-                    "The service shows others another key of the group than this device holds."
-                    " Ask them whether they can read you.",
+                    "The service shows the others another key of the group than this device holds."
+                    " Ask them, by another way, whether they see you; if not: draugar rotate",
                     group_id=group_id,
                     once=f"{version.key_version} {version.commitment.hex()}",
                 )
@@ -249,7 +250,9 @@ class Exchange:
             for left_out in circle.believe(
                 entries, version=version, author=author, is_whole=not is_first
             ):
-                census.say_ended(left_out, "was left out of the group's new key")
+                census.say_ended(
+                    left_out, "was not given the group's new key by the member who made it"
+                )
             circle.advance(version)
         for entry in keys.entries:
             wrapper = entry.wrapper_device_id
@@ -264,7 +267,8 @@ class Exchange:
             return open_roster(sealed, key)
         self._teller.warn(
             Kind.ENVELOPE_REFUSED,
-            "A roster does not open under the group's key; it was not believed.",
+            "A list of the group's devices did not open under the group's key, so it was not used."
+            " If it happens again, make a new key: draugar rotate",
             group_id=group_id,
             once=sealed[:24].hex(),
         )

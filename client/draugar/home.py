@@ -78,7 +78,9 @@ class Home:
             file.chmod(0o600)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else "it cannot be made"
-            raise HomeUnusable(f"The home cannot be used: {reason}.") from None
+            raise HomeUnusable(
+                f"The directory in which this device keeps its data cannot be used: {reason}."
+            ) from None
         database = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
         try:
             return cls(directory, database)

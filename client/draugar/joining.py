@@ -277,8 +277,9 @@ def _open_package(
     except NotAuthentic as reason:
         teller.warn(
             Kind.ENVELOPE_REFUSED,
-            f"The key that came with the link was refused. {reason} Tell whoever invited you, by"
-            " another way; a member can still confirm this device.",
+            f"The key that came with the link was refused. {reason} You are in the group, but can"
+            " neither read nor share. Tell the person who invited you, by another way. A member can"
+            " still confirm this device: draugar confirm",
             group_id=group_id,
         )
         home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)

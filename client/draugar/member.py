@@ -478,9 +478,16 @@ class Member:
         waiting = self._outbox.forget(group_id, since=since, until=until)
         with so_far(
             "What waited on this device is deleted, but not what was shared before.",
-            "As soon as the service answers, run this again: draugar erase",
+            "As soon as the service answers, run the same command again.",
         ):
             return waiting + self._api.delete_points(group_id, since=since, until=until)
+
+    def delete_point(self, point_id: UUID, group_id: UUID | None = None) -> int:
+        """Delete one of my own points of a group, shared or still waiting here; how many."""
+        group_id = self._resolve(group_id)
+        return self._outbox.forget_point(group_id, point_id) + self._api.delete_point(
+            group_id, point_id
+        )
 
     def pause(
         self, group_id: UUID | None = None, *, until: datetime | None = None

@@ -105,6 +105,12 @@ class Outbox:
             for row in self._home.rows("SELECT DISTINCT group_id FROM outbox ORDER BY group_id")
         ]
 
+    def forget_point(self, group_id: UUID, point_id: UUID) -> int:
+        """Drop one point that was queued; return how many there were."""
+        return self._home.do(
+            "DELETE FROM outbox WHERE group_id = :group AND id = :id", group=group_id, id=point_id
+        )
+
     def forget(self, group_id: UUID, *, since: datetime | None, until: datetime | None) -> int:
         """Drop what was queued for a group in [since, until); return how many points."""
         forget_tracks(self._home, group_id)

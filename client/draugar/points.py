@@ -56,9 +56,18 @@ class _Unbelievable(Exception):
 
 
 _TOLD = {
-    Kind.POINTS_DROPPED: "{} of {} not what the service said they were, and dropped.",
-    Kind.POINTS_UNREADABLE: "{} of {} under a key that this device does not have.",
-    Kind.PLAINTEXT_REFUSED: "{} of {} not sealed, in a group that has a key, and refused.",
+    Kind.POINTS_DROPPED: (
+        "Left out {} of {}: what the service shows is not what was shared. If it happens again, ask"
+        " the person who runs the service."
+    ),
+    Kind.POINTS_UNREADABLE: (
+        "Left out {} of {}: sealed under a key that this device does not have. You see them when"
+        " they next share."
+    ),
+    Kind.PLAINTEXT_REFUSED: (
+        "Left out {} of {}: not sealed, though the group has a key, so the service could have made"
+        " it up."
+    ),
 }
 
 

@@ -130,8 +130,8 @@ def export(home: Home, api: Api, teller: Teller) -> dict[str, Any]:
     if strange:
         teller.warn(
             Kind.POINTS_DROPPED,
-            f"{strange} of {len(locations)} points are not what the service says they are, and are"
-            " left sealed.",
+            f"The service lists {strange} of {len(locations)} points as yours that this device"
+            " cannot verify. They are in the file as they came, and were not opened.",
         )
     return {**everything, "locations": locations, "nextCursor": None}
 

@@ -133,7 +133,7 @@ def _tell(teller: Teller, view: View, proposal: _Proposal) -> Rotation:
     teller.say(
         Kind.ROTATED,
         f"The group has a new key, given to {names}."
-        + (f" Not to {waiting}, whom nobody has confirmed." if waiting else "")
+        + (f" Not given to {waiting}: not confirmed yet." if waiting else "")
         + (" Phones with OwnTracks have to be set up again." if has_phones else ""),
         group_id=view.group_id,
     )

@@ -245,7 +245,9 @@ def test_a_home_is_named_before_or_after_the_command(una: Person, tmp_path: Path
 def test_a_home_that_is_a_file_cannot_be_used(una: Person, tmp_path: Path) -> None:
     (tmp_path / "una").write_text("")
 
-    assert una.fails("places").startswith("The home cannot be used")
+    assert una.fails("places").startswith(
+        "The directory in which this device keeps its data cannot"
+    )
 
 
 @pytest.mark.parametrize(

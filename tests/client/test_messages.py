@@ -593,3 +593,50 @@ def test_groups_and_people_are_shown_in_words(family: Family, types: Type) -> No
     assert "kept for 30 days" in groups
     assert "not confirmed yet" in people
     assert "pending" not in people
+
+
+# One position
+
+
+def test_a_single_position_is_deleted_by_the_time_that_history_shows(
+    family: Family, types: Type
+) -> None:
+    una = family.found()
+    una.share([fix(1.0, ago=timedelta(minutes=30)), fix(2.0)])
+    shown = types("Una", "history").out.splitlines()[1].partition("   ")[0]
+
+    nothing = types("Una", "erase", "--at", "2020-01-01", "--yes")
+    unsure = types("Una", "erase", "--at", shown)
+    erased = types("Una", "erase", "--at", shown, "--yes")
+
+    assert nothing.told.startswith("You have shared no such position with Hearth. Nothing was")
+    assert "1.00000" in unsure.told
+    assert erased.out.startswith("Deleted 1 position.")
+    assert [position.fix.latitude for position in una.history()] == [2.0]
+
+
+def test_a_single_position_is_deleted_by_its_id_and_no_one_elses(
+    family: Family, types: Type
+) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link, "Ari")
+    una.where()
+    una.share([fix(1.0), fix(2.0)])
+    ari.share([fix(3.0)])
+    (theirs,) = [position for position in una.history() if not position.is_mine]
+    mine = next(position for position in una.history() if position.fix.latitude == 1.0)
+
+    refused_id = types("Una", "erase", "--id", theirs.point_id, "--yes")
+    erased = types("Una", "erase", "--id", mine.point_id, "--yes")
+
+    assert refused_id.code == 1
+    assert erased.out.startswith("Deleted 1 position.")
+    assert {position.fix.latitude for position in una.history()} == {2.0, 3.0}
+
+
+def test_an_address_with_something_behind_it_is_explained(service: Service, types: Type) -> None:
+    code = service.founding_code()
+
+    shown = types("Una", "found", f"{service.url}/api/docs", code, "--name", "Una")
+
+    assert shown.code == 0 or "Give the address without anything behind it" in shown.told

@@ -330,6 +330,27 @@ def test_what_is_deleted_may_be_posted_again(api: Api, session: Session) -> None
     assert keys(api.as_(una.token).get("/api/locations")) == again == points
 
 
+def test_one_point_is_deleted_by_its_id_and_never_anothers(api: Api, session: Session) -> None:
+    una, ari = factories.someone(session), factories.someone(session)
+    factories.group(session, una, ari)
+    first, second = post(api, una, factories.plain_point(), factories.plain_point())
+    (theirs,) = post(api, ari, factories.plain_point())
+    phone = api.as_(una.token)
+
+    deleted = phone.delete("/api/locations", id=first[0])
+    again = phone.delete("/api/locations", id=first[0])
+    of_another = phone.delete("/api/locations", id=theirs[0])
+    outside = phone.delete("/api/locations", id=second[0], to="2020-01-01T00:00:00Z")
+
+    assert [reply.json["deleted"] for reply in (deleted, again, of_another, outside)] == [
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert set(keys(phone.get("/api/locations"))) == {second, theirs}
+
+
 def test_what_is_hidden_by_retention_goes_too(api: Api, session: Session) -> None:
     una = factories.someone(session)
     group_id = factories.group(session, una)
