@@ -49,6 +49,12 @@ from scripts.package import Bundle, package, parameters_of_the_template, require
 PATIENCE = Config(read_timeout=910, retries={"total_max_attempts": 1}, tcp_keepalive=True)
 
 
+# What CloudFormation changes no more, and how an operator goes on.
+STUCK = {
+    "UPDATE_ROLLBACK_FAILED": "aws cloudformation continue-update-rollback --stack-name {name}",
+    "DELETE_FAILED": "make destroy STAGE={stage}",
+}
+
 # What a stack is that was never finished: it can only be deleted.
 NEVER_FINISHED = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
 
@@ -63,6 +69,12 @@ def check(
     stack = Stack(stage)
     if stack.status.endswith("_IN_PROGRESS") and stack.exists:
         sys.exit(f"{stack.name} is being changed ({stack.status}). Wait, and deploy again.")
+    if way_out := STUCK.get(stack.status):
+        command = way_out.format(name=stack.name, stage=stage)
+        sys.exit(
+            f"{stack.name} cannot be changed as it is ({stack.status}), and nothing has been"
+            f" released. Mend what failed, run this and deploy again: {command}"
+        )
     bucket = bucket or stack.parameters.get("CodeBucket")
     problems = [] if bucket else ["Say which S3 bucket takes the bundle: BUCKET="]
     if unknown := given.keys() - known.keys():

@@ -343,6 +343,29 @@ def test_a_stack_that_is_being_changed_is_left_alone(aws: Aws) -> None:
     assert len(aws.invoked) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "command"),
+    [
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "aws cloudformation continue-update-rollback --stack-name draugar-prod",
+        ),
+        ("DELETE_FAILED", "make destroy STAGE=prod"),
+    ],
+)
+def test_a_stack_that_is_stuck_is_left_with_the_command_that_helps(
+    aws: Aws, status: str, command: str
+) -> None:
+    aws.release("one", bucket=BUCKET, **GIVEN)
+    aws.status = status
+
+    with pytest.raises(SystemExit) as refused:
+        aws.release("two")
+
+    assert str(refused.value).endswith(f"deploy again: {command}")
+    assert len(aws.invoked) == 1
+
+
 def test_a_new_account_can_take_the_first_release_as_it_is(
     aws: Aws, template: dict[str, Any]
 ) -> None:
