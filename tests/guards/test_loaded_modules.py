@@ -37,9 +37,9 @@ PARTS = {
         *("type_adapter", "types", "version", "warnings"),
     },
     "chalicelib": {
-        *("auth", "db", "devices", "docs", "errors", "export", "groups", "health", "invites"),
-        *("jobs", "keys", "limits", "locations", "log", "models", "secrets", "settings"),
-        *("owntracks", "release", "users", "web"),
+        *("auth", "characters", "db", "devices", "docs", "errors", "export", "groups"),
+        *("health", "invites", "jobs", "keys", "limits", "locations", "log", "models"),
+        *("owntracks", "release", "secrets", "settings", "users", "web"),
     },
     "chalicelib.jobs": {
         *("after_restore", "create_founding_invite", "maintain_locations", "migrate"),
@@ -48,7 +48,7 @@ PARTS = {
 }
 
 EVERY_JOB = {"db", "errors", "jobs", "log", "secrets", "settings"}
-OF_INVITES = {"auth", "groups", "invites", "limits", "locations", "models"}
+OF_INVITES = {"auth", "characters", "groups", "invites", "limits", "locations", "models"}
 OF_JOBS = {
     "after_restore": OF_INVITES,
     "create_founding_invite": OF_INVITES,
