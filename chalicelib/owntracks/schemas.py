@@ -234,7 +234,8 @@ def _place(said: Fix | Transition) -> dict[str, Any]:
     known = {
         "lat": said.latitude,
         "lon": said.longitude,
-        "acc": None if said.accuracy is None else round(said.accuracy),
+        # Stored as 0 where the phone did not know it.
+        "acc": max(1, round(said.accuracy)) if said.accuracy else None,
         "tst": said.at,
     }
     return {name: value for name, value in known.items() if value is not None}

@@ -1,5 +1,6 @@
 """What the service says, read into values. Whether it is believed is decided elsewhere."""
 
+import sys
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
@@ -319,7 +320,7 @@ def stored_point(answer: Answer) -> StoredPoint:
         else (
             answer.number("latitude", -90, 90),
             answer.number("longitude", -180, 180),
-            answer.number("accuracy", 0, float("inf")),
+            answer.number("accuracy", 0, sys.float_info.max),
         ),
     )
 

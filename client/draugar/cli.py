@@ -47,13 +47,13 @@ from draugar.geo import Coordinates, Located, NotAPosition, Trail, look_swapped
 from draugar.home import Home
 from draugar.links import InviteLink, Unreadable, is_link
 from draugar.member import Member
-from draugar.model import Fix, Group, OwnDevice, Person, Position, Shared, Standing
+from draugar.model import Fix, Group, OwnDevice, Person, Position, Shared, Standing, newest
 from draugar.naming import checked, same, told_apart
 from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
 from draugar.refusals import REFUSALS
-from draugar.render import NobodyToAsk, Terminal, clock, degrees, metres, plain
+from draugar.render import NobodyToAsk, Terminal, clock, degrees, metres, plain, within
 from draugar.teller import Teller
 from draugar.track import NotATrack, Track
 from draugar.when import EmptyRange, NotATime, between, moment
@@ -551,11 +551,7 @@ def where(desk: Desk, *, group: InGroup = None) -> None:
     with desk.member() as me:
         positions = me.where(_group_id(me, group))
         unseen = _unseen(me, group, positions)
-    mine = max(
-        (position for position in positions if position.is_mine),
-        key=lambda position: position.fix.at,
-        default=None,
-    )
+    mine = next((position for position in positions if position.is_mine), None)
     sights = [Sight.of(position, mine, named) for position in positions]
     desk.terminal.rows(
         {"positions": [sight.data() for sight in sights]},
@@ -726,7 +722,7 @@ def history(  # noqa: PLR0913 -- the options of one command
         group_id = _group_id(me, group)
         user_id = _found(name, me.people(group_id)).user_id if name else None
         read = me.history(group_id, user_id=user_id, since=start, until=end or now)
-        positions = sorted(_counted(desk, read), key=lambda position: position.fix.at)
+        positions = sorted(_counted(desk, read), key=lambda position: position.order)
     if as_gpx or as_geojson:
         trails = _trails((), positions, now)
         files = [file for file in (as_gpx, as_geojson) if file]
@@ -746,7 +742,7 @@ def history(  # noqa: PLR0913 -- the options of one command
         {"points": [sight.data() for sight in sights]},
         ("When", "Who", "Where", "Within"),
         [
-            (clock(sight.fix.at), sight.name, sight.spot, metres(sight.fix.accuracy))
+            (clock(sight.fix.at), sight.name, sight.spot, within(sight.fix.accuracy))
             for sight in sights
         ],
         nothing="Nobody has shared anything in that time.",
@@ -1242,9 +1238,9 @@ def erase(  # noqa: PLR0913 -- the options of one command
 ) -> None:
     """Delete what you have shared with a group: all, a range or one; and what still waits here.
 
-    The times of --from and --to are those of sending, that of --at is what history shows. What
-    others have fetched they keep, and those who have seen newer positions of yours than are left
-    are told that there is less.
+    The times of --from and --to are those when you were there; of phones with OwnTracks, when they
+    sent it. That of --at is what history shows. What others have fetched they keep, and those who
+    have seen newer positions of yours than are left are told that there is less.
     """
     if sum((bool(since or until), at is not None, point is not None)) > 1:
         raise typer.BadParameter("Give --from and --to, or --at, or --id: one of the three.")
@@ -1705,16 +1701,17 @@ def _counted(desk: Desk, positions: Iterable[Position]) -> list[Position]:
 
 
 def _trails(current: Iterable[Position], past: Iterable[Position], now: datetime) -> list[Trail]:
-    """Make a trail of each device, newest first; where there are current ones, of theirs only."""
-    standing = list(current)
-    devices = {position.device_id for position in standing}
+    """Make a trail of each device; where there are current ones, of the present devices only."""
+    standing, past = list(current), list(past)
+    present_ones = newest([*standing, *past]).values() if standing else ()
+    devices = {position.device_id for position in present_ones}
     walked: dict[UUID, dict[UUID, Position]] = {}
     for position in (*past, *standing):
         if not devices or position.device_id in devices:
             walked.setdefault(position.device_id, {})[position.point_id] = position
     trails = []
     for positions in walked.values():
-        ordered = sorted(positions.values(), key=lambda position: position.fix.at)
+        ordered = sorted(positions.values(), key=lambda position: position.order)
         fixes = [position.fix for position in ordered]
         waits = present.waits(ordered[-1], now)
         trails.append(Trail(plain(present.owner(ordered)), fixes, waits))

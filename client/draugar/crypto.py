@@ -58,6 +58,10 @@ class NotAuthentic(Exception):
     """Something does not open, does not match, or does not have the form it should have."""
 
 
+class NotALocation(NotAuthentic):
+    """It opens, so a holder of the key sealed it; but it is no JSON object that all read alike."""
+
+
 class Unsealable(Exception):
     """What should be sealed is too large, or not JSON that everybody reads alike."""
 
@@ -354,14 +358,17 @@ def seal_location(location: Mapping[str, Any], key: GroupKey) -> bytes:
 
 
 def open_location(sealed: bytes, key: GroupKey) -> dict[str, Any]:
-    """Return the JSON object that somebody who holds the key sealed; raises NotAuthentic.
+    """Return the JSON object that somebody who holds the key sealed.
 
-    OwnTracks and the first Draugar app seal the same way, with members of their own.
+    OwnTracks and the first Draugar app seal the same way, with members of their own. Raises
+    NotAuthentic, and NotALocation for what does open.
     """
-    value = _read(_open(sealed, key, LARGEST_MESSAGE))
-    if not isinstance(value, dict):
-        raise NotAuthentic("This opens, but is not a location.")
-    return value
+    opened = _open(sealed, key, LARGEST_MESSAGE)
+    with suppress(NotAuthentic):
+        value = _read(opened)
+        if isinstance(value, dict):
+            return value
+    raise NotALocation("This opens, but is not a location.")
 
 
 # The safety number

@@ -76,6 +76,7 @@ ALTER TABLE seen ADD COLUMN fix_at REAL NOT NULL DEFAULT 0;
 -- Of a counted point only the time of queueing was kept. It is never earlier, and gives way to the
 -- point's own time when the point is read again.
 UPDATE seen SET fix_at = CASE WHEN is_counted THEN at ELSE counter END;
+DELETE FROM facts WHERE name = 'last_id';
 """
 UPGRADES: Sequence[str] = (_TABLES, _ORDER_BY_TIME)
 """Statements, each ended by a semicolon at the end of a line."""

@@ -28,7 +28,8 @@ from draugar.geo import EARTH_RADIUS, Located, Trail, is_gap
 from draugar.gpx import stamp
 from draugar.model import Fix
 from draugar.places import Place, around
-from draugar.render import ago, clock, degrees, metres, plain
+from draugar.present import spot
+from draugar.render import ago, clock, degrees, plain, within
 
 EQUATOR = math.tau * EARTH_RADIUS
 """Metres."""
@@ -118,15 +119,15 @@ class _Person:
     name: str
     fixes: Sequence[Fix]
     age: str
-    place: str | None
+    place: str
+    """Of the reader's places the one that they are at, or near; else empty."""
 
     @classmethod
     def of(cls, index: int, trail: Trail, places: Sequence[Place], now: datetime) -> "_Person":
         last = trail.fixes[-1]
-        place = around(last, places)
-        name = plain(place.name) if place else None
+        place = spot(around(last, places))
         age = ", ".join(filter(None, (ago(now - last.at), trail.note)))
-        return cls(index, plain(trail.name), trail.fixes, age, name)
+        return cls(index, plain(trail.name), trail.fixes, age, place)
 
     @property
     def last(self) -> Fix:
@@ -138,8 +139,10 @@ class _Person:
 
     def entry(self, now: datetime) -> str:
         """Write the line of the legend."""
-        where = degrees(self.last) if self.place is None else f"{self.place} ({degrees(self.last)})"
-        seen = f"{self.age}, {clock(self.last.at, now)}, within {metres(self.last.accuracy)}"
+        where = f"{self.place} ({degrees(self.last)})" if self.place else degrees(self.last)
+        seen = f"{self.age}, {clock(self.last.at, now)}"
+        if self.last.accuracy is not None:
+            seen += f", within {within(self.last.accuracy)}"
         return (
             f'<li class="{self.colour}" data-person="{self.index}">'
             f"<strong><bdi>{html.escape(self.name)}</bdi></strong>"
@@ -177,7 +180,7 @@ class _View:
         """Show all trails, and all of the circles where they end."""
         middle = _middle([fix.longitude for person in people for fix in person.fixes])
         spots = [(fix, 0.0) for person in people for fix in person.fixes]
-        spots += [(person.last, person.last.accuracy) for person in people]
+        spots += [(person.last, person.last.accuracy or 0.0) for person in people]
         half, north, south = 0.0, math.inf, -math.inf
         for fix, accuracy in spots:
             y, radius = _world_y(fix.latitude), accuracy / _parallel(fix.latitude)
@@ -294,7 +297,8 @@ class _Sheet:
         for place in self.places:
             yield self._circle("circle", place, place.radius)
         for person in self.people:
-            yield self._circle(f"accuracy {person.colour}", person.last, person.last.accuracy)
+            if person.last.accuracy is not None:
+                yield self._circle(f"accuracy {person.colour}", person.last, person.last.accuracy)
 
     def _circle(self, kind: str, spot: Located, length: float) -> str:
         x, y = self.view.xy(spot)

@@ -11,7 +11,7 @@ invite's secret, and rotates when the service asks for it. What the member must 
 as a `Notice`. Whoever is in one group only need not name it. Everything raises `Failure`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,7 @@ from draugar import (
     rotation,
 )
 from draugar.address import service_url
+from draugar.answers import ListedGroup
 from draugar.api import Api
 from draugar.circle import Circle
 from draugar.errors import (
@@ -221,6 +222,7 @@ class Member:
             self._home.do("UPDATE groups SET is_member = 0")
             for group in listed:
                 joining.enter(self._home, group.id, group.name, is_founding=False)
+            self._note_retention(listed)
         return [reading.group(self._home, group) for group in listed]
 
     def group(self, name_or_id: str | UUID | None = None) -> Group:
@@ -418,7 +420,7 @@ class Member:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Iterator[Position]:
-        """Points whose fix lies in [since, until), newest first by when they were sent."""
+        """Points whose fix lies in [since, until), newest first by the times in their ids."""
         view = self._update(self._resolve(group_id))
         wanted = reading.Wanted(user_id=user_id, since=since, until=until)
         return reading.history(self._home, self._api, self._teller, view, wanted)
@@ -470,9 +472,10 @@ class Member:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> int:
-        """Delete my own points of a group, by when they were sent; how many.
+        """Delete my own points of a group, by the times in their ids; how many.
 
-        Those that still wait here too, by when they were queued.
+        That is the time of the fix, or of sending where the group keeps no points for so long.
+        Those that still wait here are deleted too, by the same.
         """
         group_id = self._resolve(group_id)
         waiting = self._outbox.forget(group_id, since=since, until=until)
@@ -645,6 +648,17 @@ class Member:
         if not self._is_pause_minded:
             pausing.mind(self._home, self._api, self._teller)
             self._is_pause_minded = True
+        if self._home.row("SELECT 1 FROM groups WHERE is_member AND retention_days IS NULL"):
+            self._note_retention(self._api.groups())
+
+    def _note_retention(self, listed: Iterable[ListedGroup]) -> None:
+        """Remember how long each group keeps points, for when they are queued without network."""
+        for group in listed:
+            self._home.do(
+                "UPDATE groups SET retention_days = :days WHERE id = :id",
+                days=group.retention_days,
+                id=group.id,
+            )
 
     def _update(self, group_id: UUID) -> View:
         self._settle()

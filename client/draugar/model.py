@@ -1,6 +1,6 @@
 """What a member meets: values without behaviour, whose reprs show no place, name or secret."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -20,7 +20,8 @@ class Fix:
 
     latitude: float = field(repr=False)
     longitude: float = field(repr=False)
-    accuracy: float = field(repr=False)
+    accuracy: float | None = field(repr=False)
+    """None: unknown."""
     at: datetime
     altitude: float | None = field(default=None, repr=False)
     velocity: float | None = field(default=None, repr=False)
@@ -44,12 +45,30 @@ class Position:
     is_confirmed: bool
     """Whether this device trusts the sender's; otherwise `name` is what the service says."""
     is_old: bool = False
-    """Whether this device has seen a newer one, which the service shows no more."""
+    """Of a present position: this device has seen a newer one, which the service shows no more."""
     is_mine: bool = False
     phone: "Phone | None" = None
     """The phone with OwnTracks that it came from."""
     mark: str = ""
     """What tells the person from others of the same name; empty where no other has it."""
+
+    @property
+    def order(self) -> tuple[datetime, UUID]:
+        """What orders the positions of a person, in whatever order they arrived.
+
+        Of one second, the ids decide: those of a device ascend as it takes fixes.
+        """
+        return self.fix.at, self.point_id
+
+
+def newest(positions: Iterable[Position]) -> dict[UUID, Position]:
+    """Return the present position of each person: the newest by its own time."""
+    present: dict[UUID, Position] = {}
+    for position in positions:
+        known = present.get(position.user_id)
+        if known is None or position.order > known.order:
+            present[position.user_id] = position
+    return present
 
 
 class KeyState(StrEnum):
@@ -287,6 +306,8 @@ class Kind(StrEnum):
     """Unsealed points in a group that has a key."""
     OLDER_THAN_SEEN = "older_than_seen"
     """The service shows less of somebody than it did: they deleted points, or it withholds them."""
+    SEARCH_ENDED = "search_ended"
+    """There were more late points or other messages of somebody than are looked through."""
     NOT_SHARED = "not_shared"
     """A point of one's own was refused for good, or shared while sharing was paused."""
     PHONE_WAITS = "phone_waits"

@@ -3,6 +3,9 @@
 A point gets its id and its counter when it is queued. The service keeps one point of an id, so that
 whatever crashes, and however many commands send at once, it is there once. It is sealed when it is
 sent, under the key of that moment.
+
+The time in the id is that of the fix, so that the service, which sees no other time, has points in
+the order in which they were taken, and deletes each when the group's retention says so.
 """
 
 import secrets
@@ -10,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -38,7 +41,14 @@ LARGEST_BATCH = 500
 """Of points of the largest size that is 2.8 MB, and the service takes 3 MiB."""
 
 _ATTEMPTS = 6
-_AHEAD = 10_000  # milliseconds: a clock that was further ahead was wrong
+_LEAST_RETENTION = 1  # days
+_MARGIN = timedelta(hours=1)
+"""For a point to be sent before the group's retention ends."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+_JUST_NOW = timedelta(seconds=5)
+_RANDOM = 74  # bits of a UUID of version 7 beside time, version and variant
 _NOT_A_MEMBER = "group_not_found"
 _PAUSED = "sharing_paused"
 _OUTDATED = {"key_version_conflict", "rotation_required", "group_key_missing"}
@@ -73,17 +83,19 @@ class Outbox:
             _say_not_shared(self._teller, group_id, _PAUSED, len(fixes))
             return len(fixes)
         with self._home.transaction():
+            now = datetime.fromtimestamp(time.time_ns() / 1e9, UTC)
+            oldest = now - self._retention(group_id) + _MARGIN
             if track is not None:
-                now = datetime.now(UTC).isoformat()
-                self._home.remember(f"{_track_of(group_id)}{track}", now)
+                self._home.remember(f"{_track_of(group_id)}{track}", now.isoformat())
             for fix in fixes:
+                is_kept = oldest <= fix.at <= now + points.CLOCKS_DIFFER
                 self._home.do(
                     "UPDATE groups SET counter = counter + 1 WHERE id = :group", group=group_id
                 )
                 self._home.do(
                     "INSERT INTO outbox"
                     " SELECT :id, id, counter, :fix FROM groups WHERE id = :group",
-                    id=self._next_id(),
+                    id=self._new_id(_moment(fix.at, now) if is_kept else now),
                     fix=self._home.seal_json(_as_json(fix)),
                     group=group_id,
                 )
@@ -159,20 +171,26 @@ class Outbox:
             obstacle=obstacle,
         )
 
-    def _next_id(self) -> UUID:
-        """Make a UUID of version 7 that is greater than all before (RFC 9562, method 1)."""
-        now = time.time_ns() // 1_000_000
-        last = int(self._home.recall("last_id") or 0)
-        milliseconds, sequence = last >> 12, last & 0xFFF
-        if not milliseconds - _AHEAD <= now <= milliseconds:
-            milliseconds, sequence = now, 0
-        elif sequence < 0xFFF:  # noqa: PLR2004 -- 12 bits
-            sequence += 1
+    def _retention(self, group_id: UUID) -> timedelta:
+        """Return how long a group keeps points: as the service said last, or the least."""
+        group = self._home.row("SELECT retention_days FROM groups WHERE id = :id", id=group_id)
+        return timedelta(days=(group and group["retention_days"]) or _LEAST_RETENTION)
+
+    def _new_id(self, at: datetime) -> UUID:
+        """Make a UUID of version 7 of a time.
+
+        Of one millisecond, what is made next is greater (RFC 9562, 6.2, method 2). Otherwise it
+        says nothing of the order in which ids were made.
+        """
+        milliseconds = _milliseconds(at)
+        last = int(self._home.recall("last_point_id") or "0", 16)
+        if last >> _RANDOM == milliseconds:
+            made = last + 1 + secrets.randbits(32)
         else:
-            milliseconds, sequence = milliseconds + 1, 0
-        self._home.remember("last_id", milliseconds << 12 | sequence)
-        random = secrets.randbits(62)
-        return UUID(int=milliseconds << 80 | 7 << 76 | sequence << 64 | 0b10 << 62 | random)
+            made = milliseconds << _RANDOM | secrets.randbits(_RANDOM - 1)
+        self._home.remember("last_point_id", f"{made:x}")
+        head, tail = made >> 62, made & 2**62 - 1
+        return UUID(int=head >> 12 << 80 | 7 << 76 | (head & 0xFFF) << 64 | 0b10 << 62 | tail)
 
 
 @dataclass
@@ -257,14 +275,15 @@ class _Sending:
     def _settle(self, verdicts: list[Verdict]) -> set[str]:
         """Take from the queue what is stored or refused for good; return the other codes."""
         codes = set()
-        for verdict in verdicts:
-            if verdict.code is None:
-                # Another command may have sent the same point: then it counts there.
-                self.stored += self._take(verdict.id)
-            elif verdict.code in _FOR_GOOD:
-                self._refuse(verdict.code, [verdict.id])
-            else:
-                codes.add(verdict.code)
+        with self.home.transaction():
+            for verdict in verdicts:
+                if verdict.code is None:
+                    # Another command may have sent the same point: then it counts there.
+                    self.stored += self._take(verdict.id)
+                elif verdict.code in _FOR_GOOD:
+                    self._refuse(verdict.code, [verdict.id])
+                else:
+                    codes.add(verdict.code)
         return codes
 
     def _refuse(self, code: str, ids: list[UUID]) -> None:
@@ -285,8 +304,22 @@ def forget_tracks(home: Home, group_id: UUID) -> None:
 
 def _first_id(at: datetime) -> UUID:
     """Return the least id that a point of a time can have."""
-    milliseconds = int(at.timestamp() * 1000)
-    return UUID(int=max(0, min(milliseconds, 2**48 - 1)) << 80)
+    return UUID(int=max(0, min(_milliseconds(at), 2**48 - 1)) << 80)
+
+
+def _moment(at: datetime, now: datetime) -> datetime:
+    """Return when a fix was taken, to the millisecond.
+
+    Most receivers give whole seconds. Of one that was just taken the last possible moment of that
+    second counts: it is after what happened earlier in it, such as the last fix, or a joining.
+    """
+    if at.microsecond == 0 and timedelta() <= now - at < _JUST_NOW:
+        return min(now, at + _SECOND - _MILLISECOND)
+    return at
+
+
+def _milliseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MILLISECOND
 
 
 def _say_not_shared(teller: Teller, group_id: UUID, code: str, count: int) -> None:

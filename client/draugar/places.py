@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass, field
 
 from draugar.crypto import from_base64url, to_base64url
 from draugar.errors import NotPossible, Unknown
-from draugar.geo import Located, distance
+from draugar.geo import distance
 from draugar.home import Home
+from draugar.model import Fix
 from draugar.naming import same
 
 RADIUS = 150
 """Metres within which somebody is at a place, unless its owner says otherwise."""
+SLACK = 100
+"""Metres by which a fix and its accuracy may reach beyond a place that is still named."""
+NEAR = 3
+"""Times as far, a person is said to be near the place."""
 _FACT = "places"
 
 
@@ -61,10 +66,28 @@ def remove(home: Home, name: str) -> None:
         _keep(home, left)
 
 
-def around(spot: Located, places: Iterable[Place]) -> Place | None:
-    """Return the place that somebody is at: of those whose circle holds the spot, the smallest."""
-    inside = [place for place in places if distance(spot, place) <= place.radius]
-    return min(inside, key=lambda place: place.radius, default=None)
+@dataclass(frozen=True)
+class Nearby:
+    """A place that a fix is at, or only near."""
+
+    place: Place
+    is_at: bool
+
+
+def around(fix: Fix, places: Iterable[Place]) -> Nearby | None:
+    """Return the place that somebody is at, else the place that they are near.
+
+    The fix's accuracy counts as a distance: within it they may be anywhere. Of several places that
+    they are at, the smallest is meant; of those that they are near, the nearest.
+    """
+    reaches = [(distance(fix, place) + (fix.accuracy or 0), place) for place in places]
+    at = [place for reach, place in reaches if reach <= place.radius + SLACK]
+    if at:
+        return Nearby(min(at, key=lambda place: place.radius), is_at=True)
+    near = [(reach, place) for reach, place in reaches if reach <= NEAR * (place.radius + SLACK)]
+    if near:
+        return Nearby(min(near, key=lambda found: found[0])[1], is_at=False)
+    return None
 
 
 def _keep(home: Home, places: Iterable[Place]) -> None:

@@ -1,23 +1,25 @@
 """Points: sealing a fix, and deciding which of those that come back can be believed.
 
-A receiver drops what is not from whom the service says, what it has seen before, what is sealed
-under a key that was replaced by then, and whatever is unsealed in a group that ever had a key.
+A receiver drops, and tells its person of, what is not from whom the service says, what it has seen
+before, what is sealed under a key that was replaced by then, and whatever is unsealed in a group
+that ever had a key. What opens and belongs where it is shown, and is no position, is passed over:
+that is a phone's other message, or its bad reading, and says nothing about anyone.
 """
 
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from draugar.answers import StoredPoint
 from draugar.census import Census
 from draugar.circle import Circle
-from draugar.crypto import GroupKey, NotAuthentic, open_location, seal_location
+from draugar.crypto import GroupKey, NotALocation, NotAuthentic, open_location, seal_location
 from draugar.home import Home
 from draugar.model import Fix, Kind, Phone, Position
 from draugar.ring import Ring
@@ -25,9 +27,12 @@ from draugar.teller import Teller
 
 CLOCKS_DIFFER = timedelta(minutes=10)
 """By which the clocks of devices and service may differ. The service takes no more either."""
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before this there was no phone to take a fix: its clock was not set."""
+LARGEST_ACCURACY = 20_037_508
+"""Metres, half of the Earth's circumference. The service takes no more either."""
 
-_LAST_SECOND = 2**33
-_LARGEST = 1e7  # metres, km/h: what is beyond is no position of a person
+_LARGEST = 1e7  # metres, km/h: what is beyond is left out of a position
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _TOPIC = re.compile(f"owntracks/({_UUID})/([^/]+)(?:/.*)?")
 _MILLISECONDS = 1e11  # a number above this is no time in seconds
@@ -44,11 +49,11 @@ class Author:
 
 
 class _NotAPosition(Exception):
-    """What a phone with OwnTracks has posted, and is of another kind: nobody needs to be told."""
+    """A point that belongs where it is shown and holds no position that can be believed."""
 
 
 class _Unbelievable(Exception):
-    """A point that is dropped; `kind` says how the member is told."""
+    """A point that does not belong where it is shown; `kind` says how the member is told."""
 
     def __init__(self, kind: Kind = Kind.POINTS_DROPPED) -> None:
         super().__init__(kind)
@@ -83,7 +88,6 @@ def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
         "_type": "location",
         "lat": fix.latitude,
         "lon": fix.longitude,
-        "acc": round(fix.accuracy),
         "tst": int(fix.at.timestamp()),
         "tid": author.name,
         "draugar": {
@@ -94,6 +98,8 @@ def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
         },
     }
     further = {
+        # A reader takes 0 for unknown.
+        "acc": max(1, fix.accuracy) if fix.accuracy else None,
         "alt": fix.altitude,
         "vel": fix.velocity,
         "cog": fix.course,
@@ -104,26 +110,80 @@ def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
 
 
 def is_possible(fix: Fix) -> bool:
-    """Whether a fix can be shared."""
-    numbers = (fix.latitude, fix.longitude, fix.accuracy)
+    """Whether a fix can be shared now."""
     further = (fix.altitude, fix.velocity, fix.course, fix.battery)
     return (
         fix.at.tzinfo is not None
-        and all(math.isfinite(number) for number in numbers)
         and all(number is None or abs(number) <= _LARGEST for number in further)
-        and abs(fix.latitude) <= 90  # noqa: PLR2004 -- degrees
+        and is_believable(fix, arrived_at=datetime.now(UTC))
+    )
+
+
+def is_believable(fix: Fix, *, arrived_at: datetime) -> bool:
+    """Whether a device can have been there then, if that arrived at the service at a time."""
+    return (
+        abs(fix.latitude) <= 90  # noqa: PLR2004 -- degrees
         and abs(fix.longitude) <= 180  # noqa: PLR2004
-        and 0 <= fix.accuracy <= _LARGEST
-        and 0 < fix.at.timestamp() < _LAST_SECOND
-        and fix.at <= datetime.now(UTC) + CLOCKS_DIFFER
+        and (fix.accuracy is None or 0 <= fix.accuracy <= LARGEST_ACCURACY)
+        and EARLIEST <= fix.at <= arrived_at + CLOCKS_DIFFER
     )
 
 
 # Believing
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The newest point that this device has seen of another, by the time of its fix."""
+
+    device_id: UUID
+    key_version: int
+    counter: int
+    is_counted: bool
+    """Whether any of its points had a counter."""
+    point_id: UUID
+    recorded_at: float
+    """The time in its id, as the service said it; this and the next in seconds of Unix time."""
+    fix_at: float
+
+    @property
+    def order(self) -> tuple[float, UUID]:
+        """As `Position.order`, with the time as a number."""
+        return self.fix_at, self.point_id
+
+    def is_newer_than(self, position: Position | None) -> bool:
+        """Whether it comes after a position."""
+        return position is None or self.order > (position.fix.at.timestamp(), position.point_id)
+
+    @classmethod
+    def of_group(cls, home: Home, group_id: UUID) -> "dict[UUID, Seen]":
+        """Return what was seen in a group, by device."""
+        rows = home.rows("SELECT * FROM seen WHERE group_id = :group", group=group_id)
+        return {
+            UUID(row["device_id"]): cls(
+                device_id=UUID(row["device_id"]),
+                key_version=row["key_version"],
+                counter=row["counter"],
+                is_counted=bool(row["is_counted"]),
+                point_id=UUID(row["point_id"]),
+                recorded_at=row["at"],
+                fix_at=row["fix_at"],
+            )
+            for row in rows
+        }
+
+    def merged(self, before: "Seen | None") -> "Seen":
+        """Return the newer of two of one device. The same point is taken as it was read now."""
+        if before is None:
+            return self
+        is_newer = self.point_id == before.point_id or self.order > before.order
+        return replace(
+            self if is_newer else before, is_counted=self.is_counted or before.is_counted
+        )
+
+
 class Reader:
-    """Reads the points of one group, as one answer brings them."""
+    """Reads the points of one group, page by page."""
 
     def __init__(self, home: Home, teller: Teller, census: Census) -> None:
         self._home = home
@@ -131,58 +191,100 @@ class Reader:
         self._group_id = census.group_id
         self._me = home.me()
         self._ring = Ring(home, census.group_id)
+        self._is_keyed = self._ring.is_keyed
+        self._key = cache(self._ring.key)
+        self._superseded_at = cache(self._ring.superseded_at)
         self._circle = Circle(home, census.group_id).trusted()
         self._census = census
         self._names = {person.user_id: person.name for person in census.people}
         self._marks = census.marks()
-        self._dropped: Counter[tuple[Kind, UUID]] = Counter()
+        self._trusted_names = {device.user_id: device.name for device in self._circle.values()}
+        self._dropped: defaultdict[tuple[Kind, UUID], set[UUID]] = defaultdict(set)
         self._met: dict[tuple[UUID, int, int], UUID] = {}
-        self.passed_over: set[UUID] = set()
-        """Whose phones have posted what is no position."""
+        self.seen = Seen.of_group(home, census.group_id)
+        """The newest of each device, of this and of earlier commands."""
 
-    def believe(self, points: Iterable[StoredPoint]) -> Iterator[Position]:
-        """Yield those that can be believed; remember the newest of each device."""
+    def believe(self, points: Iterable[StoredPoint]) -> list[Position]:
+        """Return those that are positions; remember the newest of each device."""
+        believed = []
+        before = dict(self.seen)
         for point in points:
             try:
-                yield self._read(point)
+                believed.append(self._read(point))
             except _NotAPosition:
-                self.passed_over.add(point.user_id)
+                pass
             except _Unbelievable as reason:
-                self._dropped[reason.kind, point.user_id] += 1
+                self._dropped[reason.kind, point.user_id].add(point.id)
+        if self.seen != before:
+            self._remember()
+        return believed
 
     def report(self) -> None:
         """Tell what was dropped."""
-        for (kind, user_id), count in self._dropped.items():
-            name = self._names.get(user_id, "somebody who is not in the group")
-            many = "1 point" if count == 1 else f"{count} points"
+        for (kind, user_id), ids in self._dropped.items():
+            name = self._names.get(user_id, "a person who is not in the group")
+            many = "1 point" if len(ids) == 1 else f"{len(ids)} points"
             self._teller.warn(kind, _TOLD[kind].format(many, name), group_id=self._group_id)
         self._dropped.clear()
+
+    def _remember(self) -> None:
+        with self._home.transaction():
+            stored = Seen.of_group(self._home, self._group_id)  # another command may read, too
+            for device_id, seen in self.seen.items():
+                newest = seen.merged(stored.get(device_id))
+                if newest != stored.get(device_id):
+                    self._home.do(
+                        "INSERT OR REPLACE INTO seen (group_id, device_id, key_version, counter,"
+                        " is_counted, point_id, at, fix_at) VALUES (:group, :device, :version,"
+                        " :counter, :is_counted, :point, :at, :fix_at)",
+                        group=self._group_id,
+                        device=device_id,
+                        version=newest.key_version,
+                        counter=newest.counter,
+                        is_counted=newest.is_counted,
+                        point=newest.point_id,
+                        at=newest.recorded_at,
+                        fix_at=newest.fix_at,
+                    )
 
     def _read(self, point: StoredPoint) -> Position:
         if point.group_id != self._group_id or point.user_id not in self._names:
             raise _Unbelievable
         if point.sealed is None:
             return self._read_plain(point)
-        key = self._ring.key(point.key_version)
+        key = self._key(point.key_version)
         if key is None:
             raise _Unbelievable(Kind.POINTS_UNREADABLE)
         try:
             content = open_location(point.sealed, key)
+        except NotALocation:
+            raise _NotAPosition from None
         except NotAuthentic:
             raise _Unbelievable from None
         counter = _counter(content, point)
         fix = _fix(content) if counter is not None else self._foreign_fix(content, point)
-        self._check_time(point, fix)
-        position = self._judge(point, fix, counter)
+        self._check_counter(point, counter)
+        self._check_age(point, fix)
+        if not is_believable(fix, arrived_at=point.received_at):
+            raise _NotAPosition
+        self._see(point, fix, counter)
+        position = self._position(point, fix)
         if counter is None and _named_in(content) == (point.device_id, point.user_id):
             return replace(position, is_confirmed=True)
         return position
 
     def _read_plain(self, point: StoredPoint) -> Position:
-        if self._ring.is_keyed or point.place is None:
+        if self._is_keyed or point.place is None:
             raise _Unbelievable(Kind.PLAINTEXT_REFUSED)
         latitude, longitude, accuracy = point.place
-        fix = Fix(latitude=latitude, longitude=longitude, accuracy=accuracy, at=point.recorded_at)
+        fix = Fix(
+            latitude=latitude,
+            longitude=longitude,
+            accuracy=accuracy or None,
+            at=point.recorded_at,
+        )
+        if not is_believable(fix, arrived_at=point.received_at):
+            raise _NotAPosition
         return self._position(point, fix)
 
     def _foreign_fix(self, content: dict[str, Any], point: StoredPoint) -> Fix:
@@ -217,68 +319,56 @@ class Reader:
             raise _Unbelievable
         if user_id != point.user_id and user_id in self._names:
             raise _Unbelievable
-        if isinstance(content.get("_type"), str) and content["_type"] != "location":
+        if content.get("_type") != "location":
             raise _NotAPosition
         if content.get("tid") != phone.tid:
             raise _Unbelievable
 
-    def _check_time(self, point: StoredPoint, fix: Fix) -> None:
-        """Refuse what is not yet, or newer than its key: somebody who left may know that."""
-        # By whichever clock is ahead: this device's own may be wrong.
-        now = max(datetime.now(UTC), point.received_at)
-        if fix.at > now + CLOCKS_DIFFER:
-            raise _Unbelievable
-        superseded_at = self._ring.superseded_at(point.key_version)
+    def _check_age(self, point: StoredPoint, fix: Fix) -> None:
+        """Refuse what is newer than its key: somebody who left may know that."""
+        superseded_at = self._superseded_at(point.key_version)
         newest = max(fix.at, point.recorded_at, point.received_at).timestamp()
         slack = CLOCKS_DIFFER.total_seconds()
         if superseded_at is not None and newest > superseded_at + slack:
             raise _Unbelievable
 
-    def _judge(self, point: StoredPoint, fix: Fix, counter: int | None) -> Position:
-        """Hold a point against what was seen of its device before."""
-        order = int(fix.at.timestamp()) if counter is None else counter
-        met = (point.device_id, point.key_version, order)
-        if self._met.setdefault(met, point.id) != point.id and counter is not None:
-            raise _Unbelievable  # the same point under another id
-        with self._home.transaction():
-            seen = self._home.row(
-                "SELECT * FROM seen WHERE group_id = :group AND device_id = :device",
-                group=self._group_id,
-                device=point.device_id,
-            )
-            now = (point.key_version, order)
-            before = (0, 0) if seen is None else (seen["key_version"], seen["counter"])
-            if seen is not None:
-                if seen["is_counted"] and counter is None:
-                    raise _Unbelievable  # it counts its points: who leaves that out is not it
-                if counter is not None and now == before and seen["point_id"] != str(point.id):
-                    raise _Unbelievable
-            if now > before:
-                self._home.do(
-                    "INSERT OR REPLACE INTO seen VALUES"
-                    " (:group, :device, :version, :counter, :is_counted, :id, :at, :fix_at)",
-                    group=self._group_id,
-                    device=point.device_id,
-                    version=point.key_version,
-                    counter=order,
-                    is_counted=counter is not None,
-                    id=point.id,
-                    at=point.recorded_at.timestamp(),
-                    fix_at=fix.at.timestamp(),
-                )
-        return replace(self._position(point, fix), is_old=now < before)
+    def _check_counter(self, point: StoredPoint, counter: int | None) -> None:
+        """Refuse the same point under another id, and a counter that was left out."""
+        seen = self.seen.get(point.device_id)
+        if counter is None:
+            if seen is not None and seen.is_counted:
+                raise _Unbelievable
+            return
+        known = {self._met.setdefault((point.device_id, point.key_version, counter), point.id)}
+        if seen is not None and (seen.key_version, seen.counter) == (point.key_version, counter):
+            known.add(seen.point_id)
+        if known != {point.id}:
+            raise _Unbelievable
+
+    def _see(self, point: StoredPoint, fix: Fix, counter: int | None) -> None:
+        seen = Seen(
+            device_id=point.device_id,
+            key_version=point.key_version,
+            counter=counter or 0,
+            is_counted=counter is not None,
+            point_id=point.id,
+            recorded_at=point.recorded_at.timestamp(),
+            fix_at=fix.at.timestamp(),
+        )
+        self.seen[point.device_id] = seen.merged(self.seen.get(point.device_id))
 
     def _position(self, point: StoredPoint, fix: Fix) -> Position:
         is_mine = point.user_id == self._me.user_id
         device = self._circle.get(point.device_id)
-        names = {trusted.user_id: trusted.name for trusted in self._circle.values()}
         is_this = point.device_id == self._me.device_id
         return Position(
             point_id=point.id,
             group_id=point.group_id,
             user_id=point.user_id,
             device_id=point.device_id,
-            name=self._me.name if is_mine else names.get(point.user_id, self._names[point.user_id]),
+            name=self._me.name
+            if is_mine
+            else self._trusted_names.get(point.user_id, self._names[point.user_id]),
             fix=fix,
             received_at=point.received_at,
             key_version=point.key_version if point.sealed is not None else None,
@@ -337,15 +427,14 @@ def _named_in(content: dict[str, Any]) -> tuple[UUID | None, UUID | None]:
 
 def _fix(content: dict[str, Any]) -> Fix:
     if content.get("_type") != "location":
-        raise _Unbelievable
-    at = _number(content, "tst", 1, _LAST_SECOND)
+        raise _NotAPosition
     if content.keys() & {"lat", "lon"}:
         content = {"lat": 0, "lon": 0} | content  # the app for Android leaves out a zero
     return Fix(
-        latitude=_number(content, "lat", -90, 90),
-        longitude=_number(content, "lon", -180, 180),
-        accuracy=_number(content, "acc", 0, _LARGEST) if "acc" in content else 0.0,
-        at=datetime.fromtimestamp(at, UTC),
+        latitude=_number(content, "lat"),
+        longitude=_number(content, "lon"),
+        accuracy=_accuracy(content, "acc"),
+        at=_time(_number(content, "tst")),
         altitude=_further(content, "alt", -_LARGEST, _LARGEST),
         velocity=_further(content, "vel", 0, _LARGEST),
         course=_further(content, "cog", 0, 360),
@@ -355,38 +444,48 @@ def _fix(content: dict[str, Any]) -> Fix:
 
 def _first_app_fix(content: dict[str, Any]) -> Fix:
     said = content.get("timestamp")
-    try:
-        if isinstance(said, str):
+    if isinstance(said, str):
+        try:
             at = datetime.fromisoformat(said)
             at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-        else:
-            number = _number(content, "timestamp", 1, _LAST_SECOND * 1000)
-            at = datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
-    except (ValueError, OverflowError):
-        raise _Unbelievable from None
-    if at.timestamp() <= 0:
-        raise _Unbelievable
+        except (ValueError, OverflowError):
+            raise _NotAPosition from None
+    else:
+        number = _number(content, "timestamp")
+        at = _time(number / 1000 if number > _MILLISECONDS else number)
     return Fix(
-        latitude=_number(content, "latitude", -90, 90),
-        longitude=_number(content, "longitude", -180, 180),
-        accuracy=_number(content, "accuracy", 0, _LARGEST),
+        latitude=_number(content, "latitude"),
+        longitude=_number(content, "longitude"),
+        accuracy=_accuracy(content, "accuracy"),
         at=at,
     )
 
 
-def _number(content: dict[str, Any], name: str, least: float, most: float) -> float:
+def _time(seconds: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _NotAPosition from None
+
+
+def _accuracy(content: dict[str, Any], name: str) -> float | None:
+    """Read a radius. The apps write 0, or nothing, where they do not know it."""
+    return None if content.get(name) is None else _number(content, name) or None
+
+
+def _number(content: dict[str, Any], name: str) -> float:
     value = content.get(name)
-    if type(value) not in (int, float) or not least <= value <= most:  # type: ignore[operator]
-        raise _Unbelievable
-    return float(value)  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _NotAPosition
+    return float(value)  # of at most 2^53, like every number that was sealed
 
 
 def _further(content: dict[str, Any], name: str, least: float, most: float) -> float | None:
     """Read what a position may go without."""
-    try:
-        return _number(content, name, least, most)
-    except _Unbelievable:
-        return None
+    with suppress(_NotAPosition):
+        value = _number(content, name)
+        return value if least <= value <= most else None
+    return None
 
 
 def _whole(value: float | None) -> int | None:

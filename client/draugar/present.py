@@ -30,11 +30,11 @@ from draugar.model import (
 )
 from draugar.naming import same, told_apart
 from draugar.phones import PhoneSetup
-from draugar.places import Place, around
-from draugar.render import ago, clock, degrees, metres, plain
+from draugar.places import SLACK, Nearby, Place, around
+from draugar.render import ago, clock, degrees, metres, plain, within
 
 HERE = 20.0
-"""Metres within which two people are in the same spot, as far as phones can tell."""
+"""Metres within which two people are in the same spot, where their fixes are as good as that."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,22 @@ class Sight:
     """A position as its reader sees it: from where they are, by the names they gave."""
 
     position: Position
-    place: Place | None
+    nearby: Nearby | None
+    """The place of the reader's that they are at, or near."""
     away: float | None
     """Metres from the reader; None where they are not known, or look at themselves."""
     heading: float | None
+    slack: float = 0
+    """Metres by which the two may be further apart than that."""
 
     @classmethod
     def of(cls, position: Position, mine: Position | None, named: Sequence[Place]) -> "Sight":
         """See a position from one's own, if there is one."""
-        fix, place = position.fix, around(position.fix, named)
+        fix, nearby = position.fix, around(position.fix, named)
         if mine is None or position.is_mine:
-            return cls(position, place, None, None)
-        return cls(position, place, distance(mine.fix, fix), bearing(mine.fix, fix))
+            return cls(position, nearby, None, None)
+        slack = (mine.fix.accuracy or 0) + (fix.accuracy or 0)
+        return cls(position, nearby, distance(mine.fix, fix), bearing(mine.fix, fix), slack)
 
     @property
     def fix(self) -> Fix:
@@ -69,21 +73,23 @@ class Sight:
     @property
     def spot(self) -> str:
         """The name of the place, or the position."""
-        return plain(self.place.name) if self.place else degrees(self.fix)
+        return spot(self.nearby) or degrees(self.fix)
 
     @property
     def way(self) -> str:
         """How far, and which way: 2.3 km NE."""
         if self.away is None or self.heading is None:
             return ""
-        return "here" if self.away < HERE else f"{metres(self.away)} {compass(self.heading)}"
+        if self.away < HERE:
+            return "here" if self.away + self.slack <= HERE + SLACK else "near"
+        return f"{metres(self.away)} {compass(self.heading)}"
 
     def row(self, now: datetime) -> tuple[str, ...]:
         """Write it for people."""
         missing = " (a newer one is missing)" if self.position.is_old else ""
         seen = ago(now - self.fix.at) + missing + waits(self.position, now, " ({})")
         battery = "" if self.fix.battery is None else f"{self.fix.battery} %"
-        return self.name, self.spot, self.way, seen, metres(self.fix.accuracy), battery
+        return self.name, self.spot, self.way, seen, within(self.fix.accuracy), battery
 
     def data(self) -> dict[str, Any]:
         """Write it for programs: degrees, metres, km/h, percent."""
@@ -109,7 +115,8 @@ class Sight:
             "tid": position.phone and position.phone.tid,
             "needsSetup": position.phone is not None and position.phone.needs_setup,
             "waitsSince": position.phone and stamp(position.phone.waits_since),
-            "place": self.place and self.place.name,
+            "place": self.nearby.place.name if self.nearby and self.nearby.is_at else None,
+            "nearPlace": self.nearby.place.name if self.nearby and not self.nearby.is_at else None,
             "distance": None if self.away is None else round(self.away, 1),
             "bearing": None if self.heading is None else round(self.heading, 1),
         }
@@ -121,6 +128,13 @@ def waits(position: Position, now: datetime, form: str = "{}") -> str:
     if phone is None or phone.waits_since is None:
         return ""
     return form.format(f"phone {plain(phone.tid)} waits since {clock(phone.waits_since, now)}")
+
+
+def spot(nearby: Nearby | None) -> str:
+    """Name a place that somebody is at, or near; nothing where there is none."""
+    if nearby is None:
+        return ""
+    return plain(nearby.place.name) if nearby.is_at else f"near {plain(nearby.place.name)}"
 
 
 def owner(positions: Sequence[Position]) -> str:

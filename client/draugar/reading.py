@@ -1,24 +1,32 @@
 """Reading: groups, where everybody is and was, and all that is stored of oneself."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from draugar.answers import ListedGroup, StoredPoint
-from draugar.api import Api
+from draugar.api import PAGE, Api
+from draugar.census import Census
 from draugar.crypto import NotAuthentic, open_location
 from draugar.errors import AnswerNotUnderstood
 from draugar.exchange import Exchange, View
 from draugar.home import Home
-from draugar.model import Group, KeyState, Kind, Position
-from draugar.points import CLOCKS_DIFFER, Reader, belongs
+from draugar.model import Group, KeyState, Kind, Position, newest
+from draugar.points import CLOCKS_DIFFER, Reader, Seen, belongs
 from draugar.ring import Ring
 from draugar.teller import Teller
 
 _MOST_PAGES = 20_000
-_PAGES_BACK = 3
+_MOST_POINTS_BACK = 3000
+_LONGEST_BACK = 10.0  # seconds
+_DAY = 86_400
+_TIME_ORDERED = 7  # the version of a UUID
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,34 +50,34 @@ def group(home: Home, listed: ListedGroup) -> Group:
 
 
 def where(home: Home, api: Api, exchange: Exchange, teller: Teller, view: View) -> list[Position]:
-    """Return the current position of everybody, by name. Raises KeyPending."""
+    """Return the present position of everybody, by name. Raises KeyPending.
+
+    That is the newest by its own time of all that can be believed, whenever it arrived and from
+    whichever device.
+    """
     _require_readable(home, view)
     stored = api.latest(view.group_id)
     if any(point.key_version > view.key_version for point in stored):
         view = exchange.update(view.group_id)  # the key has just been changed
         _require_readable(home, view)
     reader = Reader(home, teller, view.census)
-    latest: dict[UUID, Position] = {}
-    for position in reader.believe(stored):
-        known = latest.get(position.user_id)
-        if known is None or _supersedes(position, known):
-            latest[position.user_id] = position
-    is_late = {
-        user_id
-        for user_id, position in latest.items()
-        if position.is_old and position.device_id in view.census.phones
-    }
-    for user_id in reader.passed_over | is_late:
-        before = _look_back(api, reader, view, user_id)
-        if before is not None:
-            latest[user_id] = before
+    present = newest(reader.believe(stored))
+    search = _Search(api, reader, view.group_id)
+    due = _due_for_a_search(stored, present, search.seen, view.census)
+    for user_id in sorted(due, key=lambda user_id: _age(present.get(user_id))):
+        found = search.newest_of(user_id, present.get(user_id))
+        if found is not None:
+            present[user_id] = found
+    less = _fill_in(present, search, view.census)
     reader.report()
-    _tell_of_less(home, teller, view, stored, latest)
-    return sorted(latest.values(), key=lambda position: (position.name, position.user_id))
+    _tell_of_less(teller, view, less, present)
+    for user_id in search.ended_early - less:
+        _tell_of_the_end(teller, view, user_id)
+    return sorted(present.values(), key=lambda position: (position.name, position.user_id))
 
 
 def history(home: Home, api: Api, teller: Teller, view: View, wanted: Wanted) -> Iterator[Position]:
-    """Yield points, newest first by when they were sent. Raises KeyPending."""
+    """Yield points, newest first by the times in their ids. Raises KeyPending."""
     _require_readable(home, view)
     return _history(home, api, teller, view, wanted)
 
@@ -81,7 +89,8 @@ def _history(
     if wanted.user_id is not None:
         query["userId"] = str(wanted.user_id)
     if wanted.since is not None:
-        # The service knows when a point was sent: that is not before its fix, but for the clocks.
+        # The service knows the time in a point's id. It is that of the fix, or later; a clock that
+        # is ahead makes the fix later than that, by no more than this.
         query["from"] = (wanted.since.astimezone(UTC) - CLOCKS_DIFFER).isoformat()
     reader = Reader(home, teller, view.census)
     met: set[str] = set()
@@ -136,31 +145,128 @@ def export(home: Home, api: Api, teller: Teller) -> dict[str, Any]:
     return {**everything, "locations": locations, "nextCursor": None}
 
 
-def _supersedes(position: Position, known: Position) -> bool:
-    """Whether a position is the present one, though the service shows another one too."""
-    if position.is_old != known.is_old:
-        return known.is_old
-    # Of one device the later read is the newer, or it would be old.
-    return position.device_id == known.device_id or position.fix.at > known.fix.at
+def _due_for_a_search(
+    stored: Iterable[StoredPoint],
+    present: Mapping[UUID, Position],
+    seen: Iterable[UUID],
+    census: Census,
+) -> set[UUID]:
+    """Return of whom the service's newest point need not be the newest position.
 
-
-def _look_back(api: Api, reader: Reader, view: View, user_id: UUID) -> Position | None:
-    """Return the newest position of somebody whose newest point is none, or an older one.
-
-    Of what a phone with OwnTracks seals the service knows neither kind nor time: only when it came.
+    It goes by the time in the id. Of our own points that is the time of the fix. Of what a phone
+    with OwnTracks seals, and of what is older than the group keeps points, it is a later one.
+    `seen` are the devices of which this one has seen points.
     """
-    found: Position | None = None
-    query = {"groupId": str(view.group_id), "userId": str(user_id)}
-    for _ in range(_PAGES_BACK):
-        page, cursor = api.history(query)
-        for position in reader.believe(page):
-            is_theirs = position.user_id == user_id
-            if is_theirs and (found is None or _supersedes(position, found)):
-                found = position
-        if found is not None or cursor is None:
-            break
-        query["cursor"] = cursor
-    return found
+    shown = {point.user_id for point in stored}
+    shown |= {owner.user_id for owner in map(census.owner, seen) if owner is not None}
+    carriers = {person.user_id for person, _ in census.phones.values()}
+    due = set()
+    for person in census.people:
+        known = present.get(person.user_id)
+        if known is None:
+            is_due = person.user_id in shown
+        else:
+            is_late = _recorded_at(known) - known.fix.at >= timedelta(seconds=1)
+            is_due = known.key_version is not None and (is_late or person.user_id in carriers)
+        if is_due:
+            due.add(person.user_id)
+    return due
+
+
+def _age(known: Position | None) -> float:
+    """Order searches: those that end soonest first."""
+    return math.inf if known is None else -known.fix.at.timestamp()
+
+
+def _recorded_at(position: Position) -> datetime:
+    """Return the time in a point's id, or of its arrival where the id has none."""
+    if position.point_id.version == _TIME_ORDERED:
+        with suppress(OverflowError):
+            return _EPOCH + timedelta(milliseconds=position.point_id.int >> 80)
+    return position.received_at
+
+
+class _Search:
+    """Looks behind the points that the service shows as the newest, within bounds for all."""
+
+    def __init__(self, api: Api, reader: Reader, group_id: UUID) -> None:
+        self._api = api
+        self._reader = reader
+        self._group_id = group_id
+        self._points_left = _MOST_POINTS_BACK
+        self._ends_at = time.monotonic() + _LONGEST_BACK
+        self.seen = dict(reader.seen)
+        """What this command or an earlier one had seen when the search began."""
+        self.ended_early: set[UUID] = set()
+        """Of whom there may be a newer position that was not looked for."""
+
+    def newest_of(self, user_id: UUID, known: Position | None) -> Position | None:
+        """Return a person's newest position, which `known` is unless a newer one is found."""
+        query = self._query(user_id)
+        met: set[str] = set()
+        while self._points_left > 0 and time.monotonic() < self._ends_at:
+            if known is not None:
+                # What is newer than that by its fix is no older than this by its id.
+                query["from"] = (known.fix.at - CLOCKS_DIFFER).isoformat()
+            query["limit"] = str(min(PAGE, self._points_left))
+            page, cursor = self._api.history(query)
+            self._points_left -= max(1, len(page))
+            found = newest([*([known] if known else []), *self._reader.believe(page)])
+            known = found.get(user_id)
+            if cursor is None:
+                return known
+            if cursor in met:
+                break  # the same again: this service never ends
+            met.add(cursor)
+            query["cursor"] = cursor
+        self.ended_early.add(user_id)
+        return known
+
+    def find(self, user_id: UUID, seen: Seen) -> Position | None:
+        """Ask the service for one point that this device has seen, by the time in its id."""
+        start = round(seen.recorded_at * 1000)
+        query = self._query(user_id) | {
+            "from": (_EPOCH + timedelta(milliseconds=start)).isoformat(),
+            "to": (_EPOCH + timedelta(milliseconds=start + 1)).isoformat(),
+        }
+        for _ in range(_MOST_POINTS_BACK // PAGE):
+            page, cursor = self._api.history(query)
+            for position in self._reader.believe(page):
+                if (position.point_id, position.user_id) == (seen.point_id, user_id):
+                    return position
+            if cursor is None:
+                break
+            query["cursor"] = cursor
+        return None
+
+    def _query(self, user_id: UUID) -> dict[str, str]:
+        return {"groupId": str(self._group_id), "userId": str(user_id)}
+
+
+def _fill_in(present: dict[UUID, Position], search: _Search, census: Census) -> set[UUID]:
+    """Put in what this device has seen and the service shows when it is asked for just that.
+
+    Return of whom it shows less than this device has seen; their positions are marked as old.
+    """
+    less = set()
+    for seen in sorted(search.seen.values(), key=lambda seen: seen.order, reverse=True):
+        owner = census.owner(seen.device_id)
+        if owner is None or not seen.is_newer_than(known := present.get(owner.user_id)):
+            continue
+        found = search.find(owner.user_id, seen)
+        if found is not None:
+            present |= newest([found, *([known] if known else [])])
+        elif not _may_have_expired(seen, known):
+            less.add(owner.user_id)
+    for user_id in less & present.keys():
+        present[user_id] = replace(present[user_id], is_old=True)
+    return less
+
+
+def _may_have_expired(seen: Seen, known: Position | None) -> bool:
+    """Whether the group may keep a point no longer, by its retention, which is a day or more."""
+    is_first_to_go = known is None or _recorded_at(known).timestamp() > seen.recorded_at
+    return is_first_to_go and seen.recorded_at < time.time() - _DAY
 
 
 def _opened(home: Home, point: StoredPoint) -> dict[str, Any]:
@@ -181,29 +287,31 @@ def _require_readable(home: Home, view: View) -> None:
 
 
 def _tell_of_less(
-    home: Home,
-    teller: Teller,
-    view: View,
-    stored: list[StoredPoint],
-    latest: dict[UUID, Position],
+    teller: Teller, view: View, less: Iterable[UUID], present: Mapping[UUID, Position]
 ) -> None:
-    """Tell where the service shows less than this device has seen."""
-    less = {position.user_id: position.name for position in latest.values() if position.is_old}
-    shown = {point.user_id for point in stored}
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).timestamp()
-    for row in home.rows(
-        "SELECT * FROM seen WHERE group_id = :group AND at > :since",
-        group=view.group_id,
-        since=yesterday,  # no group keeps its points for less
-    ):
-        owner = view.census.owner(UUID(row["device_id"]))
-        if owner is not None and owner.user_id not in shown:
-            less[owner.user_id] = owner.name
-    for user_id, name in less.items():
+    for user_id in less:
+        shown = present.get(user_id)
         teller.warn(
             Kind.OLDER_THAN_SEEN,
-            f"The service shows less of {name} than it did before: either they have deleted"
-            " points, or the service withholds them.",
+            f"The service shows less of {_name(view, user_id, shown)} than it did before: either"
+            " they have deleted points, or the service withholds them.",
             group_id=view.group_id,
-            once=f"{user_id} {latest[user_id].point_id if user_id in latest else None}",
+            once=f"{user_id} {shown.point_id if shown else None}",
         )
+
+
+def _tell_of_the_end(teller: Teller, view: View, user_id: UUID) -> None:
+    name = _name(view, user_id, None)
+    teller.say(
+        Kind.SEARCH_ENDED,
+        f"{name} has sent many messages that arrived late or hold no position. Only the newest"
+        f" {_MOST_POINTS_BACK:,} were read here, for {_LONGEST_BACK:.0f} seconds at most, so"
+        f" there may be a newer position. To read all of them: draugar history --who '{name}'",
+        group_id=view.group_id,
+    )
+
+
+def _name(view: View, user_id: UUID, shown: Position | None) -> str:
+    if shown is not None:
+        return shown.name
+    return next(person.name for person in view.census.people if person.user_id == user_id)

@@ -247,6 +247,11 @@ def metres(length: float) -> str:
     return f"{length / KILOMETRE:,.0f} km"
 
 
+def within(accuracy: float | None) -> str:
+    """Write how far off a fix may be; nothing where that is unknown."""
+    return "" if accuracy is None else metres(max(1.0, accuracy))
+
+
 def ago(age: timedelta) -> str:
     """Write how long ago something was."""
     if age < MINUTE:

@@ -57,7 +57,7 @@ class Answer:
         return value
 
     def number(self, name: str, least: float, most: float) -> float:
-        """Read a number."""
+        """Read a number. The bounds are finite: a whole number may be too large for a float."""
         value = self._members.get(name)
         if type(value) not in (int, float) or not least <= value <= most:  # type: ignore[operator]
             raise AnswerNotUnderstood

@@ -108,6 +108,13 @@ class Family:
         """Another command in a home that has joined."""
         return self._stack.enter_context(Member(self.home(name), tell=self.hears(name).append))
 
+    def has_been_together_for(self, days: int) -> None:
+        """Let all have joined so long ago that they see what is older than this test."""
+        self.service.query(
+            "UPDATE group_members SET joined_at = joined_at - make_interval(days => :days::int)",
+            days=days,
+        )
+
     def confirmed(self, inviter: Member, name: str) -> Member:
         """Let somebody in by a typed code, and have both compare their numbers."""
         member = self.join_by_code(inviter.invite_by_code().code, name)

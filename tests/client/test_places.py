@@ -1,15 +1,16 @@
 """Places of one's own: which one somebody is at, and that they stay where they are kept."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from draugar import places
 from draugar.errors import Unknown
-from draugar.geo import Coordinates
 from draugar.home import Home
-from draugar.places import NameTaken, Place, around
+from draugar.model import Fix
+from draugar.places import NameTaken, Nearby, Place, around
 
 HOUSE = Place("Home", 64.1466, -21.9426, 100)
 TOWN = Place("Reykjavík", 64.1466, -21.9, 5000)
@@ -64,25 +65,57 @@ def test_neither_name_nor_position_lies_open_on_the_disk(home: Home) -> None:
     assert not [trace for trace in (b"Grandmother", b"64.123", b"21.654") if trace in stored]
 
 
-def test_a_place_reaches_as_far_as_its_radius() -> None:
-    hundred_metres_north = 100 / 111_195
+def north(metres: float, accuracy: float | None = None) -> Fix:
+    """Return a fix so far to the north of the house."""
+    latitude = HOUSE.latitude + metres / 111_195.08
+    at = datetime(2026, 8, 5, tzinfo=UTC)
+    return Fix(latitude=latitude, longitude=HOUSE.longitude, accuracy=accuracy, at=at)
 
-    inside = Coordinates(64.1466 + 0.99 * hundred_metres_north, -21.9426)
-    outside = Coordinates(64.1466 + 1.01 * hundred_metres_north, -21.9426)
 
-    assert around(inside, [HOUSE]) is HOUSE
-    assert around(outside, [HOUSE]) is None
+@pytest.mark.parametrize(
+    ("metres", "accuracy", "nearby"),
+    [
+        (0, None, Nearby(HOUSE, is_at=True)),
+        (199, None, Nearby(HOUSE, is_at=True)),
+        (201, None, Nearby(HOUSE, is_at=False)),
+        (0, 199, Nearby(HOUSE, is_at=True)),
+        (0, 201, Nearby(HOUSE, is_at=False)),
+        (100, 99, Nearby(HOUSE, is_at=True)),
+        (100, 101, Nearby(HOUSE, is_at=False)),
+        (599, None, Nearby(HOUSE, is_at=False)),
+        (601, None, None),
+        (0, 599, Nearby(HOUSE, is_at=False)),
+        (0, 601, None),
+        (0, 22_000, None),
+    ],
+)
+def test_a_place_is_named_where_the_fix_is_good_enough_for_it(
+    metres: float, accuracy: float | None, nearby: Nearby | None
+) -> None:
+    assert around(north(metres, accuracy), [HOUSE]) == nearby
 
 
 def test_of_places_within_each_other_the_smallest_is_meant() -> None:
-    assert around(HOUSE, [TOWN, HOUSE]) is HOUSE
-    assert around(HOUSE, [HOUSE, TOWN]) is HOUSE
+    for named in ([TOWN, HOUSE], [HOUSE, TOWN]):
+        assert around(north(0), named) == Nearby(HOUSE, is_at=True)
+        assert around(north(0, 1000), named) == Nearby(TOWN, is_at=True)
+
+
+def test_of_places_that_a_fix_is_near_the_nearest_is_meant() -> None:
+    school = Place("School", north(1120).latitude, HOUSE.longitude, 400)
+
+    for named in ([school, HOUSE], [HOUSE, school]):
+        assert around(north(540), named) == Nearby(HOUSE, is_at=False)
+        assert around(north(590), named) == Nearby(school, is_at=False)
+        assert around(north(590, 20), named) == Nearby(school, is_at=False)
 
 
 def test_a_place_reaches_across_the_antimeridian() -> None:
     island = Place("Taveuni", -16.85, 179.999, 1000)
+    at = datetime(2026, 8, 5, tzinfo=UTC)
+    fix = Fix(latitude=-16.85, longitude=-179.999, accuracy=None, at=at)
 
-    assert around(Coordinates(-16.85, -179.999), [island]) is island
+    assert around(fix, [island]) == Nearby(island, is_at=True)
 
 
 def test_a_place_does_not_show_in_a_representation() -> None:

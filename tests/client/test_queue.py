@@ -10,12 +10,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 
 from draugar.crypto import open_location
-from draugar.errors import PointNotPossible, ServiceAway, Unknown
+from draugar.errors import HomeUnusable, PointNotPossible, ServiceAway, Unknown
 from draugar.home import Home
 from draugar.member import Member
 from draugar.model import Fix, Kind
@@ -53,7 +53,7 @@ with Home.open(Path(sys.argv[1])) as home, Member(home, tell=print) as member:
 
 
 def numbers(member: Member, group_id: UUID) -> list[int]:
-    """Return the counters of what the service has of a member, oldest first."""
+    """Return the counters of what the service has of a member, ascending."""
     ring = Ring(member._home, group_id)
     found = []
     query = {"groupId": str(group_id), "userId": str(member.user_id)}
@@ -65,7 +65,7 @@ def numbers(member: Member, group_id: UUID) -> list[int]:
             assert key is not None
             assert point.sealed is not None
             found.append(open_location(point.sealed, key)["draugar"]["n"])
-    return found[::-1]
+    return sorted(found)
 
 
 def many(count: int) -> list[Fix]:
@@ -252,7 +252,9 @@ def test_an_unknown_refusal_keeps_the_point(relayed: Family, relay: Relay) -> No
         {"accuracy": -1.0},
         {"accuracy": float("inf")},
         {"altitude": float("nan")},
+        {"accuracy": 20_037_509.0},
         {"at": datetime.now(UTC) + timedelta(hours=1)},
+        {"at": datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)},
         {"at": datetime(2026, 1, 1)},  # noqa: DTZ001
     ],
 )
@@ -275,26 +277,109 @@ def test_nothing_is_queued_for_a_group_one_is_not_in(family: Family) -> None:
     assert una.waiting() == 0
 
 
-def test_ids_are_in_the_order_of_their_making(family: Family) -> None:
+def queued_times(member: Member) -> list[float]:
+    """Return the times in the ids of what is queued, in seconds of Unix time, as it was queued."""
+    ids = [row["id"] for row in member._home.rows("SELECT id FROM outbox ORDER BY counter")]
+    assert len(set(ids)) == len(ids)
+    assert {UUID(id_).version for id_ in ids} == {7}
+    assert {UUID(id_).variant for id_ in ids} == {RFC_4122}
+    return [(UUID(id_).int >> 80) / 1000 for id_ in ids]
+
+
+def test_an_id_has_the_time_of_its_fix(family: Family) -> None:
     una = family.found()
+    ages = [timedelta(days=29), timedelta(seconds=10), timedelta(days=2), timedelta(minutes=-9)]
+    fixes = [fix(ago=age) for age in ages]
+    precise = fix(at=datetime.now(UTC) - timedelta(hours=1))
 
-    una.enqueue(many(5000))
+    una.enqueue([*fixes, precise])
 
-    rows = una._home.rows("SELECT id FROM outbox ORDER BY counter")
-    ids = [row["id"] for row in rows]
+    *whole, exact = queued_times(una)
+    assert whole == [one.at.timestamp() for one in fixes]
+    assert exact == int(precise.at.timestamp() * 1000) / 1000
+
+
+@pytest.mark.parametrize("days", [1, 7, 30])
+def test_the_id_of_a_fix_that_the_group_does_not_keep_has_the_time_of_queueing(
+    family: Family, days: int
+) -> None:
+    una = family.found()
+    una._transport.call("PATCH", f"/groups/{una.group().id}", {"retentionDays": days})
+    una.groups()
+    kept, hour = timedelta(days=days), timedelta(hours=1)
+    ages = [kept - 2 * hour, kept - hour / 2, kept + hour, timedelta(days=6000)]
+
+    una.enqueue([fix(ago=age) for age in ages])
+    times = queued_times(una)
+    sent = una.flush()
+
+    now = time.time()
+    assert times[0] == pytest.approx(now - ages[0].total_seconds(), abs=60)
+    assert times[1:] == pytest.approx([now] * 3, abs=60)
+    assert (sent.stored, sent.dropped) == (4, 0)
+
+
+def test_a_group_whose_retention_is_not_known_is_taken_to_keep_points_for_a_day(
+    family: Family,
+) -> None:
+    una = family.found()
+    una._home.do("UPDATE groups SET retention_days = NULL")
+
+    una.enqueue([fix(ago=timedelta(hours=20)), fix(ago=timedelta(days=2))])
+
+    recent, older = queued_times(una)
+    assert recent < time.time() - 19 * 3600
+    assert older == pytest.approx(time.time(), abs=60)
+
+
+def test_ids_of_one_time_ascend_as_they_are_made(family: Family) -> None:
+    una = family.found()
+    at = fix(ago=timedelta(hours=1)).at
+
+    una.enqueue([fix(at=at) for _ in range(5000)])
+    una.enqueue([fix(at=at) for _ in range(10)])
+
+    ids = [row["id"] for row in una._home.rows("SELECT id FROM outbox ORDER BY counter")]
     assert ids == sorted(set(ids))
-    assert all(UUID(id_).version == 7 for id_ in ids)
-    newest = (UUID(ids[-1]).int >> 80) / 1000
-    assert abs(newest - time.time()) < 10
+    assert set(queued_times(una)) == {at.timestamp()}
 
 
-def test_a_clock_that_was_wrong_once_does_no_lasting_harm(family: Family) -> None:
+def test_ids_do_not_tell_how_many_were_made_between_them(family: Family) -> None:
     una = family.found()
-    una._home.remember("last_id", int((time.time() + 86400) * 1000) << 12)
+    hour = timedelta(hours=1)
 
-    sent = una.share([fix(1.0)])
+    una.enqueue([fix(ago=age) for age in (hour, 2 * hour) for _ in range(100)])
+    una.enqueue([fix(ago=3 * hour) for _ in range(2)])
 
-    assert sent.stored == 1
+    tails = [
+        UUID(row["id"]).int & 2**62 - 1
+        for row in una._home.rows("SELECT id FROM outbox ORDER BY counter")
+    ]
+    assert len({tail >> 40 for tail in tails}) > 2
+
+
+def test_what_was_just_taken_is_after_a_joining_of_the_same_second(family: Family) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    una.share([fix(1.0)])
+
+    assert [position.fix.latitude for position in ari.where()] == [1.0]
+
+
+def test_a_batch_is_taken_out_of_the_queue_in_one_change(family: Family) -> None:
+    una = family.found()
+    una.enqueue(many(300))
+    una._home.do(
+        "CREATE TRIGGER sent AFTER DELETE ON outbox WHEN old.counter = 200"
+        " BEGIN SELECT RAISE(ROLLBACK, 'no'); END"
+    )
+
+    with pytest.raises(HomeUnusable):
+        una.flush()
+    una._home.do("DROP TRIGGER sent")
+
+    assert una.waiting() == 300
+    assert una.flush().stored == 300
 
 
 def test_a_fix_comes_back_as_it_was_shared(family: Family) -> None:
