@@ -22,6 +22,7 @@
     pausing.py     what a device does about a pause by itself
     points.py      sealing a point, and believing one
     reading.py     where everybody is and was
+    last_known.py  where they were when the service last answered
     phones.py      what sets up a phone with OwnTracks
     reminding.py   which phones must be set up again, and telling their owner
     teller.py      how the member is told

@@ -45,6 +45,7 @@ from draugar.errors import (
 from draugar.explain import Stakes
 from draugar.geo import Coordinates, Located, NotAPosition, Trail, look_swapped
 from draugar.home import Home
+from draugar.last_known import LastKnown
 from draugar.links import InviteLink, Unreadable, is_link
 from draugar.member import Member
 from draugar.model import Fix, Group, OwnDevice, Person, Position, Shared, Standing, newest
@@ -53,7 +54,7 @@ from draugar.phones import PhoneSetup
 from draugar.places import Place
 from draugar.present import Sight, points
 from draugar.refusals import REFUSALS
-from draugar.render import NobodyToAsk, Terminal, clock, degrees, metres, plain, within
+from draugar.render import NobodyToAsk, Terminal, ago, clock, degrees, metres, plain, within
 from draugar.teller import Teller
 from draugar.track import NotATrack, Track
 from draugar.when import EmptyRange, NotATime, between, moment
@@ -546,15 +547,23 @@ def revoke_invite(desk: Desk, invite: Annotated[UUID, argument("ID", parser=_id)
 
 @command("where", EVERYDAY)
 def where(desk: Desk, *, group: InGroup = None) -> None:
-    """Show where everybody is, and how far from you."""
+    """Show where each member is, and how far from you.
+
+    While the service does not answer: where they were when it last did.
+    """
     named, now = desk.places(), _now()
+    known = None
     with desk.member() as me:
-        positions = me.where(_group_id(me, group))
-        unseen = _unseen(me, group, positions)
+        try:
+            positions = me.where(_group_id(me, group))
+            unseen = _unseen(me, group, positions)
+        except ServiceAway as failure:
+            known = _last_known(desk, me, group, failure)
+            positions, unseen = known.positions, ""
     mine = next((position for position in positions if position.is_mine), None)
     sights = [Sight.of(position, mine, named) for position in positions]
     desk.terminal.rows(
-        {"positions": [sight.data() for sight in sights]},
+        {"positions": [sight.data(as_of=known.as_of if known else None) for sight in sights]},
         ("Who", "Where", "From you", "Seen", "Within", "Battery"),
         [sight.row(now) for sight in sights],
         nothing=unseen or "No one has shared where they are.",
@@ -584,23 +593,32 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
     yes: WriteOver = False,
     group: InGroup = None,
 ) -> None:
-    """Draw everybody on a map: one file that any browser opens, without any network."""
+    """Draw all members on a map: one file that any browser opens, without any network.
+
+    While the service does not answer, it shows where they were when it last did.
+    """
     named, now = desk.places(), _now()
     _may_write(desk, file, yes=yes)
+    known = None
     with desk.member() as me:
-        meant = me.group(group)
-        current = me.where(meant.id)
-        read = me.history(meant.id, since=now - timedelta(hours=hours)) if hours else ()
-        past = _counted(desk, read)
-        trails = _trails(current, past, now)
-        unseen = _unseen(me, group, current)
+        try:
+            meant = me.group(group)
+            title, current = meant.name, me.where(meant.id)
+            read = me.history(meant.id, since=now - timedelta(hours=hours)) if hours else ()
+            trails = _trails(current, _counted(desk, read), now)
+            unseen = _unseen(me, group, current)
+        except ServiceAway as failure:
+            known = _last_known(desk, me, group, failure)
+            title, trails = known.group_name, _trails(known.positions, (), now)
+            unseen = ""
     if not trails:
         raise NotPossible(
             unseen or "No one has shared where they are.",
             effect="No map was drawn.",
             advice="Share where you are: draugar share LAT LON",
         )
-    _keep(file, maps.drawn(trails, named, title=meant.name, now=now, tiles=tiles))
+    as_of = known.as_of if known else None
+    _keep(file, maps.drawn(trails, named, title=title, now=now, tiles=tiles, as_of=as_of))
     desk.terminal.answer({"file": str(file.absolute())}, f"Open {file.absolute()} in a browser.")
     if tiles:
         desk.terminal.say(
@@ -1698,6 +1716,23 @@ def _counted(desk: Desk, positions: Iterable[Position]) -> list[Position]:
             if len(found) % COUNTED == 0:
                 progress(len(found))
     return found
+
+
+def _last_known(desk: Desk, me: Member, group: str | None, failure: ServiceAway) -> LastKnown:
+    """Return where the members were when the service last answered, and say so.
+
+    Raises the failure where nothing is known.
+    """
+    known = me.last_known(group)
+    if known is None:
+        raise failure
+    now = _now()
+    desk.terminal.say(
+        f"{failure.reason} These positions are old: they are the last that this device knows, of"
+        f" {clock(known.as_of, now)} ({ago(now - known.as_of)}). To try again: draugar where",
+        "yellow",
+    )
+    return known
 
 
 def _trails(current: Iterable[Position], past: Iterable[Position], now: datetime) -> list[Trail]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from uuid import UUID
 
-from draugar import confirming, outbox, pausing
+from draugar import confirming, last_known, outbox, pausing
 from draugar.api import Api
 from draugar.census import Census
 from draugar.circle import Circle, Ended
@@ -60,6 +60,7 @@ def forget(home: Home, group_id: UUID) -> None:
     others = [id_ for id_, device in circle.trusted().items() if device.user_id != me.user_id]
     circle.end(others, Ended.GONE, version=ring.highest)
     pausing.forget(home, group_id)
+    last_known.forget(home, group_id)
     home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
     outbox.forget_tracks(home, group_id)
     home.do("UPDATE groups SET is_member = 0 WHERE id = :id", id=group_id)

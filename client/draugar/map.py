@@ -76,15 +76,19 @@ class TilesUnclear(NotPossible):
     advice = "As in: draugar map --tiles 'https://tiles.example.org/{z}/{x}/{y}.png'"
 
 
-def drawn(
+def drawn(  # noqa: PLR0913 -- what one page shows
     trails: Sequence[Trail],
     places: Sequence[Place],
     *,
     title: str,
     now: datetime,
     tiles: str | None = None,
+    as_of: datetime | None = None,
 ) -> str:
-    """Draw a page of trails with at least one fix each. Raises TilesUnclear."""
+    """Draw a page of trails with at least one fix each.
+
+    `as_of`: they are what was known then, for the service does not answer. Raises TilesUnclear.
+    """
     host = _host(tiles) if tiles else None
     people = [_Person.of(index, trail, places, now) for index, trail in enumerate(trails)]
     sheets = (
@@ -104,7 +108,7 @@ def drawn(
         script=script,
         stamp=stamp(now),
         written=clock(now),
-        lines=_lines(people),
+        lines=_lines(people) + _oldness(as_of),
         sheets="\n".join("".join(sheet.svg()) for sheet in sheets),
         legend="\n".join(person.entry(now) for person in people),
         credit=html.escape(_credit(host)),
@@ -141,7 +145,7 @@ class _Person:
         """Write the line of the legend."""
         where = f"{self.place} ({degrees(self.last)})" if self.place else degrees(self.last)
         seen = f"{self.age}, {clock(self.last.at, now)}"
-        if self.last.accuracy is not None:
+        if self.last.accuracy:
             seen += f", within {within(self.last.accuracy)}"
         return (
             f'<li class="{self.colour}" data-person="{self.index}">'
@@ -297,7 +301,7 @@ class _Sheet:
         for place in self.places:
             yield self._circle("circle", place, place.radius)
         for person in self.people:
-            if person.last.accuracy is not None:
+            if person.last.accuracy:
                 yield self._circle(f"accuracy {person.colour}", person.last, person.last.accuracy)
 
     def _circle(self, kind: str, spot: Located, length: float) -> str:
@@ -434,6 +438,16 @@ def _lines(people: Sequence[_Person]) -> str:
     """Say how far back the tracks go."""
     starts = [person.fixes[0].at for person in people if len(person.fixes) > 1]
     return f" The lines begin on {clock(min(starts))}; they are paler the older." if starts else ""
+
+
+def _oldness(as_of: datetime | None) -> str:
+    """Say that the positions are old."""
+    if as_of is None:
+        return ""
+    return (
+        f" The service did not answer. These positions are old: the last that were known, of"
+        f" {clock(as_of)}."
+    )
 
 
 def _middle(longitudes: Iterable[float]) -> float:

@@ -23,6 +23,7 @@ from draugar import (
     confirming,
     inviting,
     joining,
+    last_known,
     leaving,
     naming,
     pasted,
@@ -49,6 +50,7 @@ from draugar.errors import (
 from draugar.exchange import Exchange, View
 from draugar.home import Home
 from draugar.joining import Invite, Newcomer
+from draugar.last_known import LastKnown
 from draugar.links import InviteLink
 from draugar.model import (
     Comparison,
@@ -408,9 +410,18 @@ class Member:
     # Where
 
     def where(self, group_id: UUID | None = None) -> list[Position]:
-        """The current position of everybody, by name. Raises KeyPending."""
+        """The present position of each member, by name. Raises KeyPending."""
         view = self._update(self._resolve(group_id))
-        return reading.where(self._home, self._api, self._exchange, self._teller, view)
+        positions = reading.where(self._home, self._api, self._exchange, self._teller, view)
+        last_known.keep(self._home, view.group_id, positions)
+        return positions
+
+    def last_known(self, name_or_id: str | UUID | None = None) -> LastKnown | None:
+        """What `where` returned last of a group, by name or id, or of my only one.
+
+        Needs no service. None where nothing is known.
+        """
+        return last_known.find(self._home, name_or_id)
 
     def history(
         self,

@@ -14,7 +14,7 @@ from draugar.model import Fix
 from draugar.naming import same
 
 RADIUS = 150
-"""Metres within which somebody is at a place, unless its owner says otherwise."""
+"""Metres within which a person is at a place, unless its owner says otherwise."""
 SLACK = 100
 """Metres by which a fix and its accuracy may reach beyond a place that is still named."""
 NEAR = 3
@@ -75,10 +75,10 @@ class Nearby:
 
 
 def around(fix: Fix, places: Iterable[Place]) -> Nearby | None:
-    """Return the place that somebody is at, else the place that they are near.
+    """Return the place that a fix is at, else the place that it is near.
 
-    The fix's accuracy counts as a distance: within it they may be anywhere. Of several places that
-    they are at, the smallest is meant; of those that they are near, the nearest.
+    Its accuracy counts as a distance: the device may be anywhere within it. Of several places that
+    the fix is at, the smallest is meant; of those that it is near, the nearest.
     """
     reaches = [(distance(fix, place) + (fix.accuracy or 0), place) for place in places]
     at = [place for reach, place in reaches if reach <= place.radius + SLACK]

@@ -290,7 +290,7 @@ class Reader:
     def _foreign_fix(self, content: dict[str, Any], point: StoredPoint) -> Fix:
         """Read what an OwnTracks phone or the first Draugar app has sealed.
 
-        It says less of where it belongs, so its sender has to be somebody who is trusted.
+        It says less of where it belongs, so its sender has to be trusted.
         """
         users = {device.user_id for device in self._circle.values()} | {self._me.user_id}
         if point.user_id not in users:
@@ -325,7 +325,7 @@ class Reader:
             raise _Unbelievable
 
     def _check_age(self, point: StoredPoint, fix: Fix) -> None:
-        """Refuse what is newer than its key: somebody who left may know that."""
+        """Refuse what is newer than its key: a former member may know that key."""
         superseded_at = self._superseded_at(point.key_version)
         newest = max(fix.at, point.recorded_at, point.received_at).timestamp()
         slack = CLOCKS_DIFFER.total_seconds()

@@ -91,8 +91,11 @@ class Sight:
         battery = "" if self.fix.battery is None else f"{self.fix.battery} %"
         return self.name, self.spot, self.way, seen, within(self.fix.accuracy), battery
 
-    def data(self) -> dict[str, Any]:
-        """Write it for programs: degrees, metres, km/h, percent."""
+    def data(self, as_of: datetime | None = None) -> dict[str, Any]:
+        """Write it for programs: degrees, metres, km/h, percent.
+
+        `as_of`: it is what was known then, for the service does not answer.
+        """
         position, fix = self.position, self.fix
         return {
             "userId": str(position.user_id),
@@ -105,13 +108,14 @@ class Sight:
             "isOld": position.is_old,
             "latitude": fix.latitude,
             "longitude": fix.longitude,
-            "accuracy": fix.accuracy,
+            "accuracy": fix.accuracy or None,
             "altitude": fix.altitude,
             "velocity": fix.velocity,
             "course": fix.course,
             "battery": fix.battery,
             "recordedAt": stamp(fix.at),
             "receivedAt": stamp(position.received_at),
+            "asOf": stamp(as_of),
             "tid": position.phone and position.phone.tid,
             "needsSetup": position.phone is not None and position.phone.needs_setup,
             "waitsSince": position.phone and stamp(position.phone.waits_since),

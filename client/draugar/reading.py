@@ -50,7 +50,7 @@ def group(home: Home, listed: ListedGroup) -> Group:
 
 
 def where(home: Home, api: Api, exchange: Exchange, teller: Teller, view: View) -> list[Position]:
-    """Return the present position of everybody, by name. Raises KeyPending.
+    """Return the present position of each member, by name. Raises KeyPending.
 
     That is the newest by its own time of all that can be believed, whenever it arrived and from
     whichever device.

@@ -249,7 +249,7 @@ def metres(length: float) -> str:
 
 def within(accuracy: float | None) -> str:
     """Write how far off a fix may be; nothing where that is unknown."""
-    return "" if accuracy is None else metres(max(1.0, accuracy))
+    return metres(max(1.0, accuracy)) if accuracy else ""
 
 
 def ago(age: timedelta) -> str:

@@ -794,6 +794,40 @@ def door(service: Service) -> Iterator[Door]:
     made.shut()
 
 
+def test_without_the_service_the_last_known_positions_are_shown_as_old(
+    household: Household, door: Door, tmp_path: Path
+) -> None:
+    una = household.person("Una")
+    una.does("found", door.url, "-", "--name", "Una", stdin=household.service.founding_code())
+    una.does("share", *REYKJAVIK)
+    una.does("places", "add", "Home", *REYKJAVIK)
+    before = una.reads("where")
+
+    door.shut()
+    shown = una("where", wait=0)
+    named = una("where", "--group", "family", "--json", wait=0)
+    drawn = una("map", "--json", wait=0)
+    unknown = una.fails("where", "--group", "Office", wait=0)
+    door.open()
+
+    after = una.reads("where")
+    assert (shown.code, named.code, drawn.code) == (0, 0, 0)
+    assert re.fullmatch(
+        r"Una \(you\) +Home +(just now|\d min ago) +10 m *", shown.out.split("\n")[1]
+    )
+    for told in (shown.told, named.told, drawn.told):
+        assert told.startswith("The service does not answer.")
+        assert "These positions are old" in told
+        assert told.endswith("To try again: draugar where")
+    old = json.loads(named.out)
+    (known,) = old["positions"]
+    assert before["positions"] == after["positions"] == [known | {"asOf": None}]
+    assert known["recordedAt"] <= known["asOf"]
+    assert json.loads(drawn.out) == {"file": str(tmp_path / "draugar-map.html")}
+    assert "The service did not answer." in (tmp_path / "draugar-map.html").read_text()
+    assert unknown.startswith("The service does not answer.")
+
+
 def test_without_the_service_positions_wait_and_are_shared_once(
     household: Household, door: Door
 ) -> None:

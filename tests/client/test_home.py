@@ -192,6 +192,8 @@ def test_no_secret_is_in_its_database(family: Family) -> None:
     una = family.found()
     invitation = una.invite()
     group_id = una.group().id
+    una.share([fix(64.146698)])
+    assert una.where()
     una.enqueue([fix(64.146612)])
     home = una._home
     key = Ring(home, group_id).key(1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import combinations, pairwise
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -24,7 +25,9 @@ NOW = datetime(2026, 8, 5, 12, tzinfo=UTC)
 HOME = (64.1466, -21.9426)
 
 
-def fix(latitude: float, longitude: float, *, minutes: float = 0, accuracy: float = 10) -> Fix:
+def fix(
+    latitude: float, longitude: float, *, minutes: float = 0, accuracy: float | None = 10
+) -> Fix:
     return Fix(
         latitude=latitude,
         longitude=longitude,
@@ -33,7 +36,7 @@ def fix(latitude: float, longitude: float, *, minutes: float = 0, accuracy: floa
     )
 
 
-def at(name: str, latitude: float, longitude: float, **more: float) -> Trail:
+def at(name: str, latitude: float, longitude: float, **more: Any) -> Trail:
     return Trail(name, [fix(latitude, longitude, **more)])
 
 
@@ -284,6 +287,48 @@ def test_own_places_are_drawn_to_size_and_name_where_people_are() -> None:
     assert float(circle.attrib["r"]) == pytest.approx(100 * pixels / says, rel=0.01)
     assert "Hús & <garður>" in sheet.texts
     assert "Hús &amp; &lt;garður&gt; (64.14660, -21.94260)" in page
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [
+        (190, ">Home (64.14660, -21.94260)<"),
+        (210, ">near Home (64.14660, -21.94260)<"),
+        (22_000, ">64.14660, -21.94260<"),
+        (None, ">Home (64.14660, -21.94260)<"),
+    ],
+)
+def test_the_legend_names_a_place_only_where_the_fix_is_good_enough(
+    accuracy: float | None, said: str
+) -> None:
+    page = page_of(at("Una", *HOME, accuracy=accuracy), places=(Place("Home", *HOME, 100),))
+
+    assert said in page
+
+
+@pytest.mark.parametrize("accuracy", [None, 0])
+def test_an_accuracy_that_is_unknown_is_neither_written_nor_drawn(accuracy: float | None) -> None:
+    page = page_of(at("Una", *HOME, accuracy=accuracy))
+
+    assert "within" not in page.partition("<ul")[2]
+    for sheet in sheets(page):
+        assert list(sheet.all("circle", "accuracy")) == []
+
+
+def test_an_accuracy_as_large_as_can_be_believed_is_drawn() -> None:
+    page = page_of(at("Una", *HOME, accuracy=20_037_508), at("Ari", 64.13, -21.9))
+
+    assert "within 20,038 km" in page
+    assert "nan" not in page.partition("<svg")[2].partition("<ul")[0]
+
+
+def test_positions_that_are_old_are_said_to_be_old() -> None:
+    as_of = NOW - timedelta(hours=5)
+
+    page = maps.drawn([at("Una", *HOME, minutes=400)], (), title="Hearth", now=NOW, as_of=as_of)
+
+    assert "The service did not answer. These positions are old" in page
+    assert "These positions are old" not in page_of(at("Una", *HOME))
 
 
 def test_the_legend_says_where_how_long_ago_and_within_how_much() -> None:

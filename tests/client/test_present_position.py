@@ -1,4 +1,4 @@
-"""Where somebody is: the newest position that can be believed, by its own time.
+"""The present position of a member: the newest position that can be believed, by its own time.
 
 It depends neither on the order in which positions arrive, nor on the device, nor on the queue.
 """
@@ -20,8 +20,10 @@ from draugar.cli import _trails
 from draugar.crypto import GroupKey, seal_location
 from draugar.errors import AnswerNotUnderstood
 from draugar.member import Member
-from draugar.model import Kind, newest
+from draugar.model import Fix, Kind, Position, newest
 from draugar.phones import PhoneSetup
+from draugar.places import Place
+from draugar.present import Sight
 from tests.client import malice
 from tests.client.family import Family, Service, fix
 from tests.client.malice import HISTORY, LATEST, Forward, Relay, Reply, Request
@@ -168,7 +170,7 @@ READINGS = {
     "a time that is a text": saying(tst="now"),
     "a time in milliseconds": saying(tst=1_782_907_200_000),
     "a time before 2000": saying(tst=946_684_799),
-    "a time that nobody can write": saying(tst=2**52),
+    "a time that no calendar has": saying(tst=2**52),
     "a time eleven minutes ahead": lambda message: message | {"tst": ago(-11 * MINUTE)},
 }
 EACH = pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS.keys())
@@ -540,6 +542,54 @@ def test_an_accuracy_in_the_clear_that_is_zero_is_unknown(family: Family) -> Non
     una._transport.call("POST", "/locations", said)
 
     assert [position.fix.accuracy for position in una.where(group_id)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "spot", "place", "near", "within"),
+    [
+        (None, "Home", "Home", None, ""),
+        (0.0, "Home", "Home", None, ""),
+        (150.0, "Home", "Home", None, "150 m"),
+        (400.0, "near Home", None, "Home", "400 m"),
+        (22_000.0, "64.10000, -21.90000", None, None, "22 km"),
+    ],
+)
+def test_no_more_is_said_of_a_place_than_the_fix_allows(
+    accuracy: float | None, spot: str, place: str | None, near: str | None, within: str
+) -> None:
+    sight = Sight.of(position(accuracy), None, [Place("Home", 64.1, -21.9, 100)])
+
+    data, row = sight.data(), sight.row(NOON)
+
+    assert (data["place"], data["nearPlace"], data["accuracy"]) == (place, near, accuracy or None)
+    assert (row[1], row[4]) == (spot, within)
+
+
+@pytest.mark.parametrize(("accuracy", "way"), [(None, "here"), (60.0, "here"), (22_000.0, "near")])
+def test_two_members_are_in_one_spot_only_where_their_fixes_allow_it(
+    accuracy: float | None, way: str
+) -> None:
+    mine = position(10.0, is_mine=True)
+
+    assert Sight.of(position(accuracy), mine, []).way == way
+
+
+NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)
+
+
+def position(accuracy: float | None, *, is_mine: bool = False) -> Position:
+    return Position(
+        point_id=uuid4(),
+        group_id=uuid4(),
+        user_id=uuid4(),
+        device_id=uuid4(),
+        name="Una",
+        fix=Fix(latitude=64.1, longitude=-21.9, accuracy=accuracy, at=NOON),
+        received_at=NOON,
+        key_version=1,
+        is_confirmed=True,
+        is_mine=is_mine,
+    )
 
 
 # Whatever the order
