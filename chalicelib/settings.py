@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from chalicelib import secrets
 
@@ -21,8 +21,35 @@ PEPPER_BYTES = 32
 _PEPPER_DISTINCT_CHARACTERS = 8
 _LONGEST_FUNCTION_SECONDS = 900
 _SCHEMES = frozenset({"postgres", "postgresql", "postgresql+pg8000"})
-_OPTIONS = frozenset({"host", "sslmode", "sslrootcert"})
 _SSL_MODES = frozenset({"disable", "require", "verify-ca", "verify-full"})
+# What a URL may say behind its `?`, and where it is one of a few, which.
+_OPTIONS: Mapping[str, frozenset[str] | None] = {
+    "host": None,
+    "port": None,
+    "sslmode": _SSL_MODES,
+    "sslrootcert": None,
+    "channel_binding": frozenset({"require", "prefer"}),
+    "application_name": None,
+    "connect_timeout": None,
+    "target_session_attrs": frozenset({"any", "read-write", "primary"}),
+}
+# Further ones that libpq and other drivers know. Any other name may be half of a password.
+_REFUSED_OPTIONS = frozenset(
+    (
+        *("client_encoding", "connection_limit", "dbname", "fallback_application_name"),
+        *("gssencmode", "hostaddr", "keepalives", "keepalives_count", "keepalives_idle"),
+        *("keepalives_interval", "load_balance_hosts", "options", "passfile", "password"),
+        *("pgbouncer", "pool_timeout", "replication", "require_auth", "requirepeer", "schema"),
+        *("service", "ssl", "ssl_max_protocol_version", "ssl_min_protocol_version", "sslaccept"),
+        *("sslcert", "sslcertmode", "sslcompression", "sslcrl", "sslcrldir", "sslkey"),
+        *("sslnegotiation", "sslpassword", "sslsni", "statement_cache_size"),
+        *("tcp_user_timeout", "user"),
+    )
+)
+_ENCODE = (
+    "If its user or password holds a special character, such as # ? / [ ] @ : or %, percent-encode"
+    " it: # is %23, ? is %3F, / is %2F."
+)
 
 
 class SettingsError(Exception):
@@ -34,7 +61,9 @@ class DatabaseAddress:
     """Where the database is and how it is reached.
 
     `socket` is the path of a Unix socket, or None; `sslmode` has libpq's meaning, except that an
-    address that says nothing is verified in full unless it is loopback or a socket.
+    address that says nothing is verified in full unless it is loopback or a socket. With
+    `channel_binding="require"` a server that does not prove by SCRAM that the TLS connection ends
+    at it is refused. `connect_timeout` is in seconds.
     """
 
     user: str
@@ -45,53 +74,56 @@ class DatabaseAddress:
     socket: str | None
     sslmode: str
     sslrootcert: str | None
+    channel_binding: str = "prefer"
+    application_name: str = "draugar"
+    connect_timeout: float | None = None
+    target_session_attrs: str = "any"
 
     @classmethod
     def parse(cls, url: str, login: tuple[str, str] | None = None) -> "DatabaseAddress":
         """Read a `postgres://`, `postgresql://` or `postgresql+pg8000://` URL.
 
         `login`, a user and a password, stands in for those of the URL. Raises SettingsError,
-        whose text holds nothing of the URL.
+        whose text holds nothing of the URL but the names of its options.
         """
         try:
             parts = urlsplit(url)
             port = parts.port or 5432
-            pairs = parse_qsl(parts.query, strict_parsing=bool(parts.query))
-            options = dict(pairs)
+            user, password, database, name = (
+                _decoded(part or "")
+                for part in (
+                    parts.username,
+                    parts.password,
+                    parts.path.removeprefix("/"),
+                    parts.hostname,
+                )
+            )
+            options = _options(parts.query)
             port = int(options.pop("port", port))
+            is_url = not parts.fragment and "\0" not in f"{user}{password}{database}{name}"
         except ValueError:
-            raise SettingsError("DATABASE_URL is not a URL.") from None
+            is_url = False
+        if not is_url:
+            raise SettingsError(f"DATABASE_URL is not a URL. {_ENCODE}") from None
         if not 0 < port < 2**16:
             raise SettingsError("DATABASE_URL: a port is a number from 1 to 65535.")
         if parts.scheme not in _SCHEMES:
             raise SettingsError("DATABASE_URL must begin with postgresql://.")
-        database = unquote(parts.path.removeprefix("/"))
-        user, password = login or (unquote(parts.username or ""), unquote(parts.password or ""))
+        user, password = login or (user, password)
         if not user or not database:
-            raise SettingsError("DATABASE_URL must name a user and a database.")
-        # Without naming them: what looks like one may be half of an unescaped password.
-        if options.keys() - _OPTIONS or len(dict(pairs)) != len(pairs):
-            raise SettingsError(
-                "DATABASE_URL takes the options host, port, sslmode and sslrootcert, each once."
-            )
-        host = options.get("host") or unquote(parts.hostname or "") or "localhost"
+            raise SettingsError(f"DATABASE_URL must name a user and a database. {_ENCODE}")
+        host = options.get("host") or name or "localhost"
+        if "," in host:
+            raise SettingsError("DATABASE_URL: only one host can be named.")
         socket = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None
         sslmode = options.get(
             "sslmode", "disable" if socket or _is_loopback(host) else "verify-full"
         )
-        if sslmode not in _SSL_MODES:
+        binding = options.get("channel_binding", "prefer")
+        if binding == "require" and (socket or sslmode == "disable"):
             raise SettingsError(
-                f"DATABASE_URL: sslmode must be one of {', '.join(sorted(_SSL_MODES))}; "
-                "the others may fall back to plain text."
+                "DATABASE_URL: channel_binding=require needs TLS; say sslmode=verify-full as well."
             )
-        root = options.get("sslrootcert")
-        if sslmode == "verify-ca" and root is None:
-            raise SettingsError("DATABASE_URL: sslmode=verify-ca needs an sslrootcert.")
-        if root == "system" and sslmode != "verify-full":
-            # As in libpq: any public authority would do, for whatever name.
-            raise SettingsError("DATABASE_URL: sslrootcert=system needs sslmode=verify-full.")
-        if root is not None and root != "system" and not Path(root).is_file():
-            raise SettingsError("DATABASE_URL: there is no file at sslrootcert.")
         return cls(
             user=user,
             password=password or None,
@@ -100,8 +132,72 @@ class DatabaseAddress:
             database=database,
             socket=socket,
             sslmode=sslmode,
-            sslrootcert=root,
+            sslrootcert=_root(options.get("sslrootcert"), sslmode),
+            channel_binding=binding,
+            application_name=options.get("application_name", "draugar"),
+            connect_timeout=_connect_timeout(options.get("connect_timeout", "0")),
+            target_session_attrs=options.get("target_session_attrs", "any"),
         )
+
+
+def _decoded(text: str) -> str:
+    """Return what a percent-encoded text stands for. Raises ValueError."""
+    return unquote(text, errors="strict")
+
+
+def _options(query: str) -> dict[str, str]:
+    """Return what a URL says behind its `?`. Raises ValueError or SettingsError."""
+    # Not by parse_qsl, which takes a plus sign for a blank: libpq does not.
+    pairs = [
+        (_decoded(name), _decoded(value), said)
+        for name, said, value in (pair.partition("=") for pair in query.split("&") if pair)
+    ]
+    names = [name for name, _, _ in pairs]
+    if refused := sorted(_REFUSED_OPTIONS.intersection(names)):
+        raise SettingsError(
+            f"DATABASE_URL: the option {refused[0]} is not supported; leave it out."
+            f" Supported are {', '.join(_OPTIONS)}."
+        )
+    if not _OPTIONS.keys() >= set(names) or not all(said for *_, said in pairs):
+        raise SettingsError(
+            f"DATABASE_URL takes the options {', '.join(_OPTIONS)}. If what stands behind the ? is"
+            " part of the password, percent-encode it: ? is %3F."
+        )
+    if twice := next((name for name in _OPTIONS if names.count(name) > 1), None):
+        raise SettingsError(f"DATABASE_URL: the option {twice} may be given once only.")
+    options = {name: value for name, value, _ in pairs if value}
+    for name, value in options.items():
+        if (allowed := _OPTIONS[name]) is not None and value not in allowed:
+            raise SettingsError(
+                f"DATABASE_URL: {name} must be one of {', '.join(sorted(allowed))}"
+                + ("; the others may fall back to plain text." if name == "sslmode" else ".")
+            )
+    return options
+
+
+def _root(root: str | None, sslmode: str) -> str | None:
+    if sslmode == "verify-ca" and root is None:
+        raise SettingsError("DATABASE_URL: sslmode=verify-ca needs an sslrootcert.")
+    if root == "system" and sslmode != "verify-full":
+        # As in libpq: any public authority would do, for whatever name.
+        raise SettingsError("DATABASE_URL: sslrootcert=system needs sslmode=verify-full.")
+    if root is not None and root != "system" and not Path(root).is_file():
+        raise SettingsError("DATABASE_URL: there is no file at sslrootcert.")
+    return root
+
+
+def _connect_timeout(text: str) -> float | None:
+    """Return seconds, or None where the URL leaves it open, as 0 and less do in libpq."""
+    try:
+        seconds = int(text)
+    except ValueError:
+        seconds = _LONGEST_FUNCTION_SECONDS + 1
+    if seconds > _LONGEST_FUNCTION_SECONDS:
+        raise SettingsError(
+            "DATABASE_URL: connect_timeout must be a whole number of seconds, at most"
+            f" {_LONGEST_FUNCTION_SECONDS}."
+        )
+    return seconds if seconds > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)

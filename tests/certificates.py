@@ -31,9 +31,12 @@ class Certificates:
 
 
 def make_certificates(
-    directory: Path, *, host: str = "localhost", life: dt.timedelta = HOUR
+    directory: Path, *, host: str = "localhost", life: dt.timedelta = HOUR, key_usage: bool = True
 ) -> Certificates:
-    """Make an authority, and a certificate for `host` and 127.0.0.1 that ends after `life`."""
+    """Make an authority, and a certificate for `host` and 127.0.0.1 that ends after `life`.
+
+    Without `key_usage` the authority is one as PostgreSQL's manual makes it, by OpenSSL's v3_ca.
+    """
     made = Certificates(
         directory / "authority.pem", directory / "server.pem", directory / "key.pem"
     )
@@ -50,12 +53,12 @@ def make_certificates(
         encipher_only=False,
         decipher_only=False,
     )
-    authority = (
-        _builder(ca_name, ca_key.public_key(), issuer=ca_name)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .sign(ca_key, hashes.SHA256())
+    unsigned = _builder(ca_name, ca_key.public_key(), issuer=ca_name).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
     )
+    if key_usage:
+        unsigned = unsigned.add_extension(usage, critical=True)
+    authority = unsigned.sign(ca_key, hashes.SHA256())
     names = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
     certificate = (
         _builder(_name(host), key.public_key(), issuer=ca_name, life=life)

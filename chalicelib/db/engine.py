@@ -1,7 +1,7 @@
 """The process's one engine and the connections it makes."""
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -14,14 +14,38 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from chalicelib import secrets
 from chalicelib.db import wire
-from chalicelib.db.failure import REFUSED_AT_START, SHUTDOWN, is_refused_login, sqlstate
+from chalicelib.db.failure import (
+    REFUSED_AT_START,
+    SHUTDOWN,
+    NotConnected,
+    is_refused_login,
+    sqlstate,
+)
 from chalicelib.settings import DatabaseAddress, SettingsError, settings
 
+# Whatever the defaults of the server, the database and the role are. These, poolers let through.
 _ANSWERS_AS_EXPECTED = {
-    # Whatever the server's own defaults are, times come in the form that pg8000 reads.
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
 }
+_SESSION = _ANSWERS_AS_EXPECTED | {
+    # The forms that pg8000 reads and writes, and numbers to their last digit.
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    # Rows that the role may not see are an error: without it they would be as good as deleted.
+    "row_security": "off",
+    # Temporary tables last, or one could stand in for a table of ours.
+    "search_path": "public, pg_temp",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "lock_timeout": "0",
+    "exit_on_error": "off",
+}
+_WITHOUT_LIMITS = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 
 USUAL_CURVE = "prime256v1"
 """PostgreSQL's own default up to 17. Whoever offers another first is asked to begin again."""
@@ -38,7 +62,8 @@ def engine() -> Engine:
             timeout=seconds,
             prepare=settings().prepare_statements,
             # The server gives up first: a client that leaves would leave its statement running.
-            limits={
+            settings_of_session=_SESSION
+            | {
                 "statement_timeout": f"{seconds * 900:.0f}ms",
                 "idle_in_transaction_session_timeout": f"{seconds * 1000:.0f}ms",
             },
@@ -66,23 +91,26 @@ def lend() -> Iterator[Any]:
         pooled.close()
 
 
-def migration_engine() -> Engine:
-    """Return an engine without a timeout, for statements that wait for locks or rewrite tables."""
+def migration_engine(*, timeout: float | None = None) -> Engine:
+    """Return an engine for statements that wait for locks or rewrite tables: without a timeout."""
     return _with_guards(
         create_engine(
-            "postgresql+pg8000://", creator=_connector(), hide_parameters=True, poolclass=NullPool
+            "postgresql+pg8000://",
+            creator=_connector(settings_of_session=_SESSION | _WITHOUT_LIMITS, timeout=timeout),
+            hide_parameters=True,
+            poolclass=NullPool,
         )
     )
 
 
 def _connector(
-    *, timeout: float | None = None, limits: dict[str, str] | None = None, prepare: bool = False
+    *, settings_of_session: dict[str, str], timeout: float | None = None, prepare: bool = False
 ) -> Callable[[], Any]:
-    address, wishes = settings().database, limits or {}
+    address, at_start = settings().database, settings_of_session
     curve: str | None = USUAL_CURVE
 
-    def connect_once(address: DatabaseAddress, wishes: dict[str, str], curve: str | None) -> Any:
-        return wire.connect(
+    def connect_once(address: DatabaseAddress, at_start: dict[str, str], curve: str | None) -> Any:
+        made = wire.connect(
             user=address.user,
             password=_password(address),
             host=address.host,
@@ -91,14 +119,21 @@ def _connector(
             unix_sock=address.socket,
             ssl_context=_ssl_context(address, curve),
             timeout=timeout,
+            connect_timeout=address.connect_timeout,
             prepare=prepare,
-            application_name="draugar",
-            startup_params=_ANSWERS_AS_EXPECTED | wishes,
+            settings=settings_of_session,
+            bound=address.channel_binding == "require",
+            application_name=address.application_name,
+            startup_params=at_start,
         )
+        if _is_refused_by_us(address, made.parameter_statuses):
+            made.close()
+            raise NotConnected({"C": "25006", "M": "The server takes no writes."})
+        return made
 
     def connector() -> Any:
-        nonlocal address, wishes, curve
-        tried = address, wishes, curve  # another thread may learn better meanwhile
+        nonlocal address, at_start, curve
+        tried = address, at_start, curve  # another thread may learn better meanwhile
         try:
             return connect_once(*tried)
         except ssl.SSLError as error:
@@ -106,9 +141,9 @@ def _connector(
                 raise
             curve = None
         except pg8000.Error as error:
-            if sqlstate(error) in REFUSED_AT_START and tried[1]:
-                # A pooler takes no limits from its clients; there, the role has to bring them.
-                wishes = {}
+            if sqlstate(error) in REFUSED_AT_START and tried[1] != _ANSWERS_AS_EXPECTED:
+                # A pooler takes few settings from its clients; the others go along with statements.
+                at_start = _ANSWERS_AS_EXPECTED
             elif is_refused_login(error) and (fresh := _fresh(tried[0])) is not None:
                 address = fresh
             else:
@@ -116,6 +151,17 @@ def _connector(
         return connector()
 
     return connector
+
+
+def _is_refused_by_us(address: DatabaseAddress, told: Mapping[str, str]) -> bool:
+    """Whether the address asks for a server that takes writes, and this one says it does not."""
+    match address.target_session_attrs:
+        case "read-write":
+            return "on" in (told.get("in_hot_standby"), told.get("default_transaction_read_only"))
+        case "primary":
+            return told.get("in_hot_standby") == "on"
+        case _:
+            return False
 
 
 def _password(address: DatabaseAddress) -> str | None:
@@ -170,6 +216,8 @@ def _tls(sslmode: str, sslrootcert: str | None, curve: str | None) -> ssl.SSLCon
     context = ssl.create_default_context(
         cafile=None if sslrootcert == "system" else sslrootcert,
     )
+    # Since 3.13, Python asks more of certificates than libpq does, and less of the root.
+    context.verify_flags &= ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
     context.check_hostname = sslmode == "verify-full"
     if sslmode == "require" and sslrootcert is None:
         context.verify_mode = ssl.CERT_NONE

@@ -18,7 +18,11 @@ class OneStatement:
     """A connection that takes one statement, in autocommit."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
+        self._connection = self._lent = connection
+
+    def give_up(self) -> None:
+        """Close the connection, so that the next statement gets another one."""
+        self._lent.close()
 
     def execute(
         self,

@@ -8,7 +8,11 @@ encoded never leaves half a statement behind, and a pooler that hands connection
 syncs cannot come in between. Whatever disturbs an exchange closes the connection, so that nobody
 reads the answer to a question of somebody else.
 
-BEGIN rides in front of a transaction's first statement. Statements of autocommit can be kept
+BEGIN rides in front of a transaction's first statement. So do the settings by which answers are
+read, until the server has shown that they hold for the session: a pooler may refuse or forget
+them at the start, and hand each transaction to another server process.
+
+Statements of autocommit can be kept
 prepared on the server, under names made from their text: a pooler may move us to a server that
 knows no such name, and then it is prepared there and run once more, but a name never means
 another statement.
@@ -24,13 +28,14 @@ import logging
 import re
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
-from struct import Struct, pack
+from struct import Struct, pack, unpack, unpack_from
+from struct import error as StructError  # noqa: N812
 from typing import Any, Self
 
 import pg8000
@@ -38,7 +43,7 @@ from pg8000 import core, legacy
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
-from chalicelib.db.failure import GAVE_UP_WAITING, READ_ONLY, sqlstate
+from chalicelib.db.failure import GAVE_UP_WAITING, NotConnected, is_read_only, sqlstate
 
 PINNED = "1.31.6"
 _BORROWED = {
@@ -46,6 +51,12 @@ _BORROWED = {
     legacy: ("convert_paramstyle",),
     legacy.Connection: ("execute_simple", "execute_unnamed", "handle_messages", "_in_transaction"),
 }
+
+# What pg8000 raises at the start of a connection to a server that does not answer as PostgreSQL
+# does, or that asks for a password where none is given.
+_MISUNDERSTOOD = (
+    AttributeError | IndexError | KeyError | ValueError | StructError | core.scramp.ScramException
+)
 
 MOST_PREPARED = 100
 """How many statements one connection keeps on the server."""
@@ -67,12 +78,12 @@ _TERMINATE = _message(b"X")
 _RUN = _DESCRIBE_PORTAL + _EXECUTE + _SYNC
 # Whatever is the default there: what is looked up under a lock has to be what is there by then.
 _BEGIN_TEXT = "begin isolation level read committed"
-_BEGIN = (
-    _message(b"P", b"\0", _BEGIN_TEXT.encode(), b"\0", pack("!h", 0))
-    + _message(b"B", b"\0\0", pack("!hhh", 0, 0, 0))
-    + _EXECUTE
-)
 
+_BINDS_BEFORE = 2
+"""How many statements go along in front of one that runs alone, while settings do."""
+
+# The steps of a login: https://www.postgresql.org/docs/current/protocol-message-formats.html
+_LOGGED_IN, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 10, 11, 12
 
 _round_trips: ContextVar[int] = ContextVar("round_trips", default=0)
 
@@ -112,6 +123,55 @@ def _statement(text: str) -> _Statement:
     )
 
 
+def _settings_since(told: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Return the settings that older servers do not have, and so would not start with."""
+    if _version(told) >= (17,):
+        yield "transaction_timeout", "0"
+
+
+def _version(told: Mapping[str, str]) -> tuple[int, ...]:
+    # As in "18.4", "18beta1" or "15.18 (Debian 15.18-0+deb12u1)".
+    version = told["server_version"].split()[0]
+    return tuple(map(int, re.findall(r"^\d+|(?<=\.)\d+", version)))
+
+
+@lru_cache
+def _carried(settings: tuple[tuple[str, str], ...]) -> "_Carried":
+    return _Carried(settings)
+
+
+class _Carried:
+    """Settings that go along with a statement and end with its transaction.
+
+    `message` also asks which process answers and which of the settings had their value before, as
+    one row that no RowDescription comes before. `text` is for a simple query, and has no row.
+    """
+
+    def __init__(self, settings: Sequence[tuple[str, str]]) -> None:
+        sets = [f"set_config('{name}', '{value}', true)" for name, value in settings]
+        held = ", ".join(
+            # Computed from left to right. What is set is returned as the server writes it.
+            f"current_setting('{name}') = set_config('{name}', '{value}', true)"
+            for name, value in settings
+        )
+        self.message = _without_parameters(f"select pg_backend_pid(), concat({held})")
+        self.for_session = "select " + ", ".join(each.replace("true)", "false)") for each in sets)
+        self.text = f"do $$begin perform {', '.join(sets)}; end$$;"
+
+
+def _without_parameters(text: str) -> bytes:
+    return (
+        _message(b"P", b"\0", text.encode(), b"\0", pack("!h", 0))
+        + _message(b"B", b"\0\0", pack("!hhh", 0, 0, 0))
+        + _EXECUTE
+    )
+
+
+_BEGIN = _without_parameters(_BEGIN_TEXT)
+# Of the transaction that the server makes of a statement alone.
+_AS_BEGIN = _without_parameters("set transaction_isolation = 'read committed'")
+
+
 class Cursor(legacy.Cursor):  # type: ignore[misc]
     """pg8000's cursor, on our connection."""
 
@@ -146,18 +206,34 @@ class Connection(legacy.Connection):  # type: ignore[misc]
     """pg8000's connection, one flush a statement.
 
     With `prepare`, statements that run in autocommit and have parameters stay prepared on the
-    server.
+    server. `settings` hold for every statement, whatever the server makes of them at the start.
+    With `bound`, the server has to show by SCRAM that it ends the TLS connection itself.
     """
 
     autocommit: bool
     _usock: socket.socket | None
     _sock: Any
 
-    def __init__(self, *, prepare: bool = False, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        prepare: bool = False,
+        settings: Mapping[str, str] | None = None,
+        bound: bool = False,
+        **arguments: Any,
+    ) -> None:
         self._prepare = prepare
+        self._settings = dict(settings or {})
+        self._bound = bound
+        self._has_proved_itself = False
         self._prepared: dict[bytes, bool] = {}  # whether the server took the statement
         self._unread = bytearray()
+        self._carried: _Carried | None = None
         super().__init__(**arguments)
+        if self._settings:
+            self._carried = _carried(
+                (*self._settings.items(), *_settings_since(self.parameter_statuses))
+            )
 
     def cursor(self) -> Cursor:
         """Return a cursor."""
@@ -176,9 +252,23 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         poll.register(self._usock, select.POLLIN)
         return bool(poll.poll(0))
 
+    @property
+    def process_id(self) -> int | None:
+        """The server process that greeted this connection, or what a pooler said in its place."""
+        greeted = self._backend_key_data
+        return unpack_from("!i", greeted)[0] if greeted else None
+
+    def settle(self) -> None:
+        """Set the settings for the session, which no pooler may share with other clients."""
+        if self._carried is not None:
+            self.run_text(self._carried.for_session)
+            self._carried = None
+
     def run_text(self, text: str, *, begin: bool = False) -> core.Context:
         """Run SQL without parameters, as a simple query: it may hold several statements."""
         prefix = f"{_BEGIN_TEXT};" if begin else ""
+        if begin and self._carried is not None:
+            prefix += self._carried.text
         context = core.Context(text)
         try:
             return self._exchange(_message(b"Q", (prefix + text).encode(), b"\0"), context)
@@ -210,7 +300,7 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             parse = _message(
                 b"P", b"\0", statement.text.encode(), b"\0", pack("!h", len(oids)), types
             )
-        message = (_BEGIN if begin else b"") + parse + _bind(b"", parameters) + _RUN
+        message = self._before(begin=begin) + parse + _bind(b"", parameters) + _RUN
         return self._exchange(message, core.Context(statement.text, stream=stream))
 
     def run_alone(self, text: str, values: Sequence[Any]) -> core.Context:
@@ -299,8 +389,33 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             raise pg8000.InterfaceError("client_encoding has to be UTF8")
 
     def handle_BIND_COMPLETE(self, data: bytes, context: core.Context) -> None:  # noqa: ARG002, N802
-        """Note that the statement is about to begin."""
-        context.has_begun = True
+        """Note that a statement is about to begin."""
+        context.begun = getattr(context, "begun", 0) + 1
+
+    def handle_DATA_ROW(self, data: bytes, context: core.Context) -> None:  # noqa: N802
+        """Take a row; one that nothing has described tells which of the settings hold by now."""
+        if context.columns is not None or self._carried is None:
+            super().handle_DATA_ROW(data, context)
+            return
+        process, held = _texts(data)
+        if int(process) == self.process_id and b"f" not in held:
+            self._carried = None
+
+    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: core.Context) -> None:  # noqa: N802
+        """Answer a step of the login, and with `bound` none that is not bound to the TLS."""
+        (step,) = unpack("!i", data[:4])
+        if self._bound:
+            mechanisms = data[4:].split(b"\0") if step == _SASL else []
+            if step == _LOGGED_IN:
+                refused = not self._has_proved_itself
+            elif step == _SASL:
+                refused = b"SCRAM-SHA-256-PLUS" not in mechanisms
+            else:
+                refused = step not in (_SASL_CONTINUE, _SASL_FINAL)
+            if refused:
+                raise pg8000.InterfaceError("The server does not bind the login to its TLS.")
+        super().handle_AUTHENTICATION_REQUEST(data, context)
+        self._has_proved_itself = self._has_proved_itself or step == _SASL_FINAL
 
     def _keeps(self, statement: _Statement) -> bool:
         # In a transaction a name that the server does not know would be the end of it.
@@ -317,17 +432,25 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         run = _bind(statement.name, parameters) + _RUN
         if self._prepared.get(statement.name):
             context = core.Context(statement.text)
+            before = self._before(begin=False)
             try:
-                return self._exchange(run, context)
+                return self._exchange(before + run, context)
             except pg8000.DatabaseError as error:
-                has_begun = hasattr(context, "has_begun")
+                has_begun = getattr(context, "begun", 0) > (_BINDS_BEFORE if before else 0)
                 if has_begun or self._usock is None or sqlstate(error) in GAVE_UP_WAITING:
                     raise
             # The server does not know it, or not as the tables are by now. Nothing has happened.
         self._prepared[statement.name] = False
-        context = self._exchange(statement.prepare + run, core.Context(statement.text))
+        message = self._before(begin=False) + statement.prepare + run
+        context = self._exchange(message, core.Context(statement.text))
         self._prepared[statement.name] = True
         return context
+
+    def _before(self, *, begin: bool) -> bytes:
+        """Return what goes along in front of a statement."""
+        if self._carried is None or self._in_transaction:
+            return _BEGIN if begin else b""
+        return (_BEGIN if begin else _AS_BEGIN) + self._carried.message
 
     def _end(self, how: str) -> None:
         if self._in_transaction:
@@ -342,8 +465,8 @@ class Connection(legacy.Connection):  # type: ignore[misc]
             self.handle_messages(context)
         except BaseException as error:
             if error is context.error:  # the server's own, and it is ready for the next
-                if sqlstate(error) == READ_ONLY:
-                    self.close()  # the next one may be led to who has taken over from it
+                if is_read_only(error):
+                    self.close()  # the next one may be led to the server that has taken over
                 raise
             self._hang_up()
             if context.error is not None and isinstance(error, OSError | pg8000.InterfaceError):
@@ -360,6 +483,16 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         if ending is not None:
             with suppress(OSError):
                 ending.close()
+
+
+def _texts(row: bytes) -> list[bytes]:
+    """Return the columns of a DataRow, none of them NULL."""
+    columns, place = [], 2
+    while place < len(row):
+        (length,) = unpack_from("!i", row, place)
+        columns.append(row[place + 4 : place + 4 + length])
+        place += 4 + length
+    return columns
 
 
 def _bind(name: bytes, parameters: Sequence[bytes | None]) -> bytes:
@@ -427,24 +560,49 @@ def has_ended(connection: Any) -> bool:
     return getattr(connection, "_usock", True) is None
 
 
-def connect(*, prepare: bool = False, **arguments: Any) -> legacy.Connection:
+def connect(
+    *,
+    timeout: float | None = None,
+    connect_timeout: float | None = None,
+    prepare: bool = False,
+    settings: Mapping[str, str] | None = None,
+    bound: bool = False,
+    **arguments: Any,
+) -> legacy.Connection:
     """Connect with the arguments of `pg8000.connect`, of which `ssl_context` has to be said.
 
-    `timeout` is in seconds, for connecting and for every silence of the server afterwards.
+    `timeout` is in seconds, for every silence of the server; `connect_timeout` stands in for it
+    while connecting. The others are those of Connection. Raises OSError when nothing answers,
+    NotConnected when what answers gives no connection.
     """
     sock = None
     arguments["startup_params"] = {"client_encoding": "UTF8"} | (
         arguments.get("startup_params") or {}
     )
+    at_first = connect_timeout or timeout
     if arguments.get("unix_sock") is None:
-        sock = _open_socket(arguments["host"], arguments["port"], arguments.get("timeout"))
+        sock = _open_socket(arguments["host"], arguments["port"], at_first)
     try:
-        if is_understood():
-            return Connection(prepare=prepare, sock=sock, **arguments)
-        return legacy.Connection(sock=sock, **arguments)
-    except BaseException:
+        if not is_understood() and not bound:
+            return legacy.Connection(sock=sock, timeout=at_first, **arguments)
+        made = Connection(
+            prepare=prepare,
+            settings=settings,
+            bound=bound,
+            sock=sock,
+            timeout=at_first,
+            **arguments,
+        )
+        if made._usock is not None:  # noqa: SLF001
+            made._usock.settimeout(timeout)  # noqa: SLF001
+        return made  # noqa: TRY300
+    except BaseException as error:
         if sock is not None:
             sock.close()
+        if isinstance(error, pg8000.Error):
+            raise NotConnected(*error.args) from error
+        if isinstance(error, _MISUNDERSTOOD) and not isinstance(error, OSError):
+            raise NotConnected("not an answer of PostgreSQL") from error
         raise
 
 
@@ -466,9 +624,7 @@ class Dialect(PGDialect_pg8000):
     supports_statement_cache = True
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
-        # As in "18.4", "18beta1" or "15.18 (Debian 15.18-0+deb12u1)".
-        version = _told(connection)["server_version"].split()[0]
-        return tuple(map(int, re.findall(r"^\d+|(?<=\.)\d+", version)))
+        return _version(_told(connection))
 
     def _get_default_schema_name(self, connection: Any) -> str:
         raise NotImplementedError

@@ -27,7 +27,12 @@ def health() -> HealthAnswer:
 @endpoint(
     access=Access.PUBLIC,
     because="it says that the service can work, and nothing else",
-    raises=(service.SchemaNotReady, service.PartitionMissing, Unavailable),
+    raises=(
+        service.SchemaNotReady,
+        service.PartitionMissing,
+        service.RowsHidden,
+        Unavailable,
+    ),
 )
 def ready() -> ReadyAnswer:
     """Say whether the database is there, with the schema that this release works on."""

@@ -29,14 +29,29 @@ class PartitionMissing(Unavailable):
     )
 
 
+class RowsHidden(Unavailable):
+    """Row level security is on for a table, and hides its rows from the service's role."""
+
+    code = "rows_hidden"
+    detail = "The database hides rows from the service. Its operator has to let it see them."
+
+
 def check(connection: OneStatement) -> None:
-    """Check that requests can be served. Raises SchemaNotReady, PartitionMissing."""
+    """Check that requests can be served.
+
+    Raises SchemaNotReady, PartitionMissing, RowsHidden, or Unavailable on a read-only database.
+    """
     try:
         state = queries.state(connection)
     except Exception as error:
         if sqlstate(error) == UNDEFINED_TABLE:
             raise SchemaNotReady(retry_after=60) from error
         raise
+    if state.rows_are_hidden:
+        raise RowsHidden(retry_after=60)
+    if state.is_read_only:
+        connection.give_up()  # the next one may be led to the server that has taken over
+        raise Unavailable(retry_after=1)
     # A newer schema will do: each migration is made so that the release before it works on it.
     # Migrated down to nothing, the table of revisions stays, without a row.
     revision = state.revision or ""

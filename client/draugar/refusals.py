@@ -162,6 +162,7 @@ REFUSALS: Mapping[str, Said] = {
         " service.",
     ),
     "partition_missing": _BUSY,
+    "rows_hidden": _BUSY,
     "schema_not_ready": _BUSY,
     "temporarily_unavailable": _BUSY,
     "timed_out": _BUSY,

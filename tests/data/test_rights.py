@@ -2,17 +2,22 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from pg8000.native import DatabaseError
+from sqlalchemy.orm import Session
 
 from chalicelib.db.failure import sqlstate
 from tests import factories
 from tests.database import Server, connect
+from tests.faults.pgbouncer import pgbouncer
 from tests.faults.processes import Call, Processes, invoke, own_database, perform
 from tests.owntracks import basic
+from tests.servers import serving
 
 API, PURGE, MAINTENANCE = "draugar_api", "draugar_purge", "draugar_maintenance"
 PASSWORD = "opens-nothing-outside-a-test"
@@ -251,11 +256,81 @@ def test_a_job_is_done_by_its_own_role_alone(url: str, job: str, role: str) -> N
     assert outcomes == {each: None if each == role else "42501" for each in TABLES}
 
 
+SECURED = [[table] for table in ("devices", "group_members", "groups", "users", "locations")]
+SECURED.append(["devices", "group_members", "groups", "users", "locations"])
+
+
+def secure(url: str, tables: list[str]) -> None:
+    with connect(url) as operator:
+        for table in tables:
+            operator.run(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+
+
+@pytest.mark.parametrize("tables", SECURED, ids=" ".join)
+def test_rows_that_are_hidden_from_a_role_are_an_error_and_never_an_absence(
+    url: str, tables: list[str]
+) -> None:
+    una = settled(url)
+    secure(url, tables)
+
+    assert_rows_are_missed(url, url, una)
+
+
+@pytest.mark.tools("pgbouncer")
+@pytest.mark.parametrize("tables", SECURED[-1:], ids=" ".join)
+def test_rows_that_are_hidden_behind_a_pooler_are_an_error_too(
+    url: str, tables: list[str], tmp_path: Path
+) -> None:
+    una = settled(url)
+    secure(url, tables)
+
+    with ExitStack() as stack:
+        for role in (API, MAINTENANCE):
+            (tmp_path / role).mkdir()
+        through = {
+            role: stack.enter_context(pgbouncer(as_role(url, role), tmp_path / role))
+            for role in (API, MAINTENANCE)
+        }
+        assert_rows_are_missed(url, through, una)
+
+
+def settled(url: str) -> factories.Someone:
+    """Store somebody with a group, a point, and no use for half a year."""
+    with serving(url) as engine, Session(engine) as session:
+        una = factories.someone(session)
+        factories.stored_point(session, factories.group(session, una), una)
+        session.commit()
+    return una
+
+
+def assert_rows_are_missed(url: str, urls: str | dict[str, str], una: factories.Someone) -> None:
+    def of(role: str) -> str:
+        return as_role(urls, role) if isinstance(urls, str) else urls[role]
+
+    with Processes(of(API), count=1) as api, Processes(of(MAINTENANCE), count=1) as maintenance:
+        me, latest, ready = (
+            api.each(perform, [Call("GET", path, token=una.token)])[0]
+            for path in ("/api/auth/me", "/api/locations/latest", "/api/health/ready")
+        )
+        job = maintenance.each(outcome_of, ["maintain_locations"])[0]
+    with connect(url) as operator:
+        left = operator.run(
+            "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM devices),"
+            " (SELECT count(*) FROM locations)"
+        )
+
+    assert me.status in (200, 503)
+    assert latest.status == 503 or len(latest.json["locations"]) == 1
+    assert (ready.status, ready.code) == (503, "rows_hidden")
+    assert job is not None
+    assert left == [[1, 1, 1]]
+
+
 def outcome_of(job: str) -> str | None:
     try:
         invoke(job)
     except Exception as error:  # noqa: BLE001
-        return str(error).partition(" ")[2]
+        return str(error).partition(" ")[2][:5]
     return None
 
 

@@ -33,6 +33,14 @@ def test_tls_verifies_what_its_mode_says(
     assert context is tls(options)  # made once: it takes longer than a connection
 
 
+@pytest.mark.parametrize("options", ["sslmode=require", f"sslmode=verify-full&sslrootcert={ROOT}"])
+def test_certificates_are_judged_as_libpq_does_on_every_version_of_python(options: str) -> None:
+    context = tls(options)
+
+    assert isinstance(context, ssl.SSLContext)
+    assert not context.verify_flags & (ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
+
+
 def test_without_tls_the_driver_is_told_so() -> None:
     # None would mean "if the server likes, and whoever it is".
     assert tls("sslmode=disable") is False

@@ -53,6 +53,77 @@ def test_what_a_url_leaves_out_is_what_everybody_expects(url: str, fields: dict[
     assert {name: getattr(address, name) for name in fields} == fields
 
 
+BINDING = "sslmode=require&channel_binding=require"
+
+
+@pytest.mark.parametrize(
+    ("url", "fields"),
+    [
+        (
+            f"postgresql://u:secret@ep-x-pooler.us-east-2.aws.neon.tech/neondb?{BINDING}",
+            {"sslmode": "require", "channel_binding": "require", "database": "neondb"},
+        ),
+        (
+            "postgresql://postgres.abc:secret@aws-0-eu-north-1.pooler.supabase.com:6543/postgres",
+            {"user": "postgres.abc", "port": 6543, "sslmode": "verify-full"},
+        ),
+        (
+            "postgres://u:secret@ec2-1-2-3-4.compute-1.amazonaws.com:5432/d0abc",
+            {"database": "d0abc", "application_name": "draugar", "connect_timeout": None},
+        ),
+        (f"{URL}?application_name=a%20b+c", {"application_name": "a b+c"}),
+        (f"{URL}?connect_timeout=10", {"connect_timeout": 10}),
+        (f"{URL}?connect_timeout=0", {"connect_timeout": None}),
+        (f"{URL}?target_session_attrs=read-write", {"target_session_attrs": "read-write"}),
+        (
+            URL.replace("open-sesame", "open@sesame"),
+            {"password": "open@sesame", "host": "db.example.org"},
+        ),
+    ],
+)
+def test_urls_work_as_hosts_hand_them_out(url: str, fields: dict[str, Any]) -> None:
+    address = DatabaseAddress.parse(url)
+
+    assert {name: getattr(address, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    "option", ["options", "pgbouncer", "sslcert", "keepalives", "gssencmode", "sslnegotiation"]
+)
+def test_an_option_that_is_not_supported_is_named(option: str) -> None:
+    with pytest.raises(SettingsError, match=rf"the option {option} is not supported"):
+        DatabaseAddress.parse(f"{URL}?{option}=open-sesame")
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("channel_binding=disable", "channel_binding must be one of prefer, require"),
+        ("sslmode=disable&channel_binding=require", "channel_binding=require needs TLS"),
+        ("target_session_attrs=standby", "target_session_attrs must be one of any, primary"),
+        ("connect_timeout=soon", "connect_timeout must be a whole number"),
+        ("connect_timeout=901", "connect_timeout must be a whole number"),
+        ("sslmode=require&sslmode=disable", "the option sslmode may be given once only"),
+    ],
+)
+def test_an_option_with_another_value_is_refused_by_name(query: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        DatabaseAddress.parse(f"{URL}?{query}")
+
+
+@pytest.mark.parametrize("character", [*"#?/[]", "%E9", "%zz#", ":12?", ":1/"])
+def test_a_password_that_has_to_be_percent_encoded_is_told_so(character: str) -> None:
+    with pytest.raises(SettingsError, match="percent-encode") as refused:
+        DatabaseAddress.parse(URL.replace("open-sesame", f"open{character}sesame"))
+
+    assert "sesame" not in str(refused.value)
+
+
+def test_only_one_host_can_be_named() -> None:
+    with pytest.raises(SettingsError, match="only one host"):
+        DatabaseAddress.parse("postgresql://u@one,two/d")
+
+
 @pytest.mark.parametrize(
     ("url", "sslmode"),
     [

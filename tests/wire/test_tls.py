@@ -4,6 +4,7 @@ import gc
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -11,7 +12,9 @@ import pg8000
 import pytest
 from sqlalchemy import literal_column, select
 
-from chalicelib.db import Compiled, one_statement, wire
+from chalicelib.db import Compiled, engine, failure, one_statement, wire
+from chalicelib.errors import Unavailable
+from chalicelib.settings import DatabaseAddress
 from tests.certificates import Certificates, make_certificates
 from tests.database import Server
 from tests.relay import TLS_REQUEST, Relay
@@ -74,6 +77,24 @@ def test_another_authority_is_refused(
 
     with pytest.raises(ssl.SSLCertVerificationError, match=r"self-signed|unable to get"):
         encrypted(url)
+
+
+@pytest.mark.parametrize("sslmode", ["verify-full", "verify-ca", "require"])
+def test_an_authority_without_key_usage_is_trusted_as_by_libpq(
+    server: Server, tmp_path: Path, sslmode: str
+) -> None:
+    plain = make_certificates(tmp_path, key_usage=False)
+    with Relay(server.url, tls=plain.server_context()) as relay:
+        url = asking(relay.url, sslmode=sslmode, sslrootcert=plain.authority)
+        strict = engine._ssl_context(DatabaseAddress.parse(url))
+        assert isinstance(strict, ssl.SSLContext)
+        before = strict.verify_flags
+        strict.verify_flags |= ssl.VERIFY_X509_STRICT
+        with pytest.raises(ssl.SSLCertVerificationError, match="key usage"):
+            encrypted(url)
+        strict.verify_flags = before
+
+        assert encrypted(url)
 
 
 def test_the_public_authorities_do_not_answer_for_it(spoken: TlsServer) -> None:
@@ -176,6 +197,63 @@ def test_the_first_statement_of_a_cold_process_takes_few_round_trips(
 def test_a_login_is_bound_to_the_certificate(debian: TlsServer) -> None:
     with wire.connect(**arguments(debian.url)) as connection:
         assert connection.auth.mechanism_name == "SCRAM-SHA-256-PLUS"
+
+
+def test_a_server_that_offers_no_binding_is_refused_where_the_url_requires_it(
+    server: Server, certificates: Certificates
+) -> None:
+    with Relay(server.url, tls=certificates.server_context()) as relay:
+        url = asking(relay.url, sslmode="require")
+        assert encrypted(url)
+
+        # It trusts everyone at once, as a stranger in between would.
+        with (
+            serving(f"{url}&channel_binding=require"),
+            pytest.raises(Unavailable) as refused,
+            one_statement() as connection,
+        ):
+            connection.execute(ONE, {})
+
+    assert "does not bind" in str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("method", [3, 5, 10])
+def test_a_password_is_told_to_no_server_that_does_not_bind(
+    certificates: Certificates, method: int
+) -> None:
+    asked = {
+        3: b"R\0\0\0\x08\0\0\0\x03",
+        5: b"R\0\0\0\x0c\0\0\0\x05salt",
+        10: b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0",
+    }[method]
+    heard: list[bytes] = []
+
+    def ask_for_a_password() -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(100)
+            client.sendall(b"S")
+            with certificates.server_context().wrap_socket(client, server_side=True) as spoken:
+                spoken.recv(1000)
+                spoken.sendall(asked)
+                heard.append(spoken.recv(1000))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=ask_for_a_password)
+        thread.start()
+        port = listener.getsockname()[1]
+        url = f"postgresql://una:secret@localhost:{port}/none?sslmode=require"
+        with pytest.raises(failure.NotConnected, match="does not bind"):
+            wire.connect(**arguments(url), bound=True)
+        thread.join()
+
+    assert heard in ([b""], [b"X\0\0\0\x04"])
+
+
+@pytest.mark.tools("postgresql")
+def test_a_login_that_is_bound_is_taken_where_the_url_requires_it(debian: TlsServer) -> None:
+    with serving(f"{debian.url}&channel_binding=require"), one_statement() as connection:
+        assert connection.execute(ONE, {})[0].one == 1
 
 
 @pytest.mark.parametrize("curve", ["X25519", "secp384r1"])

@@ -68,6 +68,24 @@ def test_the_service_is_not_ready_on_an_older_schema(
     assert "make invoke FUNCTION=migrate" in answer.json["detail"]
 
 
+def test_the_service_is_not_ready_where_rows_are_hidden_from_its_role(
+    api: Api, session: Session
+) -> None:
+    for change in (
+        "CREATE ROLE sees_no_devices",
+        "GRANT SELECT ON alembic_version TO sees_no_devices",
+        "ALTER TABLE devices ENABLE ROW LEVEL SECURITY",
+        "SET LOCAL ROLE sees_no_devices",
+    ):
+        session.execute(text(change))
+    session.commit()
+
+    answer = api.get("/api/health/ready")
+
+    assert (answer.status, answer.code) == (503, "rows_hidden")
+    assert answer.headers["Retry-After"] == "60"
+
+
 def test_the_service_is_not_ready_without_next_months_partition(api: Api, session: Session) -> None:
     next_month = session.scalar(
         text("SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM')")
