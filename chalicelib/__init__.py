@@ -7,7 +7,7 @@
     characters.py characters that no reader sees; texts as they were before they were copied
     log.py        one line of JSON for a request or a job, and metrics in it
     db/           PostgreSQL: table base, connection, engine, the two ways to a statement, rows
-                  as JSON, what errors mean
+                  as JSON, what errors mean, what migrate needs of a database
     models/       every table
     web/          all that knows HTTP: bodies, credentials, problem documents, headers, OpenAPI
 

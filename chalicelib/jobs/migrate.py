@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint
 
+from chalicelib.db import preconditions
 from chalicelib.db.engine import migration_engine
-from chalicelib.jobs.report import reported
+from chalicelib.jobs.report import JobFailed, reported
 from chalicelib.locations import partitions
 
 # Alembic is no concern of any other function: importing it stays out of their cold start.
@@ -21,17 +22,23 @@ blueprint = Blueprint(__name__)
 def migrate(event: dict[str, Any], context: object) -> dict[str, str | None]:  # noqa: ARG001 -- Lambda's signature
     """Upgrade the schema to the newest revision, grant its rights and make partitions that are due.
 
-    Runs that meet queue. It never goes back: a downgrade drops tables, which no event should be
-    able to ask for. A schema that a later release has migrated is left unchanged, and `note` says
-    so in one line. Answers `{"from": revision or null, "to": revision}`, with `note` where there is
-    one.
+    Before its first statement it looks whether the database and the role will do, and fails with a
+    sentence if not. Runs that meet queue. It never goes back: a downgrade drops tables, which no
+    event should be able to ask for. A schema that a later release has migrated is left unchanged,
+    and `note` says so in one line. Answers `{"from": revision or null, "to": revision}`, with
+    `note` where there is one.
     """
     from alembic import command  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     with migration_engine().connect() as connection:
         alembic = configuration(connection)
-        before = revision(connection)
-        command.upgrade(alembic, "head")
+        try:
+            preconditions.check(connection)
+            before = revision(connection)
+            command.upgrade(alembic, "head")
+        except (preconditions.NotUsable, CommandError) as error:
+            raise JobFailed(str(error)) from error  # which holds nothing of anybody
         answer = {"from": before, "to": revision(connection)}
         if alembic.attributes.get("schema_is_newer"):
             note = (

@@ -75,7 +75,7 @@ def test_another_applications_revision_is_refused_and_left(url: str) -> None:
         ready = one.each(perform, [Call("GET", "/api/health/ready")])
 
         assert operator.run("SELECT version_num FROM alembic_version") == [["f00dcafe1234"]]
-    assert failed == ["CommandError"]
+    assert failed == ["Can't locate revision identified by 'f00dcafe1234'"]
     assert [reply.code for reply in ready] == ["schema_not_ready"]
 
 
