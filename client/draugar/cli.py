@@ -63,7 +63,7 @@ _Mistyped: Any = typer.BadParameter.__mro__[1]
 """What Typer raises for a command that it cannot read; it has no other public name."""
 MISTYPED = (EmptyRange, NotAPosition, NotATime)
 STDIO = Path("-")
-TYPED_ACCURACY, UNKNOWN_ACCURACY = 10.0, 0.0
+TYPED_ACCURACY = 10.0
 """Metres."""
 COUNTED = 100
 """Positions after which progress is shown."""
@@ -680,7 +680,7 @@ def share(  # noqa: PLR0913 -- the options of one command
             if before:
                 _say_shared_before(desk, track, before, end_now=end_now)
             else:
-                fixes = recorded.fixes(accuracy=accuracy or UNKNOWN_ACCURACY)
+                fixes = recorded.fixes(accuracy=accuracy)
                 _say_of_track(desk, me, track, fixes, group_id)
                 held = me.enqueue(fixes, group_id, track=name)
         try:

@@ -22,8 +22,8 @@ from xml.parsers import expat
 
 from draugar.geo import NotAPosition, Trail, number
 from draugar.model import Fix
-from draugar.points import CLOCKS_DIFFER
-from draugar.track import EARLIEST, Fault, NotATrack, Point, Track
+from draugar.points import CLOCKS_DIFFER, EARLIEST
+from draugar.track import Fault, NotATrack, Point, Track
 
 SIZE = 32 * 1024 * 1024
 SPACE = "http://www.topografix.com/GPX/1/1"

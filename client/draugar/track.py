@@ -15,9 +15,8 @@ from itertools import groupby
 
 from draugar.errors import NotPossible
 from draugar.model import Fix
+from draugar.points import EARLIEST
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before it no device recorded anything; some write 1901 or 1980 while they have no fix."""
 LONGEST_REST = timedelta(days=30)
 """A longer one, in a track that is shifted, is a clock that was wrong."""
 SECOND = timedelta(seconds=1)
@@ -108,7 +107,7 @@ class Track:
         )
         return hashlib.blake2b(said.encode(), key=key, digest_size=16).hexdigest()
 
-    def fixes(self, *, accuracy: float) -> list[Fix]:
+    def fixes(self, *, accuracy: float | None) -> list[Fix]:
         """Return what a device would have shared there."""
         return [
             Fix(

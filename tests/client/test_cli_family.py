@@ -342,8 +342,7 @@ def test_the_accuracy_of_a_track_is_not_made_up(household: Household, tmp_path: 
 
     accuracies = [point["accuracy"] for point in una.reads("history")["points"]]
 
-    assert accuracies[0] in (None, 0)
-    assert accuracies[1:] == [25, 10]
+    assert accuracies == [None, 25, 10]
 
 
 @pytest.mark.parametrize("command", ["history --gpx F", "history --geojson F", "export F", "map F"])

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draugar.track import EARLIEST, LONGEST_REST, Fault, Point, Track
+from draugar.points import EARLIEST
+from draugar.track import LONGEST_REST, Fault, Point, Track
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)
