@@ -468,7 +468,7 @@ def join(  # noqa: PLR0913 -- the options of one command
             home.forget_join()
         is_new = not home.is_joined
         service = service_url(url) if url else None if is_new else home.me().url
-        link = InviteLink.parse(invite, url=service) if is_link(invite) else None
+        link = InviteLink.paste(invite, url=service) if is_link(invite) else None
         if is_new and not name and not (link and link.for_me):
             raise typer.BadParameter(
                 "Say what the others shall call you: draugar join LINK --name NAME"

@@ -357,13 +357,13 @@ def seal_location(location: Mapping[str, Any], key: GroupKey) -> bytes:
     return _seal(text + b" " * (-len(text) % _BLOCK), key, LOCATION_BYTES)
 
 
-def open_location(sealed: bytes, key: GroupKey) -> dict[str, Any]:
-    """Return the JSON object that somebody who holds the key sealed.
+def open_location(sealed: bytes, key: GroupKey, *, largest: int = LOCATION_BYTES) -> dict[str, Any]:
+    """Return the JSON object that a holder of the key sealed, of at most so many sealed bytes.
 
-    OwnTracks and the first Draugar app seal the same way, with members of their own. Raises
-    NotAuthentic, and NotALocation for what does open.
+    OwnTracks and the first Draugar app seal the same way, with members of their own; a phone with
+    OwnTracks posts up to LARGEST_MESSAGE. Raises NotAuthentic, and NotALocation for what does open.
     """
-    opened = _open(sealed, key, LARGEST_MESSAGE)
+    opened = _open(sealed, key, largest)
     with suppress(NotAuthentic):
         value = _read(opened)
         if isinstance(value, dict):

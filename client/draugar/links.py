@@ -24,6 +24,14 @@ _LINK = re.compile(
     rf"(?i:(?P<scheme>draugar|https?)://){SERVICE}/join(?P<for_me>\?me)?(?:#|%23){_ENDING}",
     re.ASCII,
 )
+_EXACT = re.compile(
+    rf"(?P<scheme>draugar|https)://{SERVICE}/join(?P<for_me>\?me)?"
+    r"#(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]+)",
+    re.ASCII,
+)
+"""A link as docs/protocol.md writes it."""
+_MOST_LINES = 8
+"""Over so many lines a link may be wrapped, with other text before and behind it."""
 _TAIL = re.compile(
     rf"(?:(?:(?:{SERVICE})?/)?join)?(?P<for_me>\?me)?#?{_ENDING}",
     re.ASCII,
@@ -95,30 +103,49 @@ class InviteLink:
         return f"{front}://{place}/join{mark}#{self.code}.{self.secret.text}"
 
     @classmethod
-    def parse(cls, text: str, *, url: str | None = None) -> "InviteLink":
+    def parse(cls, text: str) -> "InviteLink":
+        """Read a link exactly as docs/protocol.md writes it. Raises Unreadable."""
+        found = _EXACT.fullmatch(text)
+        if found is None or (found["scheme"] == "https" and not is_local(found["host"])):
+            raise Unreadable("This is not an invite link.")
+        return cls._of(found, found["secret"], url=_service(found))
+
+    @classmethod
+    def paste(cls, text: str, *, url: str | None = None) -> "InviteLink":
         """Read a link as it was pasted: wrapped, quoted, or within a sentence.
 
         `url` is the service of one whose front is missing. Raises Unreadable.
         """
         found = _find(pasted.cleaned(text).replace("\\", ""))
-        named = found["secret"]
-        exact = _SECRET.fullmatch(named)
-        try:
-            secret = InviteSecret.read(exact[1] if exact else named)
-        except NotAuthentic:
-            raise Unreadable("The end of this invite link is missing or damaged.") from None
-        if host := found["host"]:
-            place = f"{host}{found['port'] or ''}{found['prefix']}"
-            scheme = (found.groupdict().get("scheme") or "").lower()
-            if scheme or not url or url.partition("://")[2] != place:
-                front = _scheme(host) if scheme in ("", "draugar") else scheme
-                url = f"{front}://{place}"
+        scheme = found.groupdict().get("scheme")
+        if found["host"] and (scheme or not url or url.partition("://")[2] != _place(found)):
+            url = _service(found)
         if not url:
             raise Unreadable(
                 "The beginning of this invite link is missing: give the service's address as well,"
                 " by --url URL."
             )
+        whole = _SECRET.fullmatch(found["secret"])
+        return cls._of(found, whole[1] if whole else found["secret"], url=url)
+
+    @classmethod
+    def _of(cls, found: re.Match[str], ending: str, *, url: str) -> "InviteLink":
+        try:
+            secret = InviteSecret.read(ending)
+        except NotAuthentic:
+            raise Unreadable("The end of this invite link is missing or damaged.") from None
         return cls(url=url, code=found["code"], secret=secret, for_me=found["for_me"] is not None)
+
+
+def _place(found: re.Match[str]) -> str:
+    return f"{found['host']}{found['port'] or ''}{found['prefix']}"
+
+
+def _service(found: re.Match[str]) -> str:
+    """Return the address of the service that a link names."""
+    scheme = (found.groupdict().get("scheme") or "draugar").lower()
+    front = _scheme(found["host"]) if scheme == "draugar" else scheme
+    return f"{front}://{_place(found)}"
 
 
 def _find(text: str) -> re.Match[str]:
@@ -140,7 +167,7 @@ def _find(text: str) -> re.Match[str]:
 
 def _beginning(lines: list[str]) -> list[re.Match[str]]:
     """Return the links that begin in the first line, from as many lines as they take."""
-    for end in range(1, len(lines) + 1 if "//" in lines[0] else 1):
+    for end in range(1, min(len(lines), _MOST_LINES) + 1):
         links = list(_LINK.finditer("".join(lines[:end])))
         if whole := [link for link in links if _SECRET.fullmatch(link["secret"])]:
             return whole

@@ -19,7 +19,15 @@ from uuid import UUID
 from draugar.answers import StoredPoint
 from draugar.census import Census
 from draugar.circle import Circle
-from draugar.crypto import GroupKey, NotALocation, NotAuthentic, open_location, seal_location
+from draugar.crypto import (
+    LARGEST_MESSAGE,
+    LOCATION_BYTES,
+    GroupKey,
+    NotALocation,
+    NotAuthentic,
+    open_location,
+    seal_location,
+)
 from draugar.home import Home
 from draugar.model import Fix, Kind, Phone, Position
 from draugar.ring import Ring
@@ -256,7 +264,9 @@ class Reader:
         if key is None:
             raise _Unbelievable(Kind.POINTS_UNREADABLE)
         try:
-            content = open_location(point.sealed, key)
+            is_phone = point.device_id in self._census.phones
+            largest = LARGEST_MESSAGE if is_phone else LOCATION_BYTES
+            content = open_location(point.sealed, key, largest=largest)
         except NotALocation:
             raise _NotAPosition from None
         except NotAuthentic:

@@ -12,7 +12,7 @@ from uuid import UUID
 from draugar.answers import ListedGroup, StoredPoint
 from draugar.api import PAGE, Api
 from draugar.census import Census
-from draugar.crypto import NotAuthentic, open_location
+from draugar.crypto import LARGEST_MESSAGE, NotAuthentic, open_location
 from draugar.errors import AnswerNotUnderstood
 from draugar.exchange import Exchange, View
 from draugar.home import Home
@@ -274,7 +274,7 @@ def _opened(home: Home, point: StoredPoint) -> dict[str, Any]:
     key = Ring(home, point.group_id).key(point.key_version)
     if key is None or point.sealed is None:
         return {}
-    content = open_location(point.sealed, key)
+    content = open_location(point.sealed, key, largest=LARGEST_MESSAGE)
     if point.user_id != home.me().user_id or not belongs(content, point):
         raise NotAuthentic
     return {"opened": content}

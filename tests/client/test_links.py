@@ -55,9 +55,9 @@ def test_a_code_is_read_however_it_is_typed(code: str, between: str) -> None:
 def test_a_link_leads_to_the_service_that_made_it(url: str, *, for_me: bool) -> None:
     made = link(url, for_me=for_me)
 
-    read = InviteLink.parse(f"  {made.text}\n")
+    read = InviteLink.parse(made.text)
 
-    assert read == made
+    assert read == made == InviteLink.paste(f"  {made.text}\n")
     assert (read.url, read.code, read.secret) == (url, CODE, SECRET)
     assert read.for_me is for_me
 
@@ -90,7 +90,7 @@ PASTED = (
 def test_a_link_is_read_as_it_was_pasted(around: str, *, for_me: bool) -> None:
     made = link("https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/api", for_me=for_me)
 
-    assert InviteLink.parse(around.format(made.text)) == made
+    assert InviteLink.paste(around.format(made.text)) == made
 
 
 @unhurried
@@ -108,15 +108,15 @@ def test_a_link_is_read_over_several_lines(
     for cut in sorted(cuts, reverse=True):
         text = text[:cut] + wrap + text[cut:] if cut < len(made.text) else text
 
-    assert InviteLink.parse(around.format(text)) == made
+    assert InviteLink.paste(around.format(text)) == made
 
 
 def test_a_link_is_read_over_blanks_where_nothing_follows_it() -> None:
     text = link().text
 
-    assert InviteLink.parse(f"{text[:40]} {text[40:]}") == link()
+    assert InviteLink.paste(f"{text[:40]} {text[40:]}") == link()
     with pytest.raises(Unreadable):
-        InviteLink.parse(f"{text[:-1]} A letter too few")
+        InviteLink.paste(f"{text[:-1]} A letter too few")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_link_is_read_as_apps_rewrite_it(of: str, becomes: str) -> None:
     secret = InviteSecret.read("q8Zt-cXy_k2m5nV1b7aRdg")
     made = InviteLink(url="https://draugar.example", code=CODE, secret=secret)
 
-    assert InviteLink.parse(made.text.replace(of, becomes)) == made
+    assert InviteLink.paste(made.text.replace(of, becomes)) == made
 
 
 @pytest.mark.parametrize("for_me", [False, True])
@@ -146,26 +146,26 @@ def test_a_link_without_its_front_is_of_the_service_that_is_named(*, for_me: boo
         _, _, place = made.text.partition("://")
         tail = made.text.partition("/join")[2]
 
-        assert InviteLink.parse(place, url=url) == made
-        assert InviteLink.parse(f"/join{tail}", url=url) == made
-        assert InviteLink.parse(tail, url=url) == made
-        assert InviteLink.parse(tail.removeprefix("?me"), url=url).code == CODE
-        assert InviteLink.parse(f"“{tail[tail.index('#') + 1 :]}”.", url=url).secret == SECRET
+        assert InviteLink.paste(place, url=url) == made
+        assert InviteLink.paste(f"/join{tail}", url=url) == made
+        assert InviteLink.paste(tail, url=url) == made
+        assert InviteLink.paste(tail.removeprefix("?me"), url=url).code == CODE
+        assert InviteLink.paste(f"“{tail[tail.index('#') + 1 :]}”.", url=url).secret == SECRET
     with pytest.raises(Unreadable, match="beginning of this invite link is missing"):
-        InviteLink.parse(f"{CODE}.{SECRET.text}")
+        InviteLink.paste(f"{CODE}.{SECRET.text}")
 
 
 def test_two_links_in_one_text_are_refused() -> None:
     text = f"{link().text} or {link('https://b.example').text}"
 
     with pytest.raises(Unreadable, match="several invite links"):
-        InviteLink.parse(text)
-    assert InviteLink.parse(f"{link().text}\n{link().text}") == link()
+        InviteLink.paste(text)
+    assert InviteLink.paste(f"{link().text}\n{link().text}") == link()
 
 
 def test_a_link_in_the_open_is_refused() -> None:
     with pytest.raises(Unreadable):
-        InviteLink.parse(link().text.replace("draugar:", "http:"))
+        InviteLink.paste(link().text.replace("draugar:", "http:"))
 
 
 def test_a_code_is_no_link_and_what_is_left_of_a_link_is_no_code() -> None:
@@ -229,15 +229,15 @@ def test_there_is_no_link_to_what_a_link_cannot_name(url: str) -> None:
 @given(st.text(max_size=60) | st.from_regex(r"draugar://\S*/join(\?me)?#\S*\.\S*", fullmatch=True))
 def test_whatever_is_read_is_a_link_or_refused(text: str) -> None:
     try:
-        read = InviteLink.parse(text)
+        read = InviteLink.paste(text)
     except Unreadable:
         return
-    assert InviteLink.parse(read.text) == read
+    assert InviteLink.paste(read.text) == read
 
 
 def test_a_damaged_link_is_not_repeated() -> None:
     with pytest.raises(Unreadable) as caught:
-        InviteLink.parse(link().text[:-1])
+        InviteLink.paste(link().text[:-1])
 
     assert CODE not in str(caught.value)
     assert SECRET.text[:-1] not in f"{caught.value} {caught.value.__context__}"

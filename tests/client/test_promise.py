@@ -282,9 +282,9 @@ def _err(life: Life, family: Family, relay: Relay, said: io.StringIO) -> None:
     failures: list[Callable[[], object]] = [
         lambda: family.join(spent, "Dufa"),
         lambda: family.join_by_code(spent.code, "Dufa"),
-        lambda: InviteLink.parse(spent.text + "?"),
-        lambda: InviteLink.parse(spent.text[:-1]),
-        lambda: canonical(spent.code + "!"),
+        lambda: InviteLink.paste(spent.text.replace("/join", "/leave")),
+        lambda: InviteLink.paste(spent.text[:-1]),
+        lambda: canonical(spent.code + "0"),
         lambda: una.share([impossible], family_id),
         lambda: crypto.open_location(sealed, GroupKey.make()),
         lambda: crypto.open_roster(sealed, key),
