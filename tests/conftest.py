@@ -12,17 +12,25 @@ from typing import Any
 
 import pg8000
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tests import contract, tools
 from tests.api import Api
-from tests.database import PEPPER, Server
+from tests.database import PEPPER, TIMEOUT, Server
 from tests.database import server as start_server
 
 FEATURES = set((Path(__file__).parent / "features").rglob("test_*.py"))
 LEFT_TO_TEST_TOOLS: set[str] = set()
+
+# No example has a deadline, and examples may be found slowly: the machine may be busy.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
+
+# What the tests start inherits it. A statement on a busy machine may take longer than the default.
+os.environ["DATABASE_TIMEOUT_SECONDS"] = str(TIMEOUT)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -19,6 +19,8 @@ from chalicelib.settings import DatabaseAddress
 from scripts.postgres import Postgres
 
 PEPPER = "pepper-for-tests-0123456789abcdef"
+TIMEOUT = 60
+"""Seconds that the service waits for its database, where a test does not say how many."""
 
 
 @dataclass(frozen=True)

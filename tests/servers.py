@@ -21,7 +21,7 @@ from chalicelib.settings import DatabaseAddress, Settings
 from scripts import postgres
 from tests import tools
 from tests.certificates import Certificates, make_certificates
-from tests.database import PEPPER, Server
+from tests.database import PEPPER, TIMEOUT, Server
 
 _PASSWORD = "it's secret"
 _SETTINGS = postgres.THROWAWAY_SETTINGS | {
@@ -118,7 +118,7 @@ def arguments(url: str, **others: Any) -> dict[str, Any]:
         "database": address.database,
         "unix_sock": address.socket,
         "ssl_context": engine._ssl_context(address),
-        "timeout": 20,
+        "timeout": TIMEOUT,
         **others,
     }
 
@@ -127,7 +127,8 @@ def arguments(url: str, **others: Any) -> dict[str, Any]:
 def serving(url: str, **others: Any) -> Iterator[Engine]:
     """Let the service have a new engine, on a URL and with these settings."""
     environment = {"DATABASE_URL": url, "INVITE_CODE_PEPPER": PEPPER}
-    own = replace(Settings.from_environment(environment), **({"pool_size": 1} | others))
+    usual = {"pool_size": 1, "timeout_seconds": TIMEOUT}
+    own = replace(Settings.from_environment(environment), **(usual | others))
     fresh = cache(engine.engine.__wrapped__)
     with mock.patch.multiple(engine, settings=lambda: own, engine=fresh):
         try:

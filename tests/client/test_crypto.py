@@ -32,7 +32,6 @@ DEVICE = DeviceKey(bytes(range(32)))
 GROUP, UNA, ARI, PHONE = (UUID(int=number) for number in range(1, 5))
 CODE = "RT5WLJ8BK2MNP4QX"
 KEYS = InviteKeys.of(InviteSecret(bytes(range(16))), CODE)
-unhurried = settings(deadline=None)  # a machine may be busy with other tests
 LARGEST_TEXT = 31 * 128
 """Of a location, in bytes: with nonce and tag the next block would be over 4096."""
 
@@ -167,7 +166,6 @@ def test_there_is_no_commitment_to_what_is_no_version(version: Any) -> None:
 
 
 @openers
-@unhurried
 @given(sealed=st.binary(max_size=200))
 def test_what_nobody_sealed_is_refused(opener: Callable[[bytes], Any], sealed: bytes) -> None:
     with pytest.raises(NotAuthentic):
@@ -175,7 +173,6 @@ def test_what_nobody_sealed_is_refused(opener: Callable[[bytes], Any], sealed: b
 
 
 @openers
-@unhurried
 @given(plain=st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_what_opens_has_the_form_it_should_have_or_is_refused(
     opener: Callable[[bytes], Any], plain: bytes
@@ -189,7 +186,6 @@ def test_what_opens_has_the_form_it_should_have_or_is_refused(
         assert isinstance(opened, dict) or opened == []
 
 
-@unhurried
 @given(
     wrapped=st.binary(max_size=80) | st.binary(min_size=72, max_size=72),
     wrapper=st.binary(max_size=40) | st.binary(min_size=32, max_size=32),
@@ -199,7 +195,6 @@ def test_what_nobody_wrapped_is_refused(wrapped: bytes, wrapper: bytes) -> None:
         crypto.unwrap(wrapped, wrapper, DEVICE)
 
 
-@unhurried
 @given(recipient=st.binary(max_size=40).filter(lambda key: len(key) != 32))
 def test_nothing_is_wrapped_for_what_is_no_public_key(recipient: bytes) -> None:
     with pytest.raises(NotAuthentic):
@@ -247,7 +242,6 @@ def test_what_is_refused_is_neither_repeated_nor_kept(refused: Callable[[], Any]
 # Locations
 
 
-@unhurried
 @given(location=st.dictionaries(st.text(st.characters(codec="utf-8")), json_values, max_size=5))
 def test_a_location_comes_out_as_it_went_in(location: dict[str, Any]) -> None:
     sealed = crypto.seal_location(location, KEY)
@@ -427,7 +421,7 @@ def test_there_is_no_safety_number_of_nothing(one: Any, other: Any) -> None:
         crypto.safety_number(one, other)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(key=st.binary(min_size=32, max_size=32).filter(lambda key: key != DEVICE.public))
 def test_a_safety_number_tells_of_any_other_key(key: bytes) -> None:
     mine = (UNA, [bytes(32)])
@@ -441,7 +435,6 @@ def test_a_safety_number_tells_of_any_other_key(key: bytes) -> None:
 # Base64
 
 
-@unhurried
 @given(value=st.binary(max_size=50))
 def test_bytes_have_one_text(value: bytes) -> None:
     text = crypto.to_base64url(value)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.geo import (
@@ -228,7 +228,6 @@ def test_swapped_numbers_are_told_apart_where_only_one_order_is_a_position() -> 
         Coordinates.parse("174.76 -36.85")
 
 
-@settings(deadline=None)  # a machine may be busy with other tests
 @given(st.text("0123456789.,-+ NSEW\u00b0'\"geo:\u2212", max_size=24))
 def test_whatever_is_read_is_a_position_or_refused(text: str) -> None:
     try:

@@ -419,7 +419,7 @@ def decimal(text: str | None) -> str:
 
 
 @given(names, fixes)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_is_written_reads_back_whatever_the_name(
     tmp_path: Path, name: str, walked: list[Fix]
 ) -> None:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.crypto import InviteSecret
@@ -7,7 +7,6 @@ from draugar.links import ALPHABET, InviteLink, Unreadable, canonical, is_link, 
 
 SECRET = InviteSecret(bytes(range(16)))
 CODE = "RT5WLJ8BK2MNP4QX"
-unhurried = settings(deadline=None)  # a machine may be busy with other tests
 
 
 def link(url: str = "https://draugar.example", *, for_me: bool = False) -> InviteLink:
@@ -23,7 +22,6 @@ def test_each_code_made_is_another_and_canonical() -> None:
     assert {*"".join(codes)} <= {*ALPHABET}
 
 
-@unhurried
 @given(
     code=st.text(ALPHABET, min_size=16, max_size=32) | st.text(ALPHABET, min_size=8, max_size=8),
     between=st.sampled_from(["", "-", " ", "\t", "\u2003"]),
@@ -93,7 +91,6 @@ def test_a_link_is_read_as_it_was_pasted(around: str, *, for_me: bool) -> None:
     assert InviteLink.paste(around.format(made.text)) == made
 
 
-@unhurried
 @given(
     cuts=st.lists(st.integers(1, 100), max_size=3),
     wrap=st.sampled_from(["\n", "\r\n", " \n ", "\n> ", "\u2028", "\u200b", "\u00ad", "\ufeff"]),
@@ -225,7 +222,6 @@ def test_there_is_no_link_to_what_a_link_cannot_name(url: str) -> None:
         link(url)
 
 
-@unhurried
 @given(st.text(max_size=60) | st.from_regex(r"draugar://\S*/join(\?me)?#\S*\.\S*", fullmatch=True))
 def test_whatever_is_read_is_a_link_or_refused(text: str) -> None:
     try:

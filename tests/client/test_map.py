@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar import map as maps
@@ -157,7 +157,6 @@ def test_the_scale_bar_is_right_where_the_map_is(latitude: float, apart: float) 
         assert f"at {abs(latitude):.1f}°" in " ".join(sheet.texts)
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=0.0001, max_value=60))
 def test_the_scale_bar_is_a_round_number_that_fits(apart: float) -> None:
     for sheet in sheets(page_of(at("Una", 10, 10), at("Ari", 10, 10 + apart))):
@@ -217,7 +216,6 @@ def test_neighbours_on_both_sides_of_the_antimeridian_are_drawn_as_neighbours() 
 spots = st.tuples(st.floats(min_value=-90, max_value=90), st.floats(min_value=-180, max_value=180))
 
 
-@settings(deadline=None)
 @given(st.lists(spots, min_size=1, max_size=6))
 def test_everybody_is_on_the_map_wherever_they_are(everywhere: list[tuple[float, float]]) -> None:
     page = page_of(*(at(f"P{number}", *spot) for number, spot in enumerate(everywhere)))
@@ -360,7 +358,6 @@ def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=6))
 def test_tags_of_a_family_about_town_keep_off_each_other(town: list[tuple[float, float]]) -> None:
     page = page_of(*(at("Amma Guðrún", 64 + north, -22 + east) for north, east in town))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.points import EARLIEST
@@ -129,7 +129,6 @@ times = st.none() | st.datetimes(FROM, TO, timezones=st.just(UTC))
 
 
 @given(st.lists(st.lists(times, max_size=20), min_size=1, max_size=4))
-@settings(deadline=None)
 def test_a_shifted_track_runs_forward_ends_on_time_and_loses_no_point(
     segments: list[list[datetime | None]],
 ) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.when import EmptyRange, NotATime, between, moment
@@ -17,7 +17,6 @@ ZONES = (
     *("Europe/Berlin", "America/Santiago", "America/New_York", "Australia/Lord_Howe"),
     *("Asia/Kolkata", "Asia/Kathmandu", "Pacific/Apia", "Africa/Casablanca", "UTC"),
 )
-unhurried = settings(deadline=None)
 
 
 @contextmanager
@@ -124,7 +123,6 @@ def test_a_pause_does_not_end_before_a_time_that_is_still_to_come_once_more() ->
     assert read.isoformat() == "2026-10-25T02:30:00+01:00"
 
 
-@unhurried
 @given(
     where=st.sampled_from(ZONES),
     now=st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 -- of the zone beside them
@@ -192,7 +190,6 @@ def test_an_empty_range_is_refused_with_both_ends(
     assert all(end in caught.value.reason for end in ends)
 
 
-@unhurried
 @given(
     where=st.sampled_from(ZONES),
     now=st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 -- of the zone beside them
@@ -231,7 +228,6 @@ def test_what_is_no_time_is_refused(typed: str) -> None:
         moment(typed, at("2026-11-30 16:45"))
 
 
-@unhurried
 @given(
     where=st.sampled_from(ZONES),
     typed=st.text(max_size=8)

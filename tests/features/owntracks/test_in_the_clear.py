@@ -273,7 +273,8 @@ def test_whatever_is_sent_is_taken(
 
 @given(message=ANYTHING)
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_whatever_it_means_it_is_taken(session: Session, api: Api, message: Any) -> None:
     una = factories.someone(session)
