@@ -60,11 +60,15 @@ class OwnServer:
         return psycopg.connect(url or self.url, autocommit=True)
 
     def start(self) -> None:
-        """Start it if it has ended, and wait until it accepts connections."""
-        if self._postgres.has_ended:
-            self._postgres = Postgres(self._directory)
-            self._postgres.__enter__()
-        _until(self._accepts)
+        """Start it if it has ended, or ends while this waits until it accepts connections."""
+
+        def accepts() -> bool:
+            if self._postgres.has_ended:
+                self._postgres = Postgres(self._directory)
+                self._postgres.__enter__()
+            return self._accepts()
+
+        _until(accepts)
 
     def await_end(self) -> None:
         """Wait until none of its processes is left."""

@@ -19,6 +19,7 @@ from tests.faults.writers import (
     assert_all_is_kept_once,
     assert_only_told_to_come_back,
     attempt,
+    await_attempts,
     settled,
     warm_up,
     write,
@@ -26,6 +27,8 @@ from tests.faults.writers import (
 
 MEGABYTES = 160
 WRITERS = 2
+ENOUGH = 12
+"""So many answers to a writer are to requests of every kind."""
 
 
 class Disk(Protocol):
@@ -160,23 +163,23 @@ def succeeds(command: list[str]) -> bool:
         return False
 
 
-@pytest.mark.parametrize("seconds", [0.5, pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("number", [ENOUGH, pytest.param(600, marks=pytest.mark.full)])
 def test_a_full_disk_puts_writes_off_and_lets_reads_go_on(
-    scene: Scene, tmp_path: Path, seconds: float
+    scene: Scene, tmp_path: Path, number: int
 ) -> None:
     stop = tmp_path / "stop"
     writers = settled(scene.url, WRITERS, stop)
     read = Call("GET", "/api/locations/latest", token=writers[0].token)
     scene.writing.begin(write, writers)
     try:
-        time.sleep(seconds)
+        await_attempts(writers, answered=number)
         filling = time.monotonic()
         scene.disk.fill()
-        time.sleep(seconds)
+        await_attempts(writers, put_off=number)
         reads = [scene.reading.each(attempt, [read])[0] for _ in range(5)]
         scene.disk.make_room(scene.server)
         room = time.monotonic()
-        time.sleep(seconds)
+        await_attempts(writers, answered=number)
     finally:
         stop.touch()
         scene.disk.make_room(scene.server)
@@ -199,12 +202,12 @@ def test_a_server_that_dies_of_a_full_log_costs_nothing_that_was_acknowledged(
     scene.writing.begin(write, writers)
     try:
         for _ in range(times):
-            time.sleep(0.4)
+            await_attempts(writers, answered=ENOUGH)
             scene.disk.fill()
             scene.disk.end(scene.server)
-            time.sleep(0.4)
+            await_attempts(writers, put_off=2)  # the second of which began after the end
             scene.disk.make_room(scene.server)
-        time.sleep(0.4)
+        await_attempts(writers, answered=ENOUGH)
     finally:
         stop.touch()
         scene.disk.make_room(scene.server)

@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import select, text
@@ -17,11 +18,14 @@ from chalicelib.models import Group, Location, Member
 from tests import factories
 from tests.api import Reply
 from tests.faults.processes import Call, Processes, perform
+from tests.laptop.runs import eventually
 from tests.servers import serving
 
 PATIENCE = 0.02
 """Shorter than `Retry-After` asks for: how soon all is well again is to be the service's figure."""
 BATCH, CODES = 10, 10
+
+_ANSWERED, _PUT_OFF = b"+", b"-"
 
 # Whoever has come in has a device and a group.
 HALF_DONE = """
@@ -40,6 +44,11 @@ class Writer:
     codes: list[str]
     """Of invites to the group, for those who join it."""
     stop: str
+
+    @property
+    def progress(self) -> Path:
+        """The file of its attempts: a byte each, which says whether it was answered."""
+        return Path(f"{self.stop}.{self.number}")
 
 
 @dataclass(frozen=True)
@@ -69,19 +78,40 @@ def settled(url: str, number: int, stop: Path) -> list[Writer]:
 def write(writer: Writer) -> list[Attempt]:
     """Write until told to stop; each request is repeated until it is answered."""
     attempts = []
-    for call in chain.from_iterable(_rounds(writer)):
-        while True:
-            attempts.append(attempt(call))
-            if attempts[-1].is_answered:
-                break
-            time.sleep(PATIENCE)
+    with writer.progress.open("ab", buffering=0) as progress:
+        for call in chain.from_iterable(_rounds(writer)):
+            while True:
+                attempts.append(attempt(call))
+                progress.write(_ANSWERED if attempts[-1].is_answered else _PUT_OFF)
+                if attempts[-1].is_answered:
+                    break
+                time.sleep(PATIENCE)
     return attempts
+
+
+def await_attempts(writers: list[Writer], *, answered: int = 0, put_off: int = 0) -> None:
+    """Wait until each of the writers has been answered and put off so often from now on."""
+    begun = [len(_progress(writer)) for writer in writers]
+
+    def are_made() -> bool:
+        made = [_progress(writer)[seen:] for writer, seen in zip(writers, begun, strict=True)]
+        return all(
+            each.count(_ANSWERED) >= answered and each.count(_PUT_OFF) >= put_off for each in made
+        )
+
+    assert eventually(are_made)
+
+
+def _progress(writer: Writer) -> bytes:
+    return writer.progress.read_bytes() if writer.progress.exists() else b""
 
 
 def warm_up(processes: Processes, url: str, number: int) -> None:
     """Let each process do everything once: a first time takes long, for it reads the contract."""
-    told_to_stop = Path(__file__)
-    processes.each(write, settled(url, number, told_to_stop))
+    with TemporaryDirectory() as directory:
+        told_to_stop = Path(directory) / "stop"
+        told_to_stop.touch()
+        processes.each(write, settled(url, number, told_to_stop))
 
 
 def attempt(call: Call) -> Attempt:
