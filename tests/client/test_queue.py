@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Timer
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -24,6 +25,7 @@ from draugar.ring import Ring
 from draugar.teller import Teller
 from tests.client.family import Family, fix
 from tests.client.malice import SHARE, Forward, Relay, Reply, Request, refused, twice
+from tests.laptop.runs import HANGS_AFTER
 
 SENDER = """
 import sys
@@ -423,22 +425,48 @@ def test_two_commands_that_queue_at_once_never_share_a_number(family: Family) ->
     assert numbers(una, group_id) == list(range(1, 241))
 
 
-def test_a_crash_while_sending_loses_nothing_and_doubles_nothing(family: Family) -> None:
-    una = family.found()
-    una.enqueue(many(6000))
+@pytest.mark.parametrize("moment", ["before it is stored", "before the answer", "afterwards"])
+def test_a_crash_while_sending_loses_nothing_and_doubles_nothing(
+    relayed: Family, relay: Relay, moment: str
+) -> None:
+    una = relayed.found()
+    una.enqueue(many(2500))
     una.close()
+    senders: list[subprocess.Popen[str]] = []
+    batches: list[int] = []
 
-    for _ in range(4):
-        sender = started(SENDER, family.path("Una"))
-        time.sleep(random.uniform(0.1, 0.6))  # noqa: S311
-        sender.kill()
-        sender.communicate()
-    again = family.again("Una")
+    def crash(request: Request, forward: Forward) -> Reply:
+        """Let each sender send a batch, and kill it at the moment of the test in the second."""
+        if request.route != SHARE:
+            return forward(request)
+        batches[-1] += 1
+        if batches[-1] == 1:
+            return forward(request)
+        reply = refused(503, "temporarily_unavailable")
+        if batches[-1] > 2:  # only afterwards can it come so far, and it comes no further
+            senders[-1].wait()
+            return reply
+        if moment != "before it is stored":
+            reply = forward(request)
+        # Afterwards it takes the batch from the queue: at any moment of that.
+        delay = random.uniform(0, 0.05) if moment == "afterwards" else 0  # noqa: S311
+        Timer(delay, senders[-1].kill).start()
+        if moment != "afterwards":
+            senders[-1].wait()
+        return reply
+
+    with relay.telling(crash):
+        for _ in range(2):
+            batches.append(0)
+            senders.append(started(SENDER, relayed.path("Una")))
+            senders[-1].communicate(timeout=HANGS_AFTER)
+    again = relayed.again("Una")
     left = again.waiting()
     again.flush()
 
-    assert left > 0
-    assert numbers(again, again.group().id) == list(range(1, 6001))
+    assert [sender.returncode for sender in senders] == [-signal.SIGKILL] * 2
+    assert 0 < left < 2500
+    assert numbers(again, again.group().id) == list(range(1, 2501))
 
 
 def test_a_crash_while_queueing_never_uses_a_number_again(family: Family) -> None:
@@ -448,7 +476,8 @@ def test_a_crash_while_queueing_never_uses_a_number_again(family: Family) -> Non
     said = 0
     for _ in range(3):
         sharer = started(SHARER, family.path("Una"))
-        time.sleep(0.3)
+        assert sharer.stdout is not None
+        said += sum(sharer.stdout.readline() == "queued\n" for _ in range(5))
         os.kill(sharer.pid, signal.SIGKILL)
         said += sharer.communicate()[0].count("queued")
     again = family.again("Una")

@@ -11,26 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Update, delete, func, select, text, update
+from sqlalchemy import Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from chalicelib.models import Device, Group, Location, Member
 from tests import factories
+from tests.faults.holding import Holding
 from tests.faults.processes import Call, Processes, perform
-from tests.laptop.runs import eventually
 from tests.owntracks import basic
 
-HELD = [
-    """
-    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN PERFORM pg_sleep(0.5); RETURN new; END $$
-    """,
-    "CREATE TRIGGER hold BEFORE INSERT ON locations FOR EACH ROW EXECUTE FUNCTION hold()",
-]
-HOLDING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event = 'PgSleep'
-"""
 CHANGES: dict[str, Any] = {
     "rotation": update(Group).values(key_version=Group.key_version + 1),
     "rotation required": update(Group).values(rotation_required=True),
@@ -43,12 +32,6 @@ CHANGES: dict[str, Any] = {
 }
 
 
-def holds(session: Session) -> bool:
-    """Whether a post is held, by a statistic that stands still within a transaction."""
-    session.rollback()
-    return bool(session.scalar(text(HOLDING)) == 1)
-
-
 @pytest.fixture
 def processes(url: str) -> Iterator[Processes]:
     with Processes(url, count=1) as processes:
@@ -57,26 +40,30 @@ def processes(url: str) -> Iterator[Processes]:
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_no_sealed_row_appears_after_the_change(
-    session: Session, processes: Processes, change: Update
+    url: str, session: Session, processes: Processes, change: Update
 ) -> None:
     una = factories.someone(session)
     phone = factories.phone(
         session, factories.group(session, una, key_version=1), una, key_version=1
     )
-    for statement in HELD:
-        session.execute(text(statement))
     session.commit()
     body = {"_type": "encrypted", "data": base64.b64encode(secrets.token_bytes(64)).decode()}
     headers = basic(phone.device_id, phone.token)
 
-    with ThreadPoolExecutor(1) as pool:
+    def commit() -> Any:
+        session.execute(change)
+        session.commit()
+        return session.scalar(select(func.count()).select_from(Location))
+
+    with ThreadPoolExecutor(2) as pool, Holding.of(url, "INSERT ON locations") as held:
         post = pool.submit(
             processes.each, perform, [Call("POST", "/owntracks", body, headers=headers)]
         )
-        assert eventually(lambda: holds(session))
-        session.execute(change)
-        session.commit()
-        at_commit = session.scalar(select(func.count()).select_from(Location))
+        assert held.has(1)
+        committed = pool.submit(commit)
+        assert held.keeps_waiting(1)
+        held.let_go()
+        at_commit = committed.result()
         (reply,) = post.result()
     session.rollback()
     at_the_end = session.scalar(select(func.count()).select_from(Location))

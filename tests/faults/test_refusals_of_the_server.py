@@ -4,6 +4,7 @@ Whatever it says, the service answers 503 or tries once more. Nothing is done by
 well again by itself.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -254,7 +255,7 @@ def test_whoever_is_ended_in_the_middle_is_put_off_and_has_done_nothing(
 
 
 def keeps_waiting(operator: psycopg.Connection, number: int) -> bool:
-    """Whether so many wait for somebody's lock, within a few seconds."""
+    """Wait until so many wait for a lock that another connection has."""
     waiting = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
     return eventually(lambda: ask(operator, waiting) == number)
 
@@ -445,13 +446,17 @@ def test_a_transaction_that_is_idle_for_too_long_is_put_off(scene: Scene) -> Non
 
 
 def dawdle(call: Call) -> Attempt:
-    """Send a request to the app of this process, which takes its time in the midst of it."""
+    """Send a request to the app of this process, which is idle in the midst of it until it ends."""
     enter = groups.enter
 
     def slowly(session: Session, **options: Any) -> Any:
-        session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
         membership = enter(session, **options)
-        time.sleep(0.2)
+        url = os.environ["DATABASE_URL"]
+        with psycopg.connect(url, autocommit=True) as onlooker:
+            served = session.scalar(text("SELECT pg_backend_pid()"))
+            session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10ms'"))
+            there = "SELECT FROM pg_stat_get_activity(%s)"
+            assert eventually(lambda: onlooker.execute(there, [served]).rowcount == 0)
         return membership
 
     with mock.patch.object(groups, "enter", slowly):

@@ -1,9 +1,11 @@
 """What is not there and what is not one's own cannot be told apart (R20).
 
 Not by a byte or a header, not by how often the database is asked, and not by the clock. The clock
-is asked in turns, so that whatever else the machine does falls on both alike.
+is asked in turns, each time in another order, so that whatever else the machine does falls on all
+alike: on a busy machine a request that comes last may be interrupted more often than the first.
 """
 
+import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -253,9 +255,11 @@ def slower(alike: Alike, rounds: int, ratio: float) -> dict[str, float]:
     for request in alike.values():
         request.ask()  # the connection is there then, and what it prepares
     taken = []
+    order = list(alike)
     for _ in range(rounds):
         afresh()
-        taken.append({what: request.seconds() for what, request in alike.items()})
+        random.shuffle(order)
+        taken.append({what: alike[what].seconds() for what in order})
     first, *others = alike
     shares = {
         what: max(

@@ -29,6 +29,11 @@ def target(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def empty(server: Server) -> Iterator[str]:
-    """The URL of an empty database on the suite's server."""
+    """The URL of an empty database on the suite's server.
+
+    A statement whose client has gone ends there, however long it would take.
+    """
     with server.database() as name:
+        with server.connect() as operator:
+            operator.run(f"ALTER DATABASE {name} SET client_connection_check_interval = '10ms'")
         yield server.url_of(name)
