@@ -37,6 +37,7 @@ from draugar.crypto import (
     wrap,
 )
 from draugar.member import Member
+from tests.laptop.runs import HANGS_AFTER
 
 KEYS = "GET /api/groups/ID/keys"
 PENDING = "GET /api/groups/ID/keys/pending"
@@ -125,7 +126,7 @@ class Relay:
     def __enter__(self) -> Self:
         self._client = httpx.Client(
             base_url=self._service,
-            timeout=30,
+            timeout=HANGS_AFTER,
             trust_env=False,
             # There is no TLS to the service; to read the world's authorities takes long.
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -788,8 +789,9 @@ def remembering(route: str, kept: list[Any]) -> Lie:
 
 
 def slowly() -> Iterator[bytes]:
-    """Return an answer that comes byte by byte, and does not end."""
-    while True:
+    """Return an answer that comes byte by byte, and does not end before this counts as a hang."""
+    deadline = time.monotonic() + HANGS_AFTER
+    while time.monotonic() < deadline:
         time.sleep(0.02)
         yield b" "
 

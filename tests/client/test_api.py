@@ -45,6 +45,7 @@ from draugar.unreachable import (
     NoTls,
 )
 from tests.certificates import make_certificates
+from tests.laptop.runs import HANGS_AFTER
 from tests.servers import free_port
 
 GROUP, USER, DEVICE, POINT = (UUID(int=number) for number in range(1, 5))
@@ -84,6 +85,8 @@ class Script:
     answers: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
+    hung: list[bytes] = field(default_factory=list)
+    """Pieces of endless answers that the client still read when this counted as a hang."""
 
     def says(self, body: Any, status: int = 200, **headers: str) -> None:
         """Answer JSON, or bytes as they are."""
@@ -113,14 +116,16 @@ class Script:
         self.answers.append(answer)
 
     def drips(self, piece: bytes, pause: float, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> None:
-        """Answer without end."""
+        """Answer without end, until the client hangs up. If it does not, the test fails."""
 
         def answer(request: BaseHTTPRequestHandler) -> None:
             request.wfile.write(head)
             request.close_connection = True
-            while True:
+            deadline = time.monotonic() + HANGS_AFTER
+            while time.monotonic() < deadline:
                 request.wfile.write(piece)
                 time.sleep(pause)
+            self.hung.append(piece)
 
         self.answers.append(answer)
 
@@ -159,6 +164,7 @@ def listening(script: Script, context: ssl.SSLContext | None = None) -> Iterator
         server.shutdown()
         thread.join()
         server.server_close()
+    assert script.hung == [], "the client did not hang up"
 
 
 @pytest.fixture
@@ -534,10 +540,12 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(script: Script, api:
 def test_an_answer_that_does_not_end_is_not_waited_for(
     script: Script, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
+    script.says({"groups": []})
     script.drips(b" ", 0.05)
+    api.groups()  # from here on there is a connection to hang up on
+    monkeypatch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
 
-    with pytest.raises(ServiceAway):  # nothing but the client itself ends it
+    with pytest.raises(ServiceAway):
         api.groups()
 
 
@@ -554,12 +562,15 @@ def test_an_answer_that_does_not_end_is_not_waited_for(
 def test_whatever_of_an_answer_does_not_end_is_not_waited_for(
     script: Script, api: Api, monkeypatch: pytest.MonkeyPatch, head: bytes, piece: bytes
 ) -> None:
-    monkeypatch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
+    script.says({"groups": []})
     script.drips(piece, 0.05, head)
     script.says({"groups": []})
+    api.groups()  # from here on there is a connection to hang up on
 
-    with pytest.raises(ServiceAway):  # nothing but the client itself ends it
-        api.groups()
+    with monkeypatch.context() as patch:
+        patch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
+        with pytest.raises(ServiceAway):
+            api.groups()
 
     assert api.groups() == []
 

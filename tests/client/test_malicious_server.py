@@ -46,6 +46,7 @@ from tests.client import malice
 from tests.client.dump import Traces
 from tests.client.family import Family, Service, fix
 from tests.client.malice import Ghost, Relay, Reply
+from tests.laptop.runs import HANGS_AFTER
 
 _latitudes = count(60)
 
@@ -159,7 +160,7 @@ def test_a_key_that_was_given_away_would_be_found(hearth: Hearth) -> None:
     path = f"/groups/{hearth.group_id}/keys/1/envelopes/{uuid4()}"
     body = {"wrappedKey": to_base64url(envelope)}
 
-    httpx.put(f"{hearth.relay.url}/api{path}", json=body)
+    httpx.put(f"{hearth.relay.url}/api{path}", json=body, timeout=HANGS_AFTER)
 
     with pytest.raises(AssertionError, match="opens"):
         hearth.gives_nothing_away()
@@ -1015,7 +1016,8 @@ def test_a_newcomer_whose_public_key_is_no_key_stops_nobody(hearth: Hearth) -> N
         "device": {"name": "App", "publicKey": to_base64url(bytes(32))},
         "proof": to_base64url(proof),
     }
-    joined = httpx.post(f"{hearth.relay.url}/api/auth/join", json=body)
+    url = f"{hearth.relay.url}/api/auth/join"
+    joined = httpx.post(url, json=body, timeout=HANGS_AFTER)
 
     una.people()
     una.rotate()
@@ -1086,13 +1088,15 @@ def test_a_wrong_type_anywhere_is_a_failure_and_no_more(hearth: Hearth) -> None:
 def test_an_answer_that_never_ends_is_given_up(
     hearth: Hearth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
     ari = hearth.family.again("Ari")
+    ari.where()  # from here on there is a connection to hang up on
     ari._transport._patience = 0.5
     slow = malice.answering(malice.KEYS, lambda: Reply(200, malice.slowly()))
 
-    with hearth.relay.telling(slow, to=ari.device_id), pytest.raises(ServiceAway):
-        ari.where()
+    with hearth.relay.telling(slow, to=ari.device_id), monkeypatch.context() as patch:
+        patch.setattr(transport, "_SLOWEST_ANSWER", 0.3)
+        with pytest.raises(ServiceAway):
+            ari.where()
 
     hearth.goes_on()
 

@@ -32,6 +32,7 @@ from draugar.member import Member
 from draugar.model import KeyState, Kind
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, Forward, Relay, Reply, Request
+from tests.laptop.runs import HANGS_AFTER
 
 FOUNDER = """
 import sys
@@ -488,7 +489,7 @@ def test_a_crash_while_founding_is_mended_by_the_next_command(
                 [*command, relayed.service.founding_code()], stdout=subprocess.PIPE, text=True
             )
         )
-        founders[-1].communicate(timeout=30)
+        founders[-1].communicate(timeout=HANGS_AFTER)
     una = relayed.again("Una")
 
     assert founders[-1].returncode == -9

@@ -35,6 +35,7 @@ from draugar.teller import Teller
 from tests.client import malice
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, USERS, Forward, Relay, Reply, Request
+from tests.laptop.runs import HANGS_AFTER
 from tests.owntracks import Android, App, Ios, NotDelivered, basic
 
 Json = dict[str, Any]
@@ -76,6 +77,7 @@ class Handset:
             headers=self.app.headers
             | basic(self.settings["username"], self.settings["password"])
             | {"X-Limit-U": self.settings["username"], "X-Limit-D": self.settings["deviceId"]},
+            timeout=HANGS_AFTER,
         )
         return self.app.receive(reply.status_code, reply.text)
 
@@ -501,9 +503,8 @@ def test_a_phone_and_a_device_of_one_person_are_one_person(two: tuple[Member, Me
     phone = Handset.of(Android, una.add_phone("Phone"))
 
     una.share([fix(64.1, ago=timedelta(minutes=5))])
-    phone.is_at(64.5)
+    phone.is_at(64.5, tst=ago(60))
     first = seen(ari)
-    time.sleep(1)
     una.share([fix(64.2)])
 
     assert (first, seen(ari)) == ({"Una": 64.5}, {"Una": 64.2})

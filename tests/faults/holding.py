@@ -39,11 +39,11 @@ class Holding:
             yield cls(operator)
 
     def has(self, number: int) -> bool:
-        """Whether so many are held, within a few seconds."""
+        """Wait until so many are held."""
         return eventually(lambda: self._waiting(held=True) == number)
 
     def keeps_waiting(self, number: int) -> bool:
-        """Whether so many wait for locks of those who are held, within a few seconds."""
+        """Wait until so many wait for locks of those who are held."""
         return eventually(lambda: self._waiting(held=False) == number)
 
     def let_go(self) -> None:

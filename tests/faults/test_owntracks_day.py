@@ -33,7 +33,7 @@ from scripts.postgres import Postgres
 from tests import factories
 from tests.database import PEPPER
 from tests.factories import Someone
-from tests.laptop.runs import Run
+from tests.laptop.runs import HANGS_AFTER, Run
 from tests.owntracks import Android, App, Ios, Json, basic
 
 PHONES = [("un", 0), ("ar", 1), ("si", 1)]
@@ -85,7 +85,7 @@ class Phone:
         return b"" if message is None else self.app.body(message)
 
     def _post(self, body: bytes) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=HANGS_AFTER)
         try:
             headers = self.app.headers | basic(self.who.device_id, self.who.token)
             connection.request("POST", "/owntracks/", body, headers)

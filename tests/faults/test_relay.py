@@ -14,7 +14,7 @@ import pytest
 
 from tests.certificates import make_certificates
 from tests.database import Server
-from tests.laptop.runs import eventually
+from tests.laptop.runs import HANGS_AFTER, eventually
 from tests.relay import PROJECT, Ending, Relay, Way, relay_process
 
 
@@ -159,7 +159,7 @@ def spoken(relay: Relay) -> Iterator[socket.socket]:
         connected(relay.url, options="&sslmode=disable") as connection,
         socket.socket(fileno=os.dup(connection.fileno())) as client,
     ):
-        client.settimeout(10)
+        client.settimeout(HANGS_AFTER)
         yield client
 
 

@@ -20,7 +20,8 @@ from scripts.postgres import Postgres
 
 PROJECT = Path(__file__).parents[2]
 SERVE = (sys.executable, "-m", "scripts.serve")
-STOPS_WITHIN = 5.0
+HANGS_AFTER = 60.0
+"""Seconds: longer than whatever is waited for takes on a busy machine."""
 
 # What a person's environment or the make above this run may say to make and to the launcher.
 FOREIGN = {"DATABASE_URL", "STAGE", "INVITE_CODE_PEPPER", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
@@ -63,7 +64,7 @@ class Run:
 
     def ended(self) -> tuple[int, str]:
         """Its exit status and what it wrote to standard error, once it has ended by itself."""
-        _, errors = self.process.communicate(timeout=20)
+        _, errors = self.process.communicate(timeout=HANGS_AFTER)
         return self.process.returncode, errors
 
     def request(
@@ -73,7 +74,7 @@ class Run:
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=HANGS_AFTER)
         try:
             connection.request(method, path, body and json.dumps(body), headers)
             response = connection.getresponse()
@@ -90,8 +91,8 @@ class Run:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether the condition comes true in the time in which a run has to be gone."""
-    deadline = time.monotonic() + STOPS_WITHIN
+    """Wait until the condition is true. Return whether it was before this counts as a hang."""
+    deadline = time.monotonic() + HANGS_AFTER
     while not condition():
         if time.monotonic() > deadline:
             return False

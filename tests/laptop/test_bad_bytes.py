@@ -9,7 +9,7 @@ from typing import IO, cast
 
 import pytest
 
-from .runs import Run
+from .runs import HANGS_AFTER, Run
 
 MARK = b"zq7mark"
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: a\r\n"
@@ -158,7 +158,8 @@ class Served:
     def answer(self, sent: bytes) -> bytes:
         """Send bytes and then no more; return all that comes back before the connection ends."""
         received = bytearray()
-        with socket.create_connection(("127.0.0.1", self.run.port), timeout=20) as connection:
+        address = ("127.0.0.1", self.run.port)
+        with socket.create_connection(address, timeout=HANGS_AFTER) as connection:
             try:
                 connection.sendall(sent)
                 connection.shutdown(socket.SHUT_WR)

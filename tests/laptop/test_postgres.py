@@ -23,12 +23,12 @@ from .runs import eventually, is_deserted
 
 # A caller in a process of its own, so that it can be killed.
 CALLER = """
-import sys, time, pathlib
+import pathlib, signal, sys
 from scripts.postgres import Postgres
 with Postgres(pathlib.Path(sys.argv[1]), durable=False) as server:
     server.url("draugar")
     print(server._keeper.pid, flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 
@@ -89,11 +89,12 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path, victim: str) -> None:
     ) as caller:
         assert caller.stdout
         keeper = int(caller.stdout.readline())
+        try:
+            os.kill(caller.pid if victim == "caller" else keeper, signal.SIGKILL)
 
-        os.kill(caller.pid if victim == "caller" else keeper, signal.SIGKILL)
-
-        assert eventually(lambda: is_deserted(server))
-        caller.kill()
+            assert eventually(lambda: is_deserted(server))
+        finally:
+            caller.kill()
 
 
 def test_its_own_death_is_noticed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.postgres import Postgres
 
-from .runs import SERVE, Run, eventually, is_deserted, is_free
+from .runs import HANGS_AFTER, SERVE, Run, eventually, is_deserted, is_free
 
 Launch = Callable[..., Run]
 
@@ -171,7 +171,7 @@ def test_an_unknown_path_is_answered_with_a_problem(running: Run) -> None:
 
 
 def test_a_connection_stays_in_step_after_head(running: Run) -> None:
-    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=HANGS_AFTER)
     for path in ("/api/health", "/api/nowhere"):
         connection.request("HEAD", path)
         connection.getresponse().read()
@@ -186,7 +186,7 @@ def test_a_connection_stays_in_step_after_head(running: Run) -> None:
     ("path", "status"), [("/api/health", 200), ("/api/docs", 200), ("/api/nowhere", 404)]
 )
 def test_head_says_how_long_the_answer_to_get_is(running: Run, path: str, status: int) -> None:
-    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=HANGS_AFTER)
     answers = {}
 
     for method in ("HEAD", "GET", "HEAD"):
@@ -202,7 +202,7 @@ def test_head_says_how_long_the_answer_to_get_is(running: Run, path: str, status
 
 
 def test_head_of_what_takes_no_get_is_refused(running: Run) -> None:
-    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=HANGS_AFTER)
 
     connection.request("HEAD", "/api/auth/join")
 
@@ -213,7 +213,7 @@ def test_head_of_what_takes_no_get_is_refused(running: Run) -> None:
 
 @pytest.mark.parametrize("size", [10 * 1024 * 1024 + 1, 30_000_000])
 def test_a_body_beyond_the_gateways_limit_is_refused(running: Run, size: int) -> None:
-    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=HANGS_AFTER)
 
     connection.request("POST", "/api/auth/join", bytes(size))
 
@@ -224,7 +224,7 @@ def test_a_body_beyond_the_gateways_limit_is_refused(running: Run, size: int) ->
 
 
 def test_a_body_without_a_length_is_refused(running: Run) -> None:
-    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=HANGS_AFTER)
 
     connection.request("POST", "/api/auth/join", iter([b"{}"]), encode_chunked=True)
 
@@ -233,7 +233,7 @@ def test_a_body_without_a_length_is_refused(running: Run) -> None:
 
 
 def test_a_body_of_two_lengths_is_refused(running: Run) -> None:
-    connection = HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=HANGS_AFTER)
     connection.putrequest("POST", "/api/auth/join")
     for length in ("2", "100"):
         connection.putheader("Content-Length", length)
