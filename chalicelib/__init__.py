@@ -20,7 +20,7 @@
     locations/    points: post, latest, history, delete
     owntracks/    what the OwnTracks apps post as phones of a group, and what they are told
     export/       all that is stored about the caller
-    docs/         the contract of all routes, for programs and as a page
+    docs/         the contract of all routes, for programs and as a page; protocol, vectors, errors
     health/       whether the service runs and can work
     limits/       the limiter
     jobs/         what runs without a request, each a function of its own

@@ -70,6 +70,9 @@ nav code { min-width: 0; overflow-wrap: anywhere; }
 """
 STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
+_DOCUMENTS = ("openapi.json", "docs/protocol.md", "docs/vectors.json", "docs/errors.md")
+"""What else a developer of a client needs, as seen from the page."""
+
 _SIGNED_IN = {
     "token": '-H "Authorization: Bearer $TOKEN"',
     "phone": '-u "$USERNAME:$PASSWORD"',
@@ -134,8 +137,12 @@ def render(document: Json) -> str:
         element("h1", title),
         element(
             "p",
-            f"Version {info['version']}, {info['license']['name']} license, ",
-            element("a", "openapi.json", href="openapi.json"),
+            f"Version {info['version']}, {info['license']['name']} license",
+            *(
+                part
+                for name in _DOCUMENTS
+                for part in (", ", element("a", name.rpartition("/")[2], href=name))
+            ),
             class_="soft",
         ),
         *_prose(info["description"]),

@@ -18,6 +18,27 @@ class OpenApiAnswer(Answer, RootModel[dict[str, Any]]):
     model_config = ConfigDict(json_schema_extra={"examples": [{"openapi": "3.1.0"}]})
 
 
+class MarkdownAnswer(Answer, RootModel[str]):
+    """A document in Markdown."""
+
+    media_type = "text/markdown; charset=utf-8"
+    headers = _KEPT
+    model_config = ConfigDict(json_schema_extra={"examples": ["# Errors"]})
+
+    def text(self) -> str:
+        """Return the document as it goes out."""
+        return self.root
+
+
+class VectorsAnswer(Answer, RootModel[dict[str, Any]]):
+    """Inputs and results of each function of the protocol."""
+
+    headers = _KEPT
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"about": "Test vectors of docs/protocol.md"}]}
+    )
+
+
 class PageAnswer(Answer, RootModel[str]):
     """A page for people."""
 

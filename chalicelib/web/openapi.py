@@ -23,9 +23,10 @@ _ABOUT = """\
 Private location sharing for a family. People join with an invite code, their devices post points, \
 the others see them. JSON in and out, names in camelCase; times carry an offset, ids are UUIDs.
 
-What a client seals, and how, is in `docs/protocol.md` of the source, with test vectors in \
-`docs/vectors.json`. What a client does on each error is in `docs/errors.md`. In the examples, \
-`$URL` is the address of the service, without `/api`, and `$TOKEN` is the token of a device.
+What a client seals, and how, is in `GET /api/docs/protocol.md`, with test vectors in \
+`GET /api/docs/vectors.json`. What a client does on each error is in `GET /api/docs/errors.md`. \
+In the examples, `$URL` is the address of the service, without `/api`, and `$TOKEN` is the token \
+of a device.
 
 Whatever is not a success is a problem document (RFC 9457), and its `code` is what to decide by: a \
 code never changes its meaning or its status, but new ones may come. So may new fields in answers. \

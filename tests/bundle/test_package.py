@@ -71,6 +71,7 @@ def test_it_holds_what_runs_and_nothing_else(release: Bundle) -> None:
         "chalice",
         "chalicelib",
         "dateutil",
+        "docs",
         "mako",
         "markupsafe",
         "migrations",
@@ -119,6 +120,14 @@ def test_it_holds_every_module_of_ours_and_every_migration(release: Bundle) -> N
     }
 
     assert shipped == ours
+
+
+def test_it_holds_the_documents_that_are_served(release: Bundle) -> None:
+    shipped = {name for name in names(release) if name.startswith("docs/")}
+
+    assert shipped == {"docs/protocol.md", "docs/errors.md", "docs/vectors.json"}
+    for name in shipped:
+        assert ZipFile(release.code).read(name) == (PROJECT / name).read_bytes()
 
 
 def test_it_is_small(release: Bundle) -> None:

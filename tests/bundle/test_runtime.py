@@ -236,7 +236,10 @@ def test_every_route_works(api: Client, founding_code: Callable[[], str]) -> Non
     api("POST /api/groups/join", {"code": codes[1], "group": {"name": "Harbour"}}, by=by)
     api("POST /api/groups/{group_id}/leave", by=by, group_id=group)
     api("DELETE /api/users/me", by=by)
-    for route in ("GET /api/health", "GET /api/health/ready", "GET /api/docs"):
+    for route in (
+        *("GET /api/health", "GET /api/health/ready", "GET /api/docs"),
+        *(f"GET /api/docs/{name}" for name in ("protocol.md", "errors.md", "vectors.json")),
+    ):
         api(route)
         assert api(route.replace("GET", "HEAD")) == ""
     contract = api("GET /api/openapi.json")

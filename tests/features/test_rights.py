@@ -133,6 +133,9 @@ RULES = [
     *(Rule("POST", path, dict.fromkeys(UNKNOWN + KNOWN, 401)) for path in OF_PHONES),
     public("GET", "/api/openapi.json", 200),
     public("GET", "/api/docs", 200),
+    public("GET", "/api/docs/protocol.md", 200),
+    public("GET", "/api/docs/errors.md", 200),
+    public("GET", "/api/docs/vectors.json", 200),
 ]
 OUTSIDERS = ["stranger", "removed member"]
 HIDDEN = [rule for rule in RULES if rule.statuses["stranger"] == 404]

@@ -63,6 +63,15 @@ def test_the_zip_finds_the_migrations_where_chalice_looks() -> None:
     assert link.resolve() == ROOT / "migrations"
 
 
+def test_the_zip_finds_the_documents_that_are_served() -> None:
+    links = {link.name: link for link in (ROOT / "vendor" / "docs").iterdir()}
+
+    assert links.keys() == {"protocol.md", "errors.md", "vectors.json"}
+    for name, link in links.items():
+        assert link.is_symlink()
+        assert link.resolve() == ROOT / "docs" / name
+
+
 def test_git_ignores_what_the_command_line_writes_into_a_checkout() -> None:
     source = (ROOT / "client" / "draugar" / "cli.py").read_text()
     defaults = set(re.findall(r'"(draugar-[\w-]+\.\w+)"', source))

@@ -18,6 +18,9 @@ PUBLIC = {
     "POST /api/invites/validate": "whoever comes in has no token yet, but a code",
     "GET /api/openapi.json": "whoever writes a client needs no account",
     "GET /api/docs": "whoever writes a client needs no account",
+    "GET /api/docs/protocol.md": "a developer of a client needs no account",
+    "GET /api/docs/errors.md": "a developer of a client needs no account",
+    "GET /api/docs/vectors.json": "a developer of a client needs no account",
 }
 PRIVATE = {
     "GET /api/auth/me",

@@ -5,7 +5,9 @@ import re
 import shlex
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from openapi_spec_validator import validate
@@ -15,7 +17,13 @@ from tests import contract
 from tests.api import Api, Reply
 
 MARK = "<x-mark class='\"&"
-PATHS = ["/api/openapi.json", "/api/docs"]
+DOCUMENTS = {
+    "/api/docs/protocol.md": "text/markdown; charset=utf-8",
+    "/api/docs/errors.md": "text/markdown; charset=utf-8",
+    "/api/docs/vectors.json": "application/json",
+}
+PATHS = ["/api/openapi.json", "/api/docs", *DOCUMENTS]
+ROOT = Path(__file__).parents[3]
 
 
 class Elements(HTMLParser):
@@ -73,7 +81,7 @@ def test_the_page_has_no_script_and_loads_nothing(api: Api) -> None:
     assert {name for name, _ in elements.attributes} == {
         *("charset", "class", "content", "href", "id", "lang", "name")
     }
-    assert [link for link in links if not re.fullmatch(r"#\w+|openapi\.json", str(link))] == []
+    assert [link for link in links if not re.fullmatch(r"#\w+|[a-z/]+\.(json|md)", str(link))] == []
     assert "url(" not in answer.text
 
 
@@ -143,11 +151,28 @@ def test_a_length_that_is_exact_is_said_once(api: Api) -> None:
     assert "43 characters or more" not in text
 
 
-def test_the_page_names_the_documents_that_a_client_needs(api: Api) -> None:
-    text = api.get("/api/docs").text
+def test_the_page_links_to_the_documents_that_a_client_needs(api: Api) -> None:
+    elements = Elements(api.get("/api/docs").text)
 
-    for name in ("docs/protocol.md", "docs/vectors.json", "docs/errors.md"):
-        assert f"<code>{name}</code>" in text
+    links = {
+        urljoin("/api/docs", value)
+        for name, value in elements.attributes
+        if name == "href" and value and not value.startswith("#")
+    }
+    assert links == {*DOCUMENTS, "/api/openapi.json"}
+
+
+def test_a_document_of_the_protocol_is_served_as_it_is_in_the_source(api: Api) -> None:
+    for path, media_type in DOCUMENTS.items():
+        source = (ROOT / path.removeprefix("/api/")).read_text(encoding="utf-8")
+
+        answer = api.get(path)
+
+        assert (answer.status, answer.headers["Content-Type"]) == (200, media_type)
+        if media_type == "application/json":
+            assert answer.json == json.loads(source)
+        else:
+            assert answer.text == source
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -173,12 +198,16 @@ def test_what_is_not_a_success_is_not_kept(api: Api, path: str) -> None:
 def test_it_is_made_once_and_only_when_somebody_asks(api: Api) -> None:
     routes._page.cache_clear()
     routes._contract.cache_clear()
+    routes._markdown.cache_clear()
+    routes._vectors.cache_clear()
 
     for path in PATHS * 2:
         api.get(path)
 
     assert routes._contract.cache_info().misses == 1
     assert routes._page.cache_info().misses == 1
+    assert routes._markdown.cache_info().misses == 2
+    assert routes._vectors.cache_info().misses == 1
 
 
 PROBLEM = {
