@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from chalicelib.devices.service import NewDevice, NewPhone
 from chalicelib.models.users import TID_PATTERN
-from chalicelib.web import Answer, Name, Opaque, Optional, Request, Uuid
+from chalicelib.web import Answer, Name, Opaque, Optional, Request, Uuid, of_form
 
 _KEY = "CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"
 
@@ -41,7 +41,7 @@ class AddDeviceRequest(Request):
         Field(description="Of a phone. May be left out by who is in one group only."),
     ] = None
     tid: Annotated[
-        Annotated[str, Field(pattern=TID_PATTERN)] | None,
+        Annotated[str, of_form(TID_PATTERN, "should be two letters or digits of ASCII")] | None,
         Field(description="Of a phone. Chosen where it is left out."),
     ] = None
 

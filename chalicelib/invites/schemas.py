@@ -25,7 +25,7 @@ from chalicelib.invites.service import (
 from chalicelib.keys.schemas import PublicKey
 from chalicelib.locations.schemas import KeyVersion
 from chalicelib.models.invites import KEY_PACKAGE_BYTES
-from chalicelib.web import Answer, Name, Opaque, Optional, Request, Uuid, bytes_schema
+from chalicelib.web import Answer, Length, Name, Opaque, Optional, Request, Uuid, of_form
 
 SHORTEST_LIFE_HOURS = 1 / 3600
 """A second: what is much shorter would be rounded to no life at all."""
@@ -63,8 +63,7 @@ OwnCode = Annotated[
 ]
 Package = Annotated[
     Opaque,
-    Field(min_length=LEAST_PACKAGE_BYTES, max_length=KEY_PACKAGE_BYTES),
-    bytes_schema(LEAST_PACKAGE_BYTES, KEY_PACKAGE_BYTES),
+    Length(LEAST_PACKAGE_BYTES, KEY_PACKAGE_BYTES),
     Field(examples=[_PACKAGE]),
 ]
 PackageOnce = Annotated[
@@ -74,11 +73,16 @@ PackageOnce = Annotated[
 ]
 Proof = Annotated[
     Opaque,
-    Field(min_length=HASH_BYTES, max_length=HASH_BYTES),
-    bytes_schema(HASH_BYTES, HASH_BYTES),
+    Length(HASH_BYTES),
     Field(examples=["CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"]),
 ]
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
+IdempotencyKey = Annotated[
+    str,
+    of_form(
+        r"^[A-Za-z0-9_-]{22,64}$",
+        "should be 22 to 64 of the letters and digits of ASCII, hyphen and underscore",
+    ),
+]
 
 
 class CreateInviteRequest(Request):

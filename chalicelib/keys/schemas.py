@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from chalicelib.db.base import HASH_BYTES
 from chalicelib.keys.service import Envelope, NewVersion
 from chalicelib.models.keys import ROSTER_BYTES, ROSTER_ENTRY_BYTES, WRAPPED_KEY_BYTES
-from chalicelib.web import Answer, Opaque, Optional, Request, Uuid, bytes_schema
+from chalicelib.web import Answer, Length, Opaque, Optional, Request, Uuid
 
 LARGEST_BODY = 128 * 1024
 """A roster, and the envelopes of as many devices as a group can have."""
@@ -18,32 +18,27 @@ _KEY = "CoU5zJr3tXqN0bWfYk7HdLsGmVa2Pe9RiUoTx1ZcBnE"
 
 PublicKey = Annotated[
     Opaque,
-    Field(min_length=32, max_length=32),
-    bytes_schema(32, 32),
+    Length(32),
     Field(description="An X25519 public key.", examples=[_KEY]),
 ]
 WrappedKey = Annotated[
     Opaque,
-    Field(min_length=WRAPPED_KEY_BYTES, max_length=WRAPPED_KEY_BYTES),
-    bytes_schema(WRAPPED_KEY_BYTES, WRAPPED_KEY_BYTES),
+    Length(WRAPPED_KEY_BYTES),
     Field(description="A nonce and a box, in one piece.", examples=[_KEY[:24] * 4]),
 ]
 Commitment = Annotated[
     Opaque,
-    Field(min_length=HASH_BYTES, max_length=HASH_BYTES),
-    bytes_schema(HASH_BYTES, HASH_BYTES),
+    Length(HASH_BYTES),
     Field(examples=[_KEY]),
 ]
 Roster = Annotated[
     Opaque,
-    Field(min_length=ROSTER_BYTES[0], max_length=ROSTER_BYTES[1]),
-    bytes_schema(*ROSTER_BYTES),
+    Length(*ROSTER_BYTES),
     Field(description="Sealed under this version of the key.", examples=[_KEY[:32] * 2]),
 ]
 RosterEntry = Annotated[
     Opaque,
-    Field(min_length=ROSTER_ENTRY_BYTES[0], max_length=ROSTER_ENTRY_BYTES[1]),
-    bytes_schema(*ROSTER_ENTRY_BYTES),
+    Length(*ROSTER_ENTRY_BYTES),
     Field(description="Sealed under this version of the key.", examples=[_KEY[:32] * 2]),
 ]
 ShownBytes = Annotated[Opaque, Field(examples=[_KEY])]

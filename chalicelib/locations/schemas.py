@@ -29,13 +29,13 @@ from chalicelib.models.locations import ACCURACY_METRES
 from chalicelib.web import (
     Answer,
     InvalidFields,
+    Length,
     Moment,
     Opaque,
     Optional,
     Request,
     Uuid,
     Whole,
-    bytes_schema,
     to_base64,
 )
 
@@ -99,18 +99,18 @@ def _is_json(value: bytes) -> bool:
 
 def _part(least: int, most: int, description: str) -> dict[str, Any]:
     """Describe a part of the first Draugar app's form."""
-    return {**bytes_schema(least, most).json_schema, "description": description}  # type: ignore[dict-item]
+    return {**Length(least, most).schema(), "description": description}
 
 
 Ciphertext = Annotated[
     Opaque,
     BeforeValidator(_in_one_piece),
-    Field(min_length=CIPHERTEXT_BYTES[0], max_length=CIPHERTEXT_BYTES[1]),
+    Length(*CIPHERTEXT_BYTES),
     AfterValidator(_sealed),
     WithJsonSchema(
         {
             "anyOf": [
-                bytes_schema(*CIPHERTEXT_BYTES).json_schema,
+                Length(*CIPHERTEXT_BYTES).schema(),
                 {
                     "type": "object",
                     "description": "The form of the first Draugar app.",
@@ -329,8 +329,7 @@ def split_cursor(cursor: bytes | None) -> tuple[UUID, UUID] | None:
 
 Cursor = Annotated[
     Opaque,
-    Field(min_length=_CURSOR_BYTES, max_length=_CURSOR_BYTES),
-    bytes_schema(_CURSOR_BYTES, _CURSOR_BYTES),
+    Length(_CURSOR_BYTES),
 ]
 PageAfter = Annotated[Cursor | None, Field(description="The `nextCursor` of the page before.")]
 

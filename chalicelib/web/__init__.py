@@ -6,6 +6,7 @@ from chalicelib.web.request import address
 from chalicelib.web.shapes import (
     Answer,
     InvalidFields,
+    Length,
     Moment,
     Name,
     Opaque,
@@ -13,7 +14,7 @@ from chalicelib.web.shapes import (
     Request,
     Uuid,
     Whole,
-    bytes_schema,
+    of_form,
     to_base64,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "Answer",
     "Application",
     "InvalidFields",
+    "Length",
     "Moment",
     "Name",
     "Opaque",
@@ -30,8 +32,8 @@ __all__ = [
     "Uuid",
     "Whole",
     "address",
-    "bytes_schema",
     "endpoint",
     "gateway",
+    "of_form",
     "to_base64",
 ]

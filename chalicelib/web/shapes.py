@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from typing import Annotated, Any, ClassVar, Self
@@ -16,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     PlainSerializer,
     Strict,
     StringConstraints,
@@ -23,7 +25,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, core_schema
 
 from chalicelib.characters import is_visible
 from chalicelib.errors import Invalid
@@ -38,7 +40,6 @@ _SENTENCES = {
     "missing": "is missing",
     "string_too_short": "should have {min_length} or more characters",
     "string_too_long": "should have {max_length} or fewer characters",
-    "string_pattern_mismatch": "should match the pattern {pattern}",
     "string": "should be text",
     "int": "should be a whole number",
     "float": "should be a number",
@@ -57,6 +58,8 @@ _SENTENCES = {
     "timezone": "should be an ISO 8601 date and time with an offset",
 }
 """What is said of a kind of error, by the beginning of pydantic's name for it; the first counts."""
+_FORMS: dict[str, str] = {}
+"""What is said of a text that does not match a pattern."""
 
 
 class InvalidFields(Invalid):
@@ -134,23 +137,19 @@ def _sentence(detail: ErrorDetails) -> str:
     if kind == "value_error":
         return detail["msg"].removeprefix("Value error, ")
     if kind in ("too_short", "too_long"):
-        return _length(bounds)
+        return _items(bounds)
+    if kind == "string_pattern_mismatch":
+        return _FORMS[bounds["pattern"]]
     for prefix, sentence in _SENTENCES.items():
         if kind.startswith(prefix):
             return sentence.format_map({name: _plain(value) for name, value in bounds.items()})
     return "is not of the form that this route takes"
 
 
-def _length(bounds: Mapping[str, Any]) -> str:
-    """Say how long a list or bytes should be; bytes go as text, so their characters are said."""
+def _items(bounds: Mapping[str, Any]) -> str:
     number = bounds.get("min_length", bounds.get("max_length", 0))
     bound = f"{number} or {'more' if 'min_length' in bounds else 'fewer'}"
-    if bounds["field_type"] == "List":
-        return f"should have {bound} items, and has {bounds['actual_length']}"
-    return (
-        f"should be {bound} bytes ({_characters(number)} characters of base64url), and is"
-        f" {bounds['actual_length']}"
-    )
+    return f"should have {bound} items, and has {bounds['actual_length']}"
 
 
 def _plain(value: Any) -> Any:
@@ -208,16 +207,48 @@ def _from_base64(value: object) -> object:
         raise ValueError("should be base64url") from None
 
 
-def bytes_schema(least: int, most: int) -> WithJsonSchema:
-    """Describe so many bytes by the characters they go as."""
-    return WithJsonSchema(
-        {
+@dataclass(frozen=True)
+class Length:
+    """Demand `least` to `most` bytes of an Opaque; without `most` exactly `least`."""
+
+    least: int
+    most: int | None = None
+
+    def schema(self) -> dict[str, Any]:
+        """Describe the bytes by the characters they go as."""
+        return {
             "type": "string",
             "contentEncoding": "base64url",
-            "minLength": _characters(least),
-            "maxLength": _characters(most),
+            "minLength": _characters(self.least),
+            "maxLength": _characters(self.most or self.least),
         }
-    )
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Check the length after what stands before."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, *_: object) -> dict[str, Any]:
+        """Describe the characters instead of the bytes."""
+        return self.schema()
+
+    def _check(self, value: bytes) -> bytes:
+        if self.least <= len(value) <= (self.most or self.least):
+            return value
+        bounds = sorted({self.least, self.most or self.least})
+        length = " to ".join(str(bound) for bound in bounds)
+        characters = " to ".join(str(_characters(bound)) for bound in bounds)
+        raise ValueError(
+            f"should be {'exactly ' if len(bounds) == 1 else ''}{length} bytes"
+            f" ({characters} characters of base64url), and is {len(value)}"
+        )
+
+
+def of_form(pattern: str, told: str) -> Any:
+    """Demand a text of a pattern; `told` is said to a caller whose text does not match it."""
+    _FORMS[pattern] = told
+    return Field(pattern=pattern)
 
 
 def to_base64(value: bytes) -> str:
@@ -227,9 +258,8 @@ def to_base64(value: bytes) -> str:
 
 Name = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"
-    ),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
+    of_form(r"^[^\x00-\x1f\x7f]+$", "should be one line without control characters"),
     AfterValidator(_visible),
     Field(examples=["Una"]),
 ]
@@ -249,6 +279,7 @@ Optional = Field(default=None, exclude_if=lambda value: value is None, json_sche
 __all__ = [
     "Answer",
     "InvalidFields",
+    "Length",
     "Moment",
     "Name",
     "Opaque",
@@ -256,7 +287,7 @@ __all__ = [
     "Request",
     "Uuid",
     "Whole",
-    "bytes_schema",
     "never_null",
+    "of_form",
     "to_base64",
 ]

@@ -282,6 +282,7 @@ def test_a_field_that_is_not_known_is_named_where_it_looks_like_a_name(
 
 
 HERE = {"latitude": 64.1466, "longitude": -21.9426, "accuracy": 12}
+PACKAGE = "should be 41 to 20480"
 ISO = "should be an ISO 8601 date and time with an offset"
 
 
@@ -290,12 +291,21 @@ ISO = "should be an ISO 8601 date and time with an offset"
     [
         (
             *("/api/crypto/register-key", {"publicKey": "AA"}),
-            "publicKey: should be 32 or more bytes (43 characters of base64url), and is 1",
+            "publicKey: should be exactly 32 bytes (43 characters of base64url), and is 1",
         ),
         (
             *("/api/crypto/register-key", {"publicKey": "A" * 80}),
-            "publicKey: should be 32 or fewer bytes (43 characters of base64url), and is 60",
+            "publicKey: should be exactly 32 bytes (43 characters of base64url), and is 60",
         ),
+        (
+            *("/api/invites", {"keyPackage": "AAAA"}),
+            f"keyPackage: {PACKAGE} bytes (55 to 27307 characters of base64url), and is 3",
+        ),
+        (
+            *("/api/devices", {"name": "Old phone", "kind": "owntracks", "tid": "u/"}),
+            "tid: should be two letters or digits of ASCII",
+        ),
+        ("/api/groups", {"name": "a\nb"}, "name: should be one line without control characters"),
         ("/api/crypto/register-key", {}, "publicKey: is missing"),
         ("/api/crypto/register-key", {"publicKey": 7}, "publicKey: should be base64url"),
         ("/api/groups", {"name": ""}, "name: should have 1 or more characters"),
