@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from nacl.secret import SecretBox
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from chalicelib.models import Group, Location, Member
@@ -297,3 +297,42 @@ def test_the_stand_ins_are_as_strict_as_the_apps() -> None:
         for status in (301, 400, 404, 429, 503):
             with pytest.raises(NotDelivered):
                 app.receive(status, "[]")
+
+
+CHUNKS_READ = """
+    SELECT coalesce(sum(idx_tup_fetch), 0) FROM pg_stat_xact_all_tables
+    WHERE relid IN (
+        SELECT reltoastrelid FROM pg_class
+        WHERE oid IN (SELECT relid FROM pg_partition_tree('locations'))
+    )
+"""
+
+
+@pytest.mark.parametrize(("length", "chunks"), [(20_000, 0), (20_480, 100)])
+def test_looking_for_a_duplicate_reads_little_of_large_messages(
+    family: Family, phone_of: MakePhone, length: int, chunks: int
+) -> None:
+    una = keyed(phone_of, family.una, Ios)
+    large = [sealed_of(20_480) for _ in range(100)]
+    for message in large:
+        una.post_raw(message)
+    stored = len(family.stored())
+    before = family.session.scalar(text(CHUNKS_READ))
+
+    una.post_raw(sealed_of(length))
+
+    # One chunk of each of the same length, and none of the others; a message has eleven.
+    after = family.session.scalar(text(CHUNKS_READ))
+    assert after is not None
+    assert before is not None
+    assert after - before <= chunks
+    assert stored == 100
+    assert len(family.stored()) == 101
+    una.post_raw(large[0])
+    assert len(family.stored()) == 101
+
+
+def sealed_of(length: int) -> bytes:
+    """Return a message whose ciphertext has so many bytes."""
+    data = base64.b64encode(secrets.token_bytes(length)).decode()
+    return json.dumps({"_type": "encrypted", "data": data}).encode()

@@ -33,9 +33,9 @@ WHERE clock_timestamp() IS NOT NULL ORDER BY turn.user_id ON CONFLICT (device_id
 stored AS
 (INSERT INTO locations (group_id, user_id, recorded_at, id, device_id, latitude, longitude, accuracy, encrypted_data, key_version) SELECT judged.group_id AS group_id, judged.user_id AS user_id, judged.recorded_at AS recorded_at, judged.id AS id, judged.device_id AS device_id, judged.latitude AS latitude, judged.longitude AS longitude, judged.accuracy AS accuracy, judged.encrypted_data AS encrypted_data, judged.key_version AS key_version
 FROM judged
-WHERE judged.refusal IS NULL AND NOT is_erased(judged.group_id, judged.user_id, judged.digest) AND (judged.encrypted_data NOT IN (SELECT of_member.encrypted_data
+WHERE judged.refusal IS NULL AND NOT is_erased(judged.group_id, judged.user_id, judged.digest) AND NOT (EXISTS (SELECT of_member.id
 FROM caller JOIN LATERAL points_of_member(caller.group_id, caller.user_id, now() - interval '7 days', timestamptz '-infinity', timestamptz 'infinity', '00000000-0000-0000-0000-000000000000'::uuid, '00000000-0000-0000-0000-000000000000'::uuid, 200) AS of_member ON true
-WHERE of_member.encrypted_data IS NOT NULL)) ORDER BY judged.id ON CONFLICT DO NOTHING RETURNING locations.id)
+WHERE CASE WHEN (octet_length(of_member.encrypted_data) != octet_length(judged.encrypted_data)) THEN false WHEN (substr(of_member.encrypted_data, 1, 24) != substr(judged.encrypted_data, 1, 24)) THEN false ELSE of_member.encrypted_data = judged.encrypted_data END)) ORDER BY judged.id ON CONFLICT DO NOTHING RETURNING locations.id)
  SELECT EXISTS (SELECT held_device.id
 FROM held_device) AS is_signed_in, (SELECT judged.refusal
 FROM judged) AS refusal, EXISTS (SELECT stored.id
