@@ -19,7 +19,7 @@ _BEHIND = frozenset({UNDEFINED_TABLE, "42703", "42883"})
 """A table, column or function is missing: the schema is of an earlier release than the code."""
 _READ_ONLY = "25006"
 _NOT_SUPPORTED = "0A000"
-_REFUSED_RIGHT = "42501"
+REFUSED_RIGHT = "42501"
 """The role has no right to a table, or row level security would hide rows of it."""
 REFUSED_AT_START = frozenset({"08P01", "0A000", "22023", "42704"})
 """How poolers (PgBouncer, RDS Proxy) refuse a parameter at the start of a connection."""
@@ -30,7 +30,7 @@ REFUSED_AT_START = frozenset({"08P01", "0A000", "22023", "42704"})
 _PASSING_CLASSES = ("08", "28", "53", SHUTDOWN, "58")
 GAVE_UP_WAITING = frozenset({DEADLOCK_DETECTED, "55P03", "57014"})
 _PASSING_CODES = (
-    GAVE_UP_WAITING | _BEHIND | {_READ_ONLY, _REFUSED_RIGHT, "25P03", "25P04", "3D000", "40001"}
+    GAVE_UP_WAITING | _BEHIND | {_READ_ONLY, REFUSED_RIGHT, "25P03", "25P04", "3D000", "40001"}
 )
 
 

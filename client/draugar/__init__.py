@@ -4,7 +4,6 @@
     model.py       what a member meets: positions, people, groups, notices
     errors.py      the tree of failures, each with what to do next
     refusals.py    what each code of the service means to a person
-    naming.py      names: what one may be, and how two of one name are told apart
     home.py        what the device remembers: a database in one directory
     layout.py      its tables, as numbered upgrades
     vault.py       the key that seals the secrets in it
@@ -29,7 +28,7 @@
 
     crypto.py      every construction of the protocol: pure functions on bytes
     links.py       codes and links
-    naming.py      names: what one may be, and which two are the same
+    naming.py      names: what one may be, which two are the same, and how those are told apart
     address.py     the address of a service
     pasted.py, characters.py
                    text as people paste it, and characters that a reader does not see

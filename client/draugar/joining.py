@@ -58,14 +58,15 @@ class Invite:
     for_me: bool = False
 
     @classmethod
-    def typed(cls, url: str, code: str) -> Self:
+    def typed(cls, url: str, code: str, *, founds: bool = False) -> Self:
         """Read a code as it was typed. Raises NotPossible."""
+        command = "found URL CODE --name NAME" if founds else "join CODE --url URL --name NAME"
         try:
             return cls(url=url, code=canonical(code))
         except Unreadable as reason:
             raise NotPossible(
                 str(reason),
-                advice="Type it again as you were given it: draugar join CODE --url URL",
+                advice=f"Type it again as you were given it: draugar {command}",
             ) from None
 
     @classmethod

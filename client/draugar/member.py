@@ -124,7 +124,7 @@ class Member:
         newcomer = Newcomer(
             name=name, device=device, group={"name": group, "encryption": encryption}
         )
-        joining.join(home, Invite.typed(url, code), newcomer, patience=patience)
+        joining.join(home, Invite.typed(url, code, founds=True), newcomer, patience=patience)
         return cls._settled(home, tell, patience, name=name, group=group)
 
     @classmethod

@@ -96,6 +96,24 @@ def test_what_was_mistyped_while_founding_is_corrected(service: Service, types: 
     assert founded.out.startswith("Welcome, Una. You have founded Hearth.")
 
 
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        (["found", UNHEARD, "7KQM"], "draugar found URL CODE --name NAME"),
+        (["join", "7KQM", "--url", UNHEARD], "draugar join CODE --url URL --name NAME"),
+    ],
+)
+def test_a_code_that_is_none_is_typed_again_to_the_same_command(
+    types: Type, command: list[str], again: str
+) -> None:
+    refused = types("Una", *command, "--name", "Una")
+
+    assert refused.told == (
+        "This is not an invite code: one has 8 letters and digits, or 16 to 32."
+        f" Type it again as you were given it: {again}"
+    )
+
+
 def test_names_are_corrected_even_where_the_first_attempt_has_arrived(
     service: Service, relay: Relay, types: Type, tmp_path: Path
 ) -> None:

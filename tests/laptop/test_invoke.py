@@ -129,6 +129,33 @@ def test_a_database_of_ones_own_is_migrated_without_a_data_directory(tmp_path: P
     assert not data_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("role", "function"),
+    [
+        ("draugar_purge", "purge_expired_invites"),
+        ("draugar_maintenance", "maintain_locations"),
+    ],
+)
+def test_a_job_runs_as_the_role_that_may_do_no_more(
+    tmp_path: Path, role: str, function: str
+) -> None:
+    with Postgres(tmp_path / "own", durable=False) as own:
+        url = own.url("roles")
+        with closing(connect(url)) as operator:
+            operator.run(f"CREATE ROLE {role} LOGIN")
+        start(tmp_path, "scripts.invoke", "migrate", DATABASE_URL=url)
+
+        ran = start(
+            tmp_path,
+            "scripts.invoke",
+            function,
+            DATABASE_URL=url.replace("//postgres@", f"//{role}@"),
+        )
+
+    assert ran.stderr.startswith(f'{{"job": "{function}"')
+    assert ran.returncode == 0
+
+
 def test_a_function_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
     with Postgres(tmp_path / "own", durable=False) as own:
         url = own.url("read_only")
