@@ -28,6 +28,9 @@ REFUSED_AT_START = frozenset({"08P01", "0A000", "22023", "42704"})
 # request: connection lost or refused, out of resources, shut down, locked, serialisation, and a
 # database that has yet to be migrated or to grant the role its rights.
 _PASSING_CLASSES = ("08", "28", "53", SHUTDOWN, "58")
+_ENDS_THE_CONNECTION = frozenset({"FATAL", "PANIC"})
+"""Severities. What ends a connection is about the server or a pooler, never about a statement."""
+
 GAVE_UP_WAITING = frozenset({DEADLOCK_DETECTED, "55P03", "57014"})
 _PASSING_CODES = (
     GAVE_UP_WAITING | _BEHIND | {_READ_ONLY, REFUSED_RIGHT, "25P03", "25P04", "3D000", "40001"}
@@ -90,7 +93,7 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later: the database is away, full or busy."""
     if isinstance(error.orig if isinstance(error, DBAPIError) else error, NotConnected):
         return True
-    if is_read_only(error):
+    if is_read_only(error) or _field(error, "V") in _ENDS_THE_CONNECTION:
         return True
     if (state := sqlstate(error)) is not None:
         if state == CHECK_VIOLATION and constraint(error) is None:

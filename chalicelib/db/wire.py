@@ -634,7 +634,8 @@ class Dialect(PGDialect_pg8000):
         raise NotImplementedError
 
     def _set_backslash_escapes(self, connection: Any) -> None:
-        self._backslash_escapes = _told(connection)["standard_conforming_strings"] == "off"
+        del connection
+        self._backslash_escapes = False  # by standard_conforming_strings, which every session sets
 
 
 def _told(connection: Any) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from threading import Thread
 
 import pytest
@@ -27,8 +27,8 @@ def refusal(state: str) -> bytes:
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[str]:
-    """Answer whoever connects with these bytes, and hang up."""
+def answering(*answers: bytes) -> Iterator[str]:
+    """Answer each message of a client with the next of these, and hang up after the last."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer_all() -> None:
@@ -37,9 +37,10 @@ def answering(answer: bytes) -> Iterator[str]:
                     client, _ = listener.accept()
                 except OSError:
                     return
-                with client:
-                    client.recv(10_000)
-                    client.sendall(answer)
+                with client, suppress(OSError):  # a client may hang up first
+                    for answer in answers:
+                        client.recv(10_000)
+                        client.sendall(answer)
                     client.shutdown(socket.SHUT_WR)
                     client.recv(10_000)
 
@@ -91,6 +92,26 @@ def test_a_refusal_of_any_sqlstate_is_unavailable_and_logged_by_it(state: str) -
 def test_what_does_not_answer_as_postgresql_does_is_unavailable(answer: bytes) -> None:
     with answering(answer) as url, serving(url):
         ask_once()
+
+
+LET_IN = (
+    message(b"R", b"\0\0\0\0")
+    + message(b"S", b"server_version\x0018.4\0")
+    + message(b"K", b"\0\0\0\1\0\0\0\2")
+    + READY
+)
+
+
+@pytest.mark.parametrize("state", ["XX000", "08P01", "0A000", "42501", "P0001"])
+@pytest.mark.parametrize("prepare", [False, True])
+def test_a_pooler_that_ends_a_connection_for_any_reason_is_unavailable(
+    state: str, *, prepare: bool
+) -> None:
+    # As Supabase's does when no server of its pool is free, after it has let the client in.
+    with answering(LET_IN, refusal(state)) as url, serving(url, prepare_statements=prepare):
+        refused = ask_once()
+
+    assert failure.sqlstate(refused.__cause__) == state
 
 
 def test_a_database_that_takes_no_connections_is_unavailable(server: Server) -> None:
