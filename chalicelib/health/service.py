@@ -5,7 +5,7 @@ from chalicelib.db.failure import UNDEFINED_TABLE, sqlstate
 from chalicelib.errors import Unavailable
 from chalicelib.health import queries
 
-REVISION = "0020"
+REVISION = "0021"
 """The revision this code was written for."""
 
 
