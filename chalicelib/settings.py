@@ -113,7 +113,7 @@ class DatabaseAddress:
         if not user or not database:
             raise SettingsError(f"DATABASE_URL must name a user and a database. {_ENCODE}")
         host = options.get("host") or name or "localhost"
-        if "," in host:
+        if "," in host and not host.startswith("/"):  # a directory may have commas
             raise SettingsError("DATABASE_URL: only one host can be named.")
         socket = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None
         sslmode = options.get(

@@ -142,6 +142,13 @@ def test_a_stage_other_than_local_must_bring_its_pepper(launch: Launch, lived_in
     assert errors == "Neither INVITE_CODE_PEPPER nor PEPPER_SECRET_ARN is set.\n"
 
 
+def test_its_data_may_be_in_a_directory_of_any_name(launch: Launch, tmp_path: Path) -> None:
+    run = launch(data_dir=tmp_path / '-una\'s "x" $HOME #50% ü`id` a,b:c=d&e;f?g (h)\\')
+    run.printed_until_serving()
+
+    assert run.request("GET", "/api/health/ready")[0].status == 200
+
+
 def test_an_ordinary_user_can_run_it(launch: Launch, tmp_path: Path) -> None:
     # For root there is one more step first: to become nobody, who may enter the directories above
     # this project and its Python, wherever they are, and is as ordinary as anybody otherwise.

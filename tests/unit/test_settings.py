@@ -40,6 +40,7 @@ def test_a_url_says_where_the_database_is(scheme: str) -> None:
         ("postgresql://una@/d", {"host": "localhost", "socket": None}),
         ("postgresql://una@[::1]:7/d", {"host": "::1", "port": 7}),
         ("postgresql://una@/d?host=/run/pg", {"socket": "/run/pg/.s.PGSQL.5432"}),
+        ("postgresql://una@/d?host=/run/a,b", {"socket": "/run/a,b/.s.PGSQL.5432"}),
         ("postgresql://una@:7/d?host=/run/pg", {"socket": "/run/pg/.s.PGSQL.7"}),
         ("postgresql://una@/d?host=/run/pg&port=7", {"socket": "/run/pg/.s.PGSQL.7"}),
         ("postgresql://una@%2Frun%2Fpg/d", {"socket": "/run/pg/.s.PGSQL.5432"}),
