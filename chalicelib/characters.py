@@ -26,9 +26,9 @@ DASHES = re.compile(
 )
 """What keyboards, word processors and web pages write in the place of a hyphen or a minus."""
 
-_AROUND = ("P", "Z", "Sk", "Sm")
-"""Categories of what encloses, ends or emphasises a text, or sets it off."""
-_FULL_WIDTH = {0xFF01 + step: chr(ord("!") + step) for step in range(94)}
+_AROUND = ("P", "Z", "S")
+"""Categories of what encloses, ends or emphasises a text, or sets it off: emoji too."""
+_FULL_WIDTH = {0xFF01 + step: chr(ord("!") + step) for step in range(94)} | {0x3002: "."}
 """As keyboards for Chinese, Japanese and Korean write ASCII."""
 
 
@@ -57,4 +57,6 @@ def pasted(text: str) -> str:
 
 
 def _is_around(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character).startswith(_AROUND)
+    is_sign = character.isspace() or unicodedata.category(character).startswith(_AROUND)
+    # A letter in a circle is a sign too, and may be meant as a letter.
+    return is_sign and not unicodedata.normalize("NFKC", character).isalnum()

@@ -30,6 +30,7 @@
     links.py       codes and links
     naming.py      names: what one may be, which two are the same, and how those are told apart
     address.py     the address of a service
+    map_links.py   the one position that a link of a map site holds
     pasted.py, characters.py
                    text as people paste it, and characters that a reader does not see
     transport.py   HTTP, as far as it is trusted

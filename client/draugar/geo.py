@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, Protocol
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
-from draugar import pasted
+from draugar import map_links, pasted
 from draugar.errors import NotPossible
 from draugar.model import Fix
 
@@ -34,25 +34,27 @@ GAP = timedelta(minutes=30)
 QUARTER_TURN, HALF_TURN, SIXTY = 90.0, 180.0, 60.0
 
 _NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
-_PARTS = ("named", "letter", "sign", "degrees", "minutes", "seconds", "end")
+_LETTER = "N(?:orth)?|S(?:outh)?|E(?:ast)?|W(?:est)?"
+_PARTS = ("named", "letter", "sign", "degrees", "degree", "minutes", "minute", "seconds", "end")
 
 
 def _angle(which: str) -> str:
-    named, letter, sign, degrees, minutes, seconds, end = (f"{which}_{name}" for name in _PARTS)
+    named, letter, sign, degrees, degree, minutes, minute, seconds, end = (
+        f"{which}_{name}" for name in _PARTS
+    )
     return (
-        rf"(?:(?P<{named}>lat(?:itude)?|lon(?:g(?:itude)?)?|lng)\.? ?[:=]? ?)?"
-        rf"(?:(?P<{letter}>[NSEW]) ?)?(?P<{sign}>[+-])?"
+        rf"(?:[\"']?(?P<{named}>lat(?:itude)?|lon(?:g(?:itude)?)?|lng)[\"']?\.? ?[:=]? ?)?"
+        rf"(?:(?P<{letter}>{_LETTER}) ?)?(?P<{sign}>[+-])?"
         rf"(?P<{degrees}>(?:{_NUMBER})(?:e[+-]?[0-9]+)?)"
-        r"(?: ?[\u00b0\u00ba\u02da]"
-        rf"(?: ?(?P<{minutes}>{_NUMBER}) ?['\u2032\u2019\u00b4]"
-        rf"(?: ?(?P<{seconds}>{_NUMBER}) ?(?:[\"\u2033\u201d]|''|\u2032\u2032|\u2019\u2019)?)?)?)?"
-        rf"(?({letter})|(?: ?(?P<{end}>[NSEW]))?)"
+        rf"(?:(?:(?P<{degree}> ?[\u00b0\u00ba\u02da] ?)|[: ])"
+        rf"(?:(?P<{minutes}>{_NUMBER})(?:(?P<{minute}> ?['\u2032\u2019\u00b4] ?)|[: ])?"
+        rf"(?:(?P<{seconds}>{_NUMBER}) ?(?:[\"\u2033\u201d]|''|\u2032\u2032|\u2019\u2019)?)?)?)?"
+        rf"(?({letter})|(?: ?(?P<{end}>{_LETTER}))?)"
     )
 
 
-_ONE = re.compile(_angle("first"), re.IGNORECASE)
 _POSITION = re.compile(
-    rf"{_angle('first')}(?P<between> ?[,;/\u060c\u3001] ?| ){_angle('second')}", re.IGNORECASE
+    rf"{_angle('first')}(?P<between> ?[,;/|~&\u060c\u3001] ?| ){_angle('second')}", re.IGNORECASE
 )
 _GEO = re.compile(
     r"geo:(?P<latitude>-?[0-9.]+), ?(?P<longitude>-?[0-9.]+)(?:,-?[0-9.]+)?"
@@ -96,8 +98,8 @@ class Coordinates(NamedTuple):
         """Read a position as people type it and as maps show it, in one text or in two.
 
         Decimal degrees or degrees, minutes and seconds, with a sign or a letter of the compass, or
-        a `geo:` address: `64.1466, -21.9426`, `64\u00b0 8' 47.8" N 21\u00b0 56' 33.4" W`.
-        Raises NotAPosition.
+        a `geo:` address, or a link of a map site: `64.1466, -21.9426`,
+        `64\u00b0 8' 47.8" N 21\u00b0 56' 33.4" W`. Raises NotAPosition.
         """
         return cls(*_read(f"{latitude} {longitude}"))
 
@@ -148,15 +150,13 @@ def number(text: str, *, limit: float, name: str) -> float:
 
 def _read(text: str) -> tuple[float, float]:
     """Return latitude and longitude. Raises NotAPosition."""
-    typed = " ".join(pasted.cleaned(text).split())
-    if located := _GEO.fullmatch(pasted.bare(typed, keep="-)")):
-        typed = _of_geo(located)
+    typed = _written_out(" ".join(pasted.cleaned(text).split()))
     # The marks of minutes and seconds are also quotes, so they are kept only if need be.
     for kept in ("+-.", "+-.'\"\u2032\u2019\u2033\u201d"):
         if found := _POSITION.fullmatch(pasted.bare(typed, keep=kept).rstrip(".")):
             break
     else:
-        raise _not_read(typed)
+        raise _not_read()
     first, second = (
         {name: found[f"{which}_{name}"] or "" for name in _PARTS} for which in ("first", "second")
     )
@@ -167,7 +167,10 @@ def _read(text: str) -> tuple[float, float]:
         first, second = second, first
     if _axis(first) == "lon" or _axis(second) == "lat":
         raise NotAPosition("A position is one latitude and one longitude.")
-    latitude, longitude = _degrees(first), _degrees(second)
+    parts = (first, second)
+    if not all(map(_letters, parts)) and not all(map(_is_marked, parts)):
+        raise _not_read()  # only letters tell where the first of six numbers ends
+    latitude, longitude = map(_degrees, parts)
     if HALF_TURN >= abs(latitude) > QUARTER_TURN >= abs(longitude):
         raise NotAPosition(
             "A latitude is a number from -90 to 90: these look swapped.",
@@ -177,6 +180,17 @@ def _read(text: str) -> tuple[float, float]:
         _within(latitude, limit=QUARTER_TURN, name="latitude"),
         _within(longitude, limit=HALF_TURN, name="longitude"),
     )
+
+
+def _written_out(typed: str) -> str:
+    """Return the numbers of an address of a spot, and other texts as they are."""
+    try:
+        if link := map_links.found(typed):
+            return link.position()
+    except map_links.NoSpot as failure:
+        raise NotAPosition(str(failure), advice=map_links.ADVICE) from None
+    located = _GEO.fullmatch(unquote(pasted.bare(typed, keep="-)")))
+    return _of_geo(located) if located else typed
 
 
 def _of_geo(found: re.Match[str]) -> str:
@@ -196,12 +210,22 @@ def _of_geo(found: re.Match[str]) -> str:
 
 def _axis(part: dict[str, str]) -> str:
     """Return which of both a number says that it is, if it does."""
-    named = (part["named"].casefold()[:3] or part["letter"].upper() or part["end"].upper()) or ""
+    named = part["named"].casefold()[:3] or _letters(part)[:1]
     return {"N": "lat", "S": "lat", "E": "lon", "W": "lon", "lng": "lon"}.get(named, named)
 
 
+def _letters(part: dict[str, str]) -> str:
+    return "".join(word[:1].upper() for word in (part["letter"], part["end"]))
+
+
+def _is_marked(part: dict[str, str]) -> bool:
+    """Whether each number of an angle shows what it is."""
+    has_marks = (part["degree"] or not part["minutes"]) and (part["minute"] or not part["seconds"])
+    return bool(has_marks)
+
+
 def _degrees(part: dict[str, str]) -> float:
-    letters = (part["letter"] + part["end"]).upper()
+    letters = _letters(part)
     if len(letters) > 1 or (letters and part["sign"] == "-"):
         raise NotAPosition("A number has a minus or a letter of the compass, not both.")
     minutes, seconds = float(part["minutes"] or 0), float(part["seconds"] or 0)
@@ -217,20 +241,12 @@ def _within(value: float, *, limit: float, name: str) -> float:
     return value
 
 
-def _not_read(typed: str) -> NotAPosition:
-    """Say which of both numbers is none."""
-    latitude, _, longitude = typed.partition(" ")
-    if latitude and not longitude and _ONE.fullmatch(latitude):
-        return NotAPosition(
-            "A position is a latitude and a longitude: a latitude is a number from -90 to 90, and a"
-            " longitude from -180 to 180."
-        )
-    try:
-        number(latitude.removesuffix(","), limit=QUARTER_TURN, name="latitude")
-        number(longitude, limit=HALF_TURN, name="longitude")
-    except NotAPosition as failure:
-        return failure
-    return NotAPosition("A position is a latitude and a longitude.")
+def _not_read() -> NotAPosition:
+    return NotAPosition(
+        "No position was found here. A position is a latitude and a longitude: a latitude is a"
+        " number from -90 to 90, a longitude is a number from -180 to 180, each with a decimal"
+        " point."
+    )
 
 
 def distance(here: Located, there: Located) -> float:

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from draugar.characters import DASHES, without_invisible
 
-_FULL_WIDTH = {0xFF01 + step: chr(ord("!") + step) for step in range(94)}
+_FULL_WIDTH = {0xFF01 + step: chr(ord("!") + step) for step in range(94)} | {0x3002: "."}
 """As keyboards for Chinese, Japanese and Korean write ASCII."""
-_AROUND = ("P", "Z", "Sk", "Sm")
-"""Categories of what encloses, ends or emphasises a text, or sets it off."""
+_AROUND = ("P", "Z", "S")
+"""Categories of what encloses, ends or emphasises a text, or sets it off: emoji too."""
 _LINE_BREAK = re.compile(r"[^\S\r\n]*[\r\n\v\f\x85\u2028\u2029]+(?:\s|>)*")
 
 
@@ -46,6 +46,8 @@ def as_id(text: str) -> UUID | None:
 
 
 def _is_around(character: str, keep: str) -> bool:
-    return character not in keep and (
-        character.isspace() or unicodedata.category(character).startswith(_AROUND)
+    is_sign = character.isspace() or unicodedata.category(character).startswith(_AROUND)
+    # A letter in a circle is a sign too, and may be meant as a letter.
+    return (
+        character not in keep and is_sign and not unicodedata.normalize("NFKC", character).isalnum()
     )

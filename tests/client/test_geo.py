@@ -177,6 +177,11 @@ def test_what_is_no_position_is_refused_and_not_repeated(latitude: str, longitud
             "N 64.1466 W 21.9426",
         ),
         *("64.1466\u00b0, -21.9426\u00b0", "21.9426\u00b0 W, 64.1466\u00b0 N", "64.1466n 21.9426w"),
+        *("\U0001f4cd 64.1466, -21.9426", "\U0001f4cd64.1466\u00b0, -21.9426\u00b0 \U0001f44d"),
+        *("64.1466|-21.9426", "latitude=64.1466&longitude=-21.9426", "64.1466, -21.9426\u3002"),
+        *('{"lat": 64.1466, "lng": -21.9426}', "{'lon': -21.9426, 'lat': 64.1466}"),
+        *("64.1466 north, 21.9426 west", "64.1466\u00b0 North 21.9426\u00b0 West"),
+        *("geo:64.1466%2C-21.9426", "geo:0,0?q=64.1466%2C-21.9426", "64.1466~-21.9426"),
         *("Lat: 64.1466, Lon: -21.9426", "lat=64.1466 lng=-21.9426", "long -21.9426 lat 64.1466"),
     ],
     ids=ascii,
@@ -195,6 +200,9 @@ def test_a_position_is_read_as_it_was_copied(text: str) -> None:
         "64\u00b008\u201947.8\u201dN 21\u00b056\u201933.4\u201dW",
         "64\u00b008.7967'N 21\u00b056.5567'W",
         "64\u00b008.7967', -21\u00b056.5567'",
+        "N 64\u00b0 08.7967 W 021\u00b0 56.5567",
+        "64 08 47.8 N 21 56 33.4 W",
+        "64:08:47.8N, 21:56:33.4W",
     ],
     ids=ascii,
 )
@@ -208,12 +216,71 @@ def test_degrees_minutes_and_seconds_are_read(text: str) -> None:
         *("64,1466 -21,9426", "64,1466, -21,9426", "64,14", "64", "", "64.1 - 21.9", "64.1-21.9"),
         *("64 N 21 N", "-64 S 21 W", "64\u00b061'N 21\u00b0W", "1 2 3", "64.1466 -21.9426 x"),
         *("geo:0,0?q=Reykjavik", "geo:64,-21;crs=moon", "geo:..,..", "geo:64", "91 N 21 W"),
-        *("64.1.2 3", "1e999 0", "lat 64 lat 21"),
+        *("64.1.2 3", "1e999 0", "lat 64 lat 21", "64 8 47.8 21 56 33.4", "64:08 21:56"),
+        *("64.1466, -21.9426, 12", "64\u00b0 8 47.8 21 W", "Reykjavik", "///filled.count.soap"),
     ],
 )
 def test_nothing_is_guessed_of_what_is_no_position(text: str) -> None:
     with pytest.raises(NotAPosition):
         Coordinates.parse(text)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://www.google.com/maps?q=64.1466,-21.9426",
+        "https://maps.google.com/maps?q=64.1466%2C-21.9426&z=15",
+        "https://maps.google.co.uk/?q=loc:64.1466,-21.9426",
+        "https://maps.google.com/?q=64.1466,-21.9426(Una)",
+        "https://www.google.com/maps/search/?api=1&query=64.1466%2C-21.9426",
+        "https://www.google.com/maps/search/64.1466,+-21.9426?entry=tts",
+        "https://www.google.com/maps/@64.1466,-21.9426,15z",
+        "https://www.google.com/maps/place/Home/@64.1,-21.9,17z/data=!3m1!4b1!3d64.1466!4d-21.9426",
+        "https://www.google.com/maps/place/64.1466,-21.9426/@64.1,-21.9,17z",
+        "https://maps.apple.com/?ll=64.1466,-21.9426&q=Dropped%20Pin",
+        "https://maps.apple.com/place?coordinate=64.1466,-21.9426&name=Home",
+        "https://www.openstreetmap.org/?mlat=64.1466&mlon=-21.9426#map=15/64.1/-21.9",
+        "https://www.openstreetmap.org/#map=15/64.1466/-21.9426",
+        "https://www.bing.com/maps?cp=64.1466%7E-21.9426&lvl=15",
+        "https://www.bing.com/maps?cp=64.1~-21.9&sp=point.64.1466_-21.9426_Home",
+        "https://waze.com/ul?ll=64.1466,-21.9426&navigate=yes",
+        "https://osmand.net/map?pin=64.1466,-21.9426#15/64.1/-21.9",
+        "HTTPS://WWW.GOOGLE.COM/maps?q=64.1466,-21.9426",
+        "<https://maps.google.com/?q=64.1466,-21.9426>.",
+        "Dropped pin\nhttps://maps.google.com/?q=64.1466,-21.9426",
+        "\U0001f4cd https://maps.google.com/?q=64.1466,-21.9426 \U0001f448",
+    ],
+)
+def test_the_one_position_of_a_link_to_a_map_is_read(link: str) -> None:
+    assert Coordinates.parse(link) == (64.1466, -21.9426)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://maps.app.goo.gl/abcdef",
+        "https://osm.org/go/e0abcd--?m=",
+        "https://maps.google.com/?q=Reykjavik",
+        "https://maps.google.com/?q=64.1466,-21.9426&ll=64.2,-21.7&destination=1,2",
+        "https://maps.google.com/?q=64.1466,-21.9426 https://maps.google.com/?q=64.2,-21.7",
+        # Of this site, the longitude comes first.
+        "https://yandex.com/maps/?ll=21.94,64.14&z=15",
+        "https://google.com.example.org/maps?q=64.1466,-21.9426",
+        "https://[maps?q=64.1466,-21.9426",
+    ],
+)
+def test_a_link_that_holds_no_one_position_is_explained(link: str) -> None:
+    with pytest.raises(NotAPosition) as refused:
+        Coordinates.parse(link)
+
+    assert "link" in refused.value.reason
+    assert "64.1466,-21.9426" not in refused.value.reason
+    assert "copy the two numbers" in refused.value.next_step
+
+
+def test_a_link_to_a_map_is_held_to_the_limits_of_a_position() -> None:
+    with pytest.raises(NotAPosition, match="-180 to 180"):
+        Coordinates.parse("https://maps.google.com/?q=64.1466,-221.9426")
 
 
 def test_a_zero_is_not_negative() -> None:

@@ -108,6 +108,13 @@ def test_a_link_is_read_over_several_lines(
     assert InviteLink.paste(around.format(text)) == made
 
 
+@pytest.mark.parametrize("cut", range(1, len("draugar://") + 1))
+def test_a_link_is_read_where_its_scheme_is_wrapped(cut: int) -> None:
+    text = link().text
+
+    assert InviteLink.paste(f"Hi\n{text[:cut]}\n{text[cut:]}\nBye") == link()
+
+
 def test_a_link_is_read_over_blanks_where_nothing_follows_it() -> None:
     text = link().text
 
@@ -171,7 +178,11 @@ def test_a_code_is_no_link_and_what_is_left_of_a_link_is_no_code() -> None:
 
 
 @pytest.mark.parametrize(
-    "around", ["{}.", '"{}"', "*{}*", "\u201c{}\u201d", "\ufeff{}", "({})", "`{}`,"]
+    "around",
+    [
+        *("{}.", '"{}"', "*{}*", "\u201c{}\u201d", "\ufeff{}", "({})", "`{}`,", "{}\u3002"),
+        *("\U0001f449{}\U0001f448", "\U0001f3e1\ufe0f {} \U0001f44d\U0001f3fd"),
+    ],
 )
 def test_a_code_is_read_as_it_was_pasted(around: str) -> None:
     for written in ("7KQM-X2HD", "7KQM\u2014X2HD", "7kqm\u200b-x2hd", "7KQM\nX2HD"):
