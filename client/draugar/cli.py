@@ -35,6 +35,7 @@ from draugar import map as maps
 from draugar.address import is_local, service_url
 from draugar.errors import (
     Failure,
+    InviteNotValid,
     NotPossible,
     ServiceAway,
     ServiceFailure,
@@ -377,9 +378,17 @@ def found(  # noqa: PLR0913 -- the options of one command
     with desk.home() as home:
         if start_over:
             home.forget_join()
-        with Member.found(
-            home, url=url, code=code, name=name, group=group, device=device, **desk.manner
-        ) as me:
+        try:
+            me = Member.found(
+                home, url=url, code=code, name=name, group=group, device=device, **desk.manner
+            )
+        except InviteNotValid as failure:
+            failure.next_step = (
+                "Ask the person who runs the service for a new code. Then: draugar found URL CODE"
+                " --name NAME"
+            )
+            raise
+        with me:
             founded = me.group()
         terminal.answer(
             present.membership_data(me, founded),
@@ -853,7 +862,9 @@ def add_place(
 ) -> None:
     """Name a place; it stays on this device."""
     here = _position(desk.terminal, latitude, longitude)
-    place = Place(checked(name), here.latitude, here.longitude, radius)
+    place = Place(
+        checked(name, "draugar places add NAME LAT LON"), here.latitude, here.longitude, radius
+    )
     with desk.own_home() as home:
         is_odd = look_swapped([place], _known_spots(home))
         places.add(home, place)
@@ -1072,6 +1083,8 @@ def change_group(
 
     With fewer days, what is older is deleted for all.
     """
+    if name is not None:
+        name = checked(name, "draugar group --name NAME")
     with desk.member() as me:
         meant = me.group(group)
         if keep_days is not None and keep_days < meant.retention_days:
@@ -1224,6 +1237,7 @@ def rename(desk: Desk, name: Annotated[str, argument("NAME")]) -> None:
     Until then their devices keep the name that they know you by, and are told of the new one once.
     With a new key, phones with OwnTracks have to be set up again.
     """
+    name = checked(name, "draugar rename NAME")
     with desk.member() as me:
         me.rename(name)
         user_id = me.user_id
@@ -1281,17 +1295,15 @@ def _erase_some(
     desk: Desk, at: str | None, point: UUID | None, *, yes: bool, group: str | None
 ) -> None:
     """Delete single positions: the one of an id, or those that history lists under a time."""
-    start = None if at is None else _as_listed(at)
+    start, end = (None, None) if at is None else shown_under(at)
     with desk.member() as me:
         meant = me.group(group)
-        since = start or meant.joined_at
-        read = me.history(
-            meant.id,
-            user_id=me.user_id,
-            since=start,
-            until=start and since + timedelta(minutes=1),
-        )
-        found = [position for position in read if point in (None, position.point_id)]
+        found = [
+            position
+            for position in me.history(meant.id, user_id=me.user_id, since=start, until=end)
+            if point in (None, position.point_id)
+            if start is None or clock(position.fix.at) == clock(start)
+        ]
         if not found:
             raise NotPossible(
                 f"You have shared no such position with {plain(meant.name)}.",
@@ -1310,11 +1322,13 @@ def _erase_some(
     )
 
 
-def _as_listed(at: str) -> datetime:
-    """Read a time as history shows it, or as it is typed elsewhere; to the minute."""
-    with suppress(ValueError):
-        return datetime.strptime(at.strip(), "%a %d %b %Y, %H:%M").astimezone()
-    return moment(at, _now()).replace(second=0, microsecond=0)
+def shown_under(at: str) -> tuple[datetime, datetime]:
+    """Return between when history shows that time; longer than a minute where it comes twice."""
+    first, last = (
+        moment(at, _now(), is_end=is_end).replace(second=0, microsecond=0)
+        for is_end in (False, True)
+    )
+    return first, last + timedelta(minutes=1)
 
 
 @command(

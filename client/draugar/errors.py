@@ -156,6 +156,8 @@ class ServiceAway(ServiceFailure):
 
     text = "The service does not answer."
     advice = "Run the same command again later."
+    when: str = "later"
+    """When to try again."""
 
     def __init__(
         self,
@@ -167,11 +169,6 @@ class ServiceAway(ServiceFailure):
     ) -> None:
         self.may_be_done = may_be_done
         super().__init__(text, effect=effect, advice=advice)
-
-    @property
-    def when(self) -> str:
-        """When to try again."""
-        return "later"
 
 
 class ServiceBusy(ServiceAway):
@@ -188,12 +185,9 @@ class AskedTooOften(ServiceBusy):
     def __init__(self, wait: timedelta | None, *, may_be_done: bool = False) -> None:
         self.wait = wait
         super().__init__(may_be_done=may_be_done)
+        if wait is not None:
+            self.when = f"in {_length(wait)}"
         self.next_step = f"Run the same command again {self.when}."
-
-    @property
-    def when(self) -> str:
-        """When to try again."""
-        return super().when if self.wait is None else f"in {_length(self.wait)}"
 
 
 class ServiceBroken(ServiceBusy):

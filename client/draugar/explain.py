@@ -9,9 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from draugar.errors import AskedTooOften, NotAMember, ServiceAway, ServiceFailure, SignedOut
+from draugar.errors import (
+    AskedTooOften,
+    NotAMember,
+    Refused,
+    ServiceAway,
+    ServiceFailure,
+    SignedOut,
+)
 from draugar.render import NobodyToAsk, plain
 
+NOT_THERE = {
+    *("device_not_found", "invite_not_found", "invite_used", "member_not_found", "user_not_found"),
+}
+"""Codes that say that what was meant is not there to stay as it was."""
 PERHAPS = "The service may have done it all the same: its answer was lost."
 
 
@@ -36,6 +47,8 @@ class Stakes:
         """Have a failure say all of it, for a command as it was typed."""
         if failure.effect:
             return  # what was done so far is known
+        if isinstance(failure, Refused) and failure.code in NOT_THERE:
+            return
         again = self.again or shlex.join(["draugar", *map(plain, typed)])
         if isinstance(failure, NobodyToAsk):
             failure.next_step = f"If you are sure: {again} --yes"

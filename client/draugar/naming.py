@@ -26,15 +26,16 @@ class NotAName(NotPossible):
     advice = "Run the same command again with another name, as in: --name Una"
 
 
-def checked(name: str) -> str:
-    """Return a name as it is sent. Raises NotAName."""
+def checked(name: str, again: str = "") -> str:
+    """Return a name as it is sent; `again` is the command to type with another. Raises NotAName."""
+    advice = f"Choose another name: {again}" if again else None
     found = name.strip()
     try:
         found.encode()
     except UnicodeEncodeError:
-        raise NotAName from None
+        raise NotAName(advice=advice) from None
     if not is_visible(found) or len(found) > LONGEST or _STEERS.search(found):
-        raise NotAName
+        raise NotAName(advice=advice)
     return found
 
 

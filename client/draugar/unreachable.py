@@ -22,12 +22,14 @@ class NoSuchHost(ServiceAway):
         "No server is found by the name in the service's address: it is mistyped, or this machine"
         " has no network."
     )
+    when = "when that is right"
 
 
 class NotThatServer(ServiceAway):
     """What answers cannot be trusted with a request, and none was sent."""
 
     text = "The server did not prove that it is the service's: nothing was sent to it."
+    when = "when that is right"
 
 
 class CertificateOfAnother(NotThatServer):

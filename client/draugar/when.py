@@ -10,6 +10,7 @@ all that its words can mean, and a pause never ends sooner than was asked for.
 """
 
 import re
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 
 from draugar import pasted
@@ -18,7 +19,10 @@ from draugar.render import clock
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAY = timedelta(days=1)
-_TIME_OF_DAY = re.compile("([0-9]{1,2}):([0-9]{2})")
+_TIME_OF_DAY = re.compile("([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
+_END_OF_DAY = re.compile("24:00(?::00)?")
+_LISTED = "%a %d %b %Y, %H:%M"
+"""As `render.clock` writes a time."""
 
 
 class NotATime(NotPossible):
@@ -43,7 +47,8 @@ class EmptyRange(NotPossible):
 def moment(text: str, now: datetime, *, is_ahead: bool = False, is_end: bool = False) -> datetime:
     """Read a span (2h: so long ago, or ahead), a time of day, a date, or a date and time.
 
-    A time of day is the last one there was, or with `is_ahead` the next one. `is_end` says that a
+    A date and time may also be as draugar shows it: Wed 5 Aug 2026, 18:30. 24:00 ends a day. A time
+    of day is the last one there was, or with `is_ahead` the next one. `is_end` says that a
     range ends there; what is ahead is always an end. Raises NotATime.
     """
     typed = _cleaned(text)
@@ -54,7 +59,7 @@ def moment(text: str, now: datetime, *, is_ahead: bool = False, is_end: bool = F
             return now + length if is_ahead else now - length
         if at := _time_of_day(typed):
             return _next(at, now) if is_ahead else _last(at, now, is_end=is_end)
-        return _local(datetime.fromisoformat(typed), is_end=is_end)
+        return _local(_dated(typed), is_end=is_end)
     except (ValueError, OverflowError, OSError):
         raise NotATime from None
 
@@ -65,13 +70,19 @@ def between(
     """Read both ends of a range of the past; None is an end that was not given.
 
     A time of day that ends it is the last one, or today's where only that follows the beginning:
-    `--from 08:00 --to 18:00` in the afternoon means today. Raises NotATime, EmptyRange.
+    `--from 08:00 --to 18:00` in the afternoon means today, and so does `--to 24:00`.
+    Raises NotATime, EmptyRange.
     """
     start = moment(since, now) if since is not None else None
     end = moment(until, now, is_end=True) if until is not None else None
-    if start and end and end <= start and (at := _time_of_day(_cleaned(until or ""))):
-        today = _on(now.astimezone().date(), at, is_end=True)
-        end = today if today > now > start else end
+    ends = _cleaned(until or "")
+    if start and end and end <= start and (at := _time_of_day(ends)):
+        is_end_of_day = _END_OF_DAY.fullmatch(ends) is not None
+        day = now.astimezone().date() + _DAY * (at == time())
+        ahead = _on(day, at, is_end=True)
+        # The same time of day at both ends is no range, whatever the time is now.
+        is_range = is_end_of_day or at != _time_of_day(_cleaned(since or ""))
+        end = ahead if is_range and ahead > now > start else end
     if start and start >= (end or now):
         raise EmptyRange(
             f"This range is empty: it would begin {clock(start)} and end {clock(end or now)}."
@@ -86,8 +97,20 @@ def _cleaned(text: str) -> str:
 
 def _time_of_day(typed: str) -> time | None:
     """Return a time of day, or None for another text. Raises ValueError."""
+    if _END_OF_DAY.fullmatch(typed):
+        return time()
     found = _TIME_OF_DAY.fullmatch(typed)
-    return time(int(found[1]), int(found[2])) if found else None
+    return time(int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+
+
+def _dated(typed: str) -> datetime:
+    """Read a date, or a date and time. Raises ValueError, OverflowError."""
+    with suppress(ValueError):
+        return datetime.strptime(typed, _LISTED)  # noqa: DTZ007 -- a wall time
+    day, hour = typed[:10], typed[11:]
+    if _END_OF_DAY.fullmatch(hour):
+        return datetime.fromisoformat(day) + _DAY
+    return datetime.fromisoformat(typed)
 
 
 def _next(at: time, now: datetime) -> datetime:

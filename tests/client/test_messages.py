@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import pytest
 
@@ -198,6 +199,59 @@ def test_a_name_is_checked_before_anything_is_sent(types: Type, name: str) -> No
     for told in (found.told, group.told):
         assert told.startswith("A name has 1 to 64 characters")
         assert "draugar" in told or "the same command" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        (["rename", ""], "draugar rename NAME"),
+        (["group", "--name", "x" * 65], "draugar group --name NAME"),
+        (["places", "add", "\u200b", "64", "-21"], "draugar places add NAME LAT LON"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_the_command_for_another(
+    family: Family, types: Type, command: list[str], again: str
+) -> None:
+    family.found()
+
+    assert types("Una", *command).told.endswith(f"Choose another name: {again}")
+
+
+@pytest.mark.parametrize("code", ["7KQM-X2HD", "7KQM"])
+def test_a_founding_code_that_is_none_is_refused_with_the_command_for_another(
+    service: Service, types: Type, code: str
+) -> None:
+    shown = types("Una", "found", service.url, code, "--name", "Una")
+
+    assert shown.told.endswith("draugar found URL CODE --name NAME")
+    assert "draugar join" not in shown.told
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1", "https://host.invalid"])
+def test_an_address_that_is_wrong_is_to_be_corrected_and_not_tried_later(
+    service: Service, types: Type, host: str
+) -> None:
+    if host.startswith("http:"):  # where https is asked for and not spoken
+        host = service.url.replace("http:", "https:")
+
+    told = types("Una", "found", host, "7KQM-X2HD", "--name", "Una", "--wait", 0).told
+
+    assert told.endswith(
+        "No group was founded. Run this again when that is right: draugar found URL CODE"
+        " --name NAME"
+    )
+
+
+def test_an_invite_that_is_not_there_is_not_said_to_be_of_use(family: Family, types: Type) -> None:
+    una = family.found()
+    used = una.invite()
+    family.join(used.link, "Ari")
+
+    for known, id_ in (("used", used.id), ("unknown", uuid4())):
+        told = types("Una", "invites", "revoke", id_).told
+
+        assert "can still be used" not in told, known
+        assert "draugar" in told
 
 
 def test_the_founding_code_is_refused_where_a_group_is_joined(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from draugar.cli import shown_under
 from draugar.when import EmptyRange, NotATime, between, moment
 
 ZONES = (
@@ -213,6 +214,7 @@ def test_a_range_of_two_times_of_day_is_within_two_days_and_never_backwards(
     "typed",
     [
         *("2026\u201108\u201105 18:30", "\u201c2026-08-05 18:30\u201d", "2026-08-05\u00a018:30."),
+        *("Wed 5 Aug 2026, 18:30", "2026-08-05 18:30:00", "Wed 5 Aug 2026,\u00a018:30."),
         *("\ufeff2026-08-05T18:30", "2026\u221208\u221205 18\uff1a30", "2026-08-05T18:30Z"),
     ],
     ids=ascii,
@@ -222,7 +224,41 @@ def test_a_time_is_read_as_it_was_pasted(typed: str) -> None:
         assert moment(typed, at("2026-11-30 16:45")) == at("2026-08-05 18:30")
 
 
-@pytest.mark.parametrize("typed", ["", "24:00", "8:60", "-2h", "2026-13-01", "8", "08:00 pm"])
+def test_a_day_ends_at_24_00_which_the_next_one_begins_with() -> None:
+    with zone("Europe/Berlin"):
+        now = at("2026-10-24 16:45")  # the day before a change, and 18:45 there
+        midnight = at("2026-10-24 22:00")
+
+        assert moment("24:00", now, is_ahead=True) == moment("0:00", now, is_ahead=True) == midnight
+        assert moment("24:00", now) == midnight - timedelta(days=1)
+        assert moment("2026-10-24 24:00", now) == moment("2026-10-24T24:00:00", now) == midnight
+        assert moment("2026-10-25 24:00", now) == midnight + timedelta(hours=25)
+        assert between("08:00", "24:00", now) == (at("2026-10-24 06:00"), midnight)
+        assert between("0:00", "24:00", now) == (midnight - timedelta(days=1), midnight)
+        assert between("08:00", "00:00", now) == (at("2026-10-24 06:00"), midnight)
+
+
+def test_what_history_shows_under_a_time_that_comes_twice_is_of_both() -> None:
+    with zone("Europe/Berlin"):
+        assert shown_under("Sun 25 Oct 2026, 02:30") == (
+            at("2026-10-25 00:30"),
+            at("2026-10-25 01:31"),
+        )
+
+
+def test_a_time_of_day_may_have_seconds() -> None:
+    with zone("UTC"):
+        assert moment("18:30:15", at("2026-11-30 16:45")) == at("2026-11-29 18:30:15")
+
+
+@pytest.mark.parametrize("now", ["2026-11-30 16:45", "2026-11-30 18:05"])
+@pytest.mark.parametrize("ends", [("18:00", "18:00"), ("18:00", "18:00:00"), ("0:00", "0:00")])
+def test_a_range_from_a_time_of_day_to_the_same_is_empty(now: str, ends: tuple[str, str]) -> None:
+    with zone("UTC"), pytest.raises(EmptyRange):
+        between(*ends, at(now))
+
+
+@pytest.mark.parametrize("typed", ["", "24:01", "8:60", "-2h", "2026-13-01", "8", "08:00 pm"])
 def test_what_is_no_time_is_refused(typed: str) -> None:
     with pytest.raises(NotATime):
         moment(typed, at("2026-11-30 16:45"))
