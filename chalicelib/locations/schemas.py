@@ -83,7 +83,7 @@ PointId = Annotated[
 
 
 def _sealed(value: bytes) -> bytes:
-    """Refuse JSON in base64url: nobody could open it, so it would be stored and lost."""
+    """Refuse JSON in base64url: no client could open it, so it would be stored and lost."""
     if value[:1] in (b"{", b"[") and _is_json(value):
         raise ValueError("should be what was sealed, and is JSON in base64url")
     return value

@@ -807,8 +807,8 @@ def pause(
     )
     if waiting:
         desk.terminal.say(
-            f"{points(waiting)} from before waiting here until then. To delete what waits:"
-            " draugar erase"
+            f"Shared before the pause, and kept here until it ends: {points(waiting)}. To delete"
+            " what waits: draugar erase"
         )
     if untold:
         desk.terminal.say(

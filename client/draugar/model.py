@@ -307,7 +307,7 @@ class Kind(StrEnum):
     OLDER_THAN_SEEN = "older_than_seen"
     """The service shows less of somebody than it did: they deleted points, or it withholds them."""
     SEARCH_ENDED = "search_ended"
-    """There were more late points or other messages of somebody than are looked through."""
+    """There were more late points or other messages of a person than are looked through."""
     NOT_SHARED = "not_shared"
     """A point of one's own was refused for good, or shared while sharing was paused."""
     PHONE_WAITS = "phone_waits"

@@ -49,7 +49,7 @@ def same(name: str) -> str:
 
 
 def marks(names: Mapping[UUID, str]) -> dict[UUID, str]:
-    """Return the end of the id of everybody whose name is somebody else's too: enough to tell.
+    """Return the end of the id of each person whose name another has too: enough to tell.
 
     The end of an id is random, its beginning the time when it was made.
     """

@@ -135,7 +135,7 @@ def waits(position: Position, now: datetime, form: str = "{}") -> str:
 
 
 def spot(nearby: Nearby | None) -> str:
-    """Name a place that somebody is at, or near; nothing where there is none."""
+    """Name a place that a person is at, or near; nothing where there is none."""
     if nearby is None:
         return ""
     return plain(nearby.place.name) if nearby.is_at else f"near {plain(nearby.place.name)}"

@@ -408,7 +408,7 @@ def test_what_waited_before_a_pause_goes_after_it(family: Family, types: Type) -
     types("Una", "resume")
     sent = types("Una", "share")
 
-    assert "1 position from before waiting here until then" in paused.told
+    assert "Shared before the pause, and kept here until it ends: 1 position." in paused.told
     assert "Nothing is lost: 1 position waiting here." in held.told
     assert sent.out == "Shared 1 position.\n"
 
