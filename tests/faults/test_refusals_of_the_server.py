@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -350,22 +351,37 @@ def test_a_statement_that_deadlocks_is_run_once_more(scene: Scene) -> None:
 def deadlocked(scene: Scene, process: Processes, call: Call, held: str) -> Attempt:
     """Let the service lock a group and wait for a row that is held, whose holder wants the group.
 
-    Who waits longest looks first, after a second, whether it is a deadlock, and is the one to give
-    way. The holder gives up as well before the service looks a second time: its next try may lock
-    the group before the holder has woken.
+    The service looks first whether it is a deadlock, and is the one to give way. The holder stops
+    wanting the group as soon as the service has given way, since its next try may lock the group
+    before the holder has woken.
     """
-    with closing(scene.operator()) as operator:
-        operator.execute("SET deadlock_timeout = '10s'")
-        operator.execute("SET lock_timeout = '1300ms'")
+    scene.configure("SET deadlock_timeout = '2s'")
+    with (
+        closing(scene.operator()) as operator,
+        closing(scene.operator()) as watcher,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        operator.execute("SET deadlock_timeout = '60s'")
         operator.execute("BEGIN")
         operator.execute(f"SELECT FROM {held} FOR UPDATE".encode())
         process.begin(attempt, [call])
-        assert keeps_waiting(operator, 1)
-        with suppress(psycopg.errors.LockNotAvailable):
-            operator.execute("SELECT FROM groups FOR UPDATE")
+        assert keeps_waiting(watcher, 1)
+        pid = ask(watcher, "SELECT pid FROM pg_locks WHERE NOT granted")
+        waiting = doing(watcher, pid)
+        wanting = beside.submit(operator.execute, "SELECT FROM groups FOR UPDATE")
+        assert eventually(lambda: doing(watcher, pid) != waiting)
+        watcher.execute("SELECT pg_cancel_backend(%s)", [operator.info.backend_pid])
+        with suppress(psycopg.errors.QueryCanceled):
+            wanting.result()
         operator.execute("ROLLBACK")
         crossed: Attempt = process.results()[0]
     return crossed
+
+
+def doing(operator: psycopg.Connection, pid: int) -> Any:
+    """Return in which state a connection is, and since when it runs its statement."""
+    query = "SELECT state, query_start FROM pg_stat_activity WHERE pid = %s"
+    return operator.execute(query, [pid]).fetchone()
 
 
 ISOLATED = ["repeatable read", "serializable"]
