@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from draugar.answers import ListedDevice, ListedPerson
 from draugar.circle import Circle, Ended, Trusted
 from draugar.crypto import RosterEntry, Secret, from_base64url, proof_holds
 from draugar.home import Home
-from draugar.model import Device, How, Kind, Standing
+from draugar.model import Device, How, Kind, Phone, Position, Standing
 from draugar.naming import told_apart
 from draugar.ring import Ring
 from draugar.teller import Teller
@@ -43,6 +44,26 @@ class Census:
         self._me = home.me()
         self._circle = Circle(home, group_id)
         self._ring = Ring(home, group_id)
+
+    def phone(self, device_id: UUID) -> Phone | None:
+        """Return a phone, and since when it shares nothing, if that is so."""
+        _, phone = self.phones.get(device_id, (None, None))
+        since = self.waiting.get(device_id)
+        return phone and replace(phone, needs_setup=since is not None, waits_since=since)
+
+    def silent_beside(self, position: Position) -> tuple[Phone, ...]:
+        """Return the phones of a person that share nothing, but for the one of a position."""
+        phones = map(self.phone, self.waiting.keys() - {position.device_id})
+        return tuple(
+            sorted(
+                (one for one in phones if one and self._is_of(one, position.user_id)),
+                key=lambda phone: phone.tid,
+            )
+        )
+
+    def _is_of(self, phone: Phone, user_id: UUID) -> bool:
+        person, _ = self.phones[phone.id]
+        return person.user_id == user_id
 
     def names(self) -> dict[UUID, str]:
         """Return what each person is called: as confirmed, or else as the service says."""

@@ -1220,7 +1220,8 @@ def renew_phone(
             told = ", ".join(f"{plain(one.name)} ({one.tid})" for one in due)
             raise Unknown(
                 f"Several phones of yours need it: {told}.",
-                advice=f"Name one of them: draugar phone renew {due[0].tid}",
+                advice="Name one of them: draugar phone renew"
+                f" {shlex.quote(plain(due[0].tid or ''))}",
             )
         hand_over = partial(_hand_over, desk, me.url, file)
         me.renew_phone(due[0].id, in_the_clear=in_the_clear, hand_over=hand_over)
@@ -1699,7 +1700,8 @@ def _hand_over(desk: Desk, url: str, file: Path | None, setup: PhoneSetup) -> No
     except NotPossible as failure:
         raise NotPossible(
             failure.reason,
-            advice=f"The phone is not set up. Next: draugar phone renew {setup.tid} --file FILE",
+            advice="The phone is not set up. Next: draugar phone renew"
+            f" {shlex.quote(setup.tid)} --file FILE",
         ) from None
     if warning := phones.unreachable(url):
         terminal.say(f"Warning: {warning}", "yellow")
@@ -1707,7 +1709,9 @@ def _hand_over(desk: Desk, url: str, file: Path | None, setup: PhoneSetup) -> No
     terminal.answer(data, f"Wrote {file.absolute()}. OwnTracks calls this phone {setup.tid}.")
     is_shown = terminal.code(setup.link)
     if terminal.is_watched and not is_shown:
-        terminal.say(f"For a QR code, in another window: draugar phone renew {setup.tid}")
+        terminal.say(
+            f"For a QR code, in another window: draugar phone renew {shlex.quote(setup.tid)}"
+        )
     for step in present.setup_steps(has_code=is_shown):
         terminal.say(step)
 

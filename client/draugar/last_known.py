@@ -72,6 +72,7 @@ def _position(said: dict[str, Any]) -> Position:
             "fix": Fix(**said["fix"] | {"at": datetime.fromisoformat(said["fix"]["at"])}),
             "received_at": datetime.fromisoformat(said["received_at"]),
             "phone": said["phone"] and _phone(said["phone"]),
+            "silent": tuple(map(_phone, said.get("silent", ()))),
         }
     )
 

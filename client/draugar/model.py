@@ -49,6 +49,8 @@ class Position:
     is_mine: bool = False
     phone: "Phone | None" = None
     """The phone with OwnTracks that it came from."""
+    silent: tuple["Phone", ...] = ()
+    """Of a present position: the person's other phones that must be set up again."""
     mark: str = ""
     """What tells the person from others of the same name; empty where no other has it."""
 

@@ -29,7 +29,7 @@ from draugar.crypto import (
     seal_location,
 )
 from draugar.home import Home
-from draugar.model import Fix, Kind, Phone, Position
+from draugar.model import Fix, Kind, Position
 from draugar.ring import Ring
 from draugar.teller import Teller
 
@@ -384,14 +384,9 @@ class Reader:
             key_version=point.key_version if point.sealed is not None else None,
             is_confirmed=is_this or (device is not None and device.user_id == point.user_id),
             is_mine=is_mine,
-            phone=self._phone(point.device_id),
+            phone=self._census.phone(point.device_id),
             mark=self._marks.get(point.user_id, ""),
         )
-
-    def _phone(self, device_id: UUID) -> Phone | None:
-        _, phone = self._census.phones.get(device_id, (None, None))
-        since = self._census.waiting.get(device_id)
-        return phone and replace(phone, needs_setup=since is not None, waits_since=since)
 
 
 def belongs(content: dict[str, Any], point: StoredPoint) -> bool:

@@ -117,8 +117,8 @@ class Sight:
             "receivedAt": stamp(position.received_at),
             "asOf": stamp(as_of),
             "tid": position.phone and position.phone.tid,
-            "needsSetup": position.phone is not None and position.phone.needs_setup,
-            "waitsSince": position.phone and stamp(position.phone.waits_since),
+            "needsSetup": bool(silent(position)),
+            "waitsSince": stamp(min(silent(position).values(), default=None)),
             "place": self.nearby.place.name if self.nearby and self.nearby.is_at else None,
             "nearPlace": self.nearby.place.name if self.nearby and not self.nearby.is_at else None,
             "distance": None if self.away is None else round(self.away, 1),
@@ -126,12 +126,19 @@ class Sight:
         }
 
 
+def silent(position: Position) -> dict[str, datetime]:
+    """Return since when phones of a position's person share nothing, by their tids."""
+    phones = [*([position.phone] if position.phone else []), *position.silent]
+    return {phone.tid: phone.waits_since for phone in phones if phone.waits_since}
+
+
 def waits(position: Position, now: datetime, form: str = "{}") -> str:
-    """Say that the phone of a position must be set up again, and since when; else nothing."""
-    phone = position.phone
-    if phone is None or phone.waits_since is None:
-        return ""
-    return form.format(f"phone {plain(phone.tid)} waits since {clock(phone.waits_since, now)}")
+    """Say which phones of a person must be set up again, and since when; else nothing."""
+    said = [
+        f"phone {plain(tid)} waits since {clock(since, now)}"
+        for tid, since in silent(position).items()
+    ]
+    return form.format(", ".join(said)) if said else ""
 
 
 def spot(nearby: Nearby | None) -> str:

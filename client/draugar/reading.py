@@ -1,6 +1,7 @@
 """Reading: groups, where everybody is and was, and all that is stored of oneself."""
 
 import math
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -73,7 +74,11 @@ def where(home: Home, api: Api, exchange: Exchange, teller: Teller, view: View) 
     _tell_of_less(teller, view, less, present)
     for user_id in search.ended_early - less:
         _tell_of_the_end(teller, view, user_id)
-    return sorted(present.values(), key=lambda position: (position.name, position.user_id))
+    shown = [
+        replace(position, silent=view.census.silent_beside(position))
+        for position in present.values()
+    ]
+    return sorted(shown, key=lambda position: (position.name, position.user_id))
 
 
 def history(home: Home, api: Api, teller: Teller, view: View, wanted: Wanted) -> Iterator[Position]:
@@ -306,7 +311,8 @@ def _tell_of_the_end(teller: Teller, view: View, user_id: UUID) -> None:
         Kind.SEARCH_ENDED,
         f"{name} has sent many messages that arrived late or hold no position. Only the newest"
         f" {_MOST_POINTS_BACK:,} were read here, for {_LONGEST_BACK:.0f} seconds at most, so"
-        f" there may be a newer position. To read all of them: draugar history --who '{name}'",
+        f" there may be a newer position. To read all of them: draugar history --who"
+        f" {shlex.quote(name)}",
         group_id=view.group_id,
     )
 

@@ -235,6 +235,23 @@ def test_each_command_tells_the_owner_of_a_phone_that_must_be_set_up_again(
     assert not any(note.search(una(command).told) for command in ("where", "places", "groups"))
 
 
+def test_a_phone_that_waits_is_marked_beside_a_newer_position_of_another_device(
+    una: Person, ari: Person
+) -> None:
+    handset(una.reads("phone", "add", "Mobile", "--file", "first.otrc")["file"]).is_at(64.5)
+    una.does("rotate")
+    una.does("share", *HERE)
+
+    (seen,) = ari.reads("where")["positions"]
+    shown, page = ari.does("where"), Path(ari.reads("map")["file"]).read_text()
+    una.does("phone", "renew", "--file", "second.otrc")
+
+    assert (seen["tid"], seen["needsSetup"], seen["waitsSince"] is None) == (None, True, False)
+    assert re.search(r"just now \(phone un waits since \d\d:\d\d\)", shown)
+    assert re.search(r"just now, phone un waits since \d\d:\d\d", page)
+    assert "waits" not in ari.does("where")
+
+
 def test_a_phone_that_waits_is_marked_until_it_is_set_up(una: Person, ari: Person) -> None:
     phone = handset(una.reads("phone", "add", "Mobile", "--file", "first.otrc")["file"])
     phone.is_at(64.5)

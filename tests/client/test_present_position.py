@@ -380,7 +380,7 @@ def test_a_search_that_ends_early_says_so_and_accuses_nobody(
     assert found == {"Una": (50.0, False)}
     assert (notice.kind, notice.is_warning) == (Kind.SEARCH_ENDED, False)
     assert "there may be a newer position" in notice.text
-    assert "draugar history --who 'Una'" in notice.text
+    assert "draugar history --who Una" in notice.text
     assert [asked.route for asked in relay.received].count(HISTORY) == 6
 
 
