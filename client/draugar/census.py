@@ -89,6 +89,7 @@ class Census:
     def miss(self, trusted: dict[UUID, Trusted], *, at_risk: int) -> None:
         """End the trust in who is gone, or not who they were; they may know a key up to that."""
         gone = []
+        called = self.names()
         for id_, device in trusted.items():
             person, now = self.listed.get(id_, (None, None))
             if person is None or now is None:
@@ -106,7 +107,7 @@ class Census:
                     " compare numbers: draugar confirm NAME",
                     group_id=self.group_id,
                 )
-            elif person.name != device.name:
+            elif person.name != device.name and person.name != called[person.user_id]:
                 self._teller.say(
                     Kind.RENAMED,
                     f"{self._called(device)} is listed as {person.name} now. This device goes on"

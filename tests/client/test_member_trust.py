@@ -518,6 +518,17 @@ def test_a_new_name_is_told_and_taken_when_its_owner_says_it_under_the_key(
     assert family.hears("Una").kinds().count(Kind.RENAMED) == 1
 
 
+def test_a_member_is_not_told_of_the_name_that_they_took_themselves(family: Family) -> None:
+    una = family.found()
+    family.join(una.invite(for_me=True).link, home="laptop")
+    una.where()
+
+    una.rename("Unna")
+    una.where()
+
+    assert Kind.RENAMED not in family.hears("Una").kinds()
+
+
 def test_a_public_key_for_which_nothing_can_be_wrapped_stops_nobody(family: Family) -> None:
     una = family.found()
     group_id = una.group().id
