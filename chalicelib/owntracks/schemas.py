@@ -125,7 +125,9 @@ def _message(value: Any) -> Message:
 def _fix(value: dict[str, Any]) -> Message:
     # Android leaves out what is 0, so one of both may be missing.
     latitude, longitude = _coordinates(value)
-    accuracy = _number(value.get("acc", 0), 0, ACCURACY_METRES)
+    # Absent, null and 0 all mean that it is not known.
+    said = value.get("acc")
+    accuracy = _number(0 if said is None else said, 0, ACCURACY_METRES)
     if latitude is None or longitude is None or accuracy is None:
         return _UNREADABLE
     at = _seconds(value.get("tst"))

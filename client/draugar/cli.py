@@ -622,8 +622,7 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
             unseen = ""
     if not trails:
         raise NotPossible(
-            unseen or "No one has shared where they are.",
-            effect="No map was drawn.",
+            f"No map was drawn. {unseen or 'No one has shared where they are.'}",
             advice="Share where you are: draugar share LAT LON",
         )
     as_of = known.as_of if known else None

@@ -467,6 +467,15 @@ def test_two_members_of_one_name_are_told_apart_wherever_they_are_shown(
     assert marks <= set(re.findall(r"Una \[(\w+)\]", Path("draugar-map.html").read_text()))
 
 
+def test_who_is_alone_is_told_so_and_that_no_map_was_drawn(family: Family, types: Type) -> None:
+    family.found()
+
+    assert types("Una", "map").told == (
+        "No map was drawn. You are the only one in Hearth. Next: draugar invite"
+        " Share where you are: draugar share LAT LON"
+    )
+
+
 def test_a_name_that_two_have_is_not_guessed_and_the_command_is_given(
     namesakes: tuple[Member, Member, Member], types: Type
 ) -> None:

@@ -94,6 +94,23 @@ def test_a_name_that_android_gives_a_message_tells_it_apart() -> None:
     assert ids[4] == ids[0]
 
 
+@pytest.mark.parametrize("said", [{}, {"acc": None}, {"acc": 0}])
+def test_an_accuracy_that_is_not_known_costs_no_position(said: dict[str, Any]) -> None:
+    value = {"_type": "location", "lat": 1, "lon": 2, "tst": 7, **said}
+
+    message = MessageRequest.read(value).message
+
+    assert isinstance(message, Fix)
+    assert message.accuracy == 0
+
+
+@pytest.mark.parametrize("accuracy", [-1, 20_037_509, "12", True, [1]])
+def test_an_accuracy_that_cannot_be_is_no_position(accuracy: object) -> None:
+    value = {"_type": "location", "lat": 1, "lon": 2, "tst": 7, "acc": accuracy}
+
+    assert not isinstance(MessageRequest.read(value).message, Fix)
+
+
 @pytest.mark.parametrize(
     ("name", "taken", "tid"),
     [
