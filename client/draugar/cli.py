@@ -1263,7 +1263,8 @@ def erase(  # noqa: PLR0913 -- the options of one command
         str | None, option("--at", "What history lists under this time, to the minute.", "TIME")
     ] = None,
     point: Annotated[
-        UUID | None, option("--id", "One position, by its pointId in history --json.", "ID")
+        UUID | None,
+        option("--id", "One position, by its pointId in history --json.", "ID", parser=_id),
     ] = None,
     yes: Yes = False,
     group: InGroup = None,

@@ -352,10 +352,7 @@ class PointNotPossible(NotPossible):
     """A fix that cannot be shared."""
 
     text = "This is not a position that can be shared."
-    advice = (
-        "Latitude is -90 to 90, longitude -180 to 180, accuracy 0 or more, the time not ahead, as"
-        " in: draugar share 64.1466 -21.9426 --accuracy 15"
-    )
+    advice = "Nothing was shared. Give it as in: draugar share 64.1466 -21.9426 --accuracy 15"
 
 
 def _length(wait: timedelta) -> str:

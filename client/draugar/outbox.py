@@ -76,8 +76,8 @@ class Outbox:
 
         Raises PointNotPossible.
         """
-        if not all(map(points.is_possible, fixes)):
-            raise PointNotPossible
+        if rule := next(filter(None, map(points.broken_rule, fixes)), ""):
+            raise PointNotPossible(f"This position cannot be shared: {rule}.")
         if fixes and pausing.is_on(self._home, group_id):
             # Not even queued: they must not go once the pause is over.
             _say_not_shared(self._teller, group_id, _PAUSED, len(fixes))

@@ -8,7 +8,7 @@ that is a phone's other message, or its bad reading, and says nothing about anyo
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -117,24 +117,29 @@ def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
     return seal_location(location, key)
 
 
-def is_possible(fix: Fix) -> bool:
-    """Whether a fix can be shared now."""
+def broken_rule(fix: Fix) -> str:
+    """Return the rule that keeps a fix from being shared now; empty where there is none."""
+    if fix.at.tzinfo is None:
+        return "its time has no zone"
     further = (fix.altitude, fix.velocity, fix.course, fix.battery)
-    return (
-        fix.at.tzinfo is not None
-        and all(number is None or abs(number) <= _LARGEST for number in further)
-        and is_believable(fix, arrived_at=datetime.now(UTC))
-    )
+    if not all(number is None or abs(number) <= _LARGEST for number in further):
+        return f"altitude, velocity, course and battery are at most {_LARGEST:,.0f}"
+    rules = _rules(fix, arrived_at=datetime.now(UTC))
+    return next((rule for holds, rule in rules if not holds), "")
 
 
 def is_believable(fix: Fix, *, arrived_at: datetime) -> bool:
     """Whether a device can have been there then, if that arrived at the service at a time."""
-    return (
-        abs(fix.latitude) <= 90  # noqa: PLR2004 -- degrees
-        and abs(fix.longitude) <= 180  # noqa: PLR2004
-        and (fix.accuracy is None or 0 <= fix.accuracy <= LARGEST_ACCURACY)
-        and EARLIEST <= fix.at <= arrived_at + CLOCKS_DIFFER
-    )
+    return all(holds for holds, _ in _rules(fix, arrived_at=arrived_at))
+
+
+def _rules(fix: Fix, *, arrived_at: datetime) -> Iterator[tuple[bool, str]]:
+    yield abs(fix.latitude) <= 90, "a latitude is from -90 to 90"  # noqa: PLR2004 -- degrees
+    yield abs(fix.longitude) <= 180, "a longitude is from -180 to 180"  # noqa: PLR2004
+    is_accuracy = fix.accuracy is None or 0 <= fix.accuracy <= LARGEST_ACCURACY
+    yield is_accuracy, f"an accuracy is from 0 to {LARGEST_ACCURACY:,} metres"
+    yield fix.at >= EARLIEST, f"its time is before the year {EARLIEST.year}"
+    yield fix.at <= arrived_at + CLOCKS_DIFFER, "its time is in the future"
 
 
 # Believing

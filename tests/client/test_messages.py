@@ -708,9 +708,12 @@ def test_a_single_position_is_deleted_by_its_id_and_no_one_elses(
     mine = next(position for position in una.history() if position.fix.latitude == 1.0)
 
     refused_id = types("Una", "erase", "--id", theirs.point_id, "--yes")
-    erased = types("Una", "erase", "--id", mine.point_id, "--yes")
+    typed = f"\u201c{mine.point_id}\u201d.".replace("-", "\u2011")
+    mistyped = types("Una", "erase", "--id", "1234", "--yes")
+    erased = types("Una", "erase", "--id", typed, "--yes")
 
     assert refused_id.code == 1
+    assert "An id has 32 digits and letters a to f." in mistyped.told
     assert erased.out.startswith("Deleted 1 position.")
     assert {position.fix.latitude for position in una.history()} == {2.0, 3.0}
 

@@ -246,27 +246,31 @@ def test_an_unknown_refusal_keeps_the_point(relayed: Family, relay: Relay) -> No
 
 
 @pytest.mark.parametrize(
-    "impossible",
+    ("impossible", "rule"),
     [
-        {"latitude": 91.0},
-        {"latitude": float("nan")},
-        {"longitude": -180.1},
-        {"accuracy": -1.0},
-        {"accuracy": float("inf")},
-        {"altitude": float("nan")},
-        {"accuracy": 20_037_509.0},
-        {"at": datetime.now(UTC) + timedelta(hours=1)},
-        {"at": datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)},
-        {"at": datetime(2026, 1, 1)},  # noqa: DTZ001
+        ({"latitude": 91.0}, "a latitude is from -90 to 90"),
+        ({"latitude": float("nan")}, "a latitude is from -90 to 90"),
+        ({"longitude": -180.1}, "a longitude is from -180 to 180"),
+        ({"accuracy": -1.0}, "an accuracy is from 0 to 20,037,508 metres"),
+        ({"accuracy": float("inf")}, "an accuracy is from 0 to 20,037,508 metres"),
+        ({"altitude": float("nan")}, "altitude, velocity, course and battery"),
+        ({"accuracy": 20_037_509.0}, "an accuracy is from 0 to 20,037,508 metres"),
+        ({"at": datetime.now(UTC) + timedelta(hours=1)}, "its time is in the future"),
+        ({"at": datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)}, "before the year 2000"),
+        ({"at": datetime(2026, 1, 1)}, "its time has no zone"),  # noqa: DTZ001
     ],
 )
-def test_what_is_no_position_queues_nothing(family: Family, impossible: dict[str, object]) -> None:
+def test_what_is_no_position_queues_nothing_and_says_which_rule_it_broke(
+    family: Family, impossible: dict[str, object], rule: str
+) -> None:
     una = family.found()
 
     with pytest.raises(PointNotPossible) as failure:
         una.enqueue([fix(1.0), fix(**impossible)])  # type: ignore[arg-type]
 
     assert una.waiting() == 0
+    assert rule in failure.value.reason
+    assert len(failure.value.reason) < 100  # this rule, and no other
     assert "91" not in str(failure.value)
 
 
