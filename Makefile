@@ -92,7 +92,7 @@ clean: ## Delete what can be made again; keeps the data in .local
 	find . -path ./.local -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 # A .venv knows its own path, so one that was copied or moved is made again.
-ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(CURDIR))
+ifneq ($(shell test -x $(BIN)/python && test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" && echo same),same)
 $(READY): force
 endif
 $(READY): requirements-dev.txt client/pyproject.toml
