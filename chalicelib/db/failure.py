@@ -89,6 +89,15 @@ def is_read_only(error: BaseException) -> bool:
     )
 
 
+def hides_rows(error: BaseException) -> bool:
+    """Whether the server refused to read a table of which row level security hides rows.
+
+    A right that the role lacks has the same SQLSTATE, so the function of PostgreSQL that raised it
+    is asked for.
+    """
+    return sqlstate(error) == REFUSED_RIGHT and _field(error, "R") == "check_enable_rls"
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later: the database is away, full or busy."""
     if isinstance(error.orig if isinstance(error, DBAPIError) else error, NotConnected):

@@ -1,7 +1,7 @@
 """Whether requests can be served."""
 
 from chalicelib.db import OneStatement
-from chalicelib.db.failure import UNDEFINED_TABLE, sqlstate
+from chalicelib.db.failure import UNDEFINED_TABLE, hides_rows, sqlstate
 from chalicelib.errors import Unavailable
 from chalicelib.health import queries
 
@@ -46,6 +46,8 @@ def check(connection: OneStatement) -> None:
     except Exception as error:
         if sqlstate(error) == UNDEFINED_TABLE:
             raise SchemaNotReady(retry_after=60) from error
+        if hides_rows(error):  # of the table of revisions itself
+            raise RowsHidden(retry_after=60) from error
         raise
     if state.rows_are_hidden:
         raise RowsHidden(retry_after=60)

@@ -68,13 +68,14 @@ def test_the_service_is_not_ready_on_an_older_schema(
     assert "make invoke FUNCTION=migrate" in answer.json["detail"]
 
 
+@pytest.mark.parametrize("table", ["devices", "alembic_version"])
 def test_the_service_is_not_ready_where_rows_are_hidden_from_its_role(
-    api: Api, session: Session
+    api: Api, session: Session, table: str
 ) -> None:
     for change in (
         "CREATE ROLE sees_no_devices",
         "GRANT SELECT ON alembic_version TO sees_no_devices",
-        "ALTER TABLE devices ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         "SET LOCAL ROLE sees_no_devices",
     ):
         session.execute(text(change))
