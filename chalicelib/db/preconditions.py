@@ -53,6 +53,7 @@ _FACTS = text("""
         current_setting('server_version_num')::int / 10000 AS major,
         pg_is_in_recovery() AS is_standby,
         current_setting('transaction_read_only')::boolean AS is_read_only,
+        current_setting('session_replication_role') AS triggers_of,
         to_regnamespace('public') IS NOT NULL AS has_public,
         coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE'), false) AS may_create
 """)
@@ -169,6 +170,13 @@ def _refusals(connection: Connection) -> Iterator[str]:
             " make it when the disk is full: make room, then run SET default_transaction_read_only"
             f" = off; ALTER DATABASE {facts.database} RESET default_transaction_read_only;"
             f" ALTER ROLE {facts.me} RESET default_transaction_read_only."
+        )
+    if facts.triggers_of != "origin":
+        yield (
+            f"Foreign keys do nothing in the database {facts.database} (session_replication_role ="
+            f" {facts.triggers_of}), so what belongs to a deleted person would stay: run ALTER"
+            f" DATABASE {facts.database} RESET session_replication_role; ALTER ROLE {facts.me}"
+            " RESET session_replication_role."
         )
     if not facts.has_public:
         yield (

@@ -101,6 +101,14 @@ BEFORE: dict[str, tuple[list[str], str]] = {
         ["ALTER ROLE {owner} SET default_transaction_read_only = on"],
         "is read-only",
     ),
+    "no foreign keys": (
+        ["ALTER DATABASE {database} SET session_replication_role = replica"],
+        "Foreign keys do nothing",
+    ),
+    "no foreign keys for a role": (
+        ["ALTER ROLE {owner} SET session_replication_role = replica"],
+        "Foreign keys do nothing",
+    ),
     "another owner": (
         ["ALTER DATABASE {database} OWNER TO {stranger}"],
         "may not make tables in schema public",

@@ -13,7 +13,20 @@ from scripts import packages
 from .runs import PROJECT
 
 NAMES = [
-    *("una's", "two words", "#1", "50%", "$HOME", "$(id)", "-f", 'a"b', "`id`", "übung", "a;b&c", "a\nb"),
+    *(
+        "una's",
+        "two words",
+        "#1",
+        "50%",
+        "$HOME",
+        "$(id)",
+        "-f",
+        'a"b',
+        "`id`",
+        "übung",
+        "a;b&c",
+        "a\nb",
+    ),
     '-una\'s "x" $HOME #50% ü`id` $(id) *?[a] a,b (c)',
 ]
 
