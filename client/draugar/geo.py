@@ -243,9 +243,8 @@ def _within(value: float, *, limit: float, name: str) -> float:
 
 def _not_read() -> NotAPosition:
     return NotAPosition(
-        "No position was found here. A position is a latitude and a longitude: a latitude is a"
-        " number from -90 to 90, a longitude is a number from -180 to 180, each with a decimal"
-        " point."
+        "No position was found here. A latitude is a number from -90 to 90, a longitude is a number"
+        " from -180 to 180, both with decimal points."
     )
 
 

@@ -60,14 +60,13 @@ class Invite:
     @classmethod
     def typed(cls, url: str, code: str, *, founds: bool = False) -> Self:
         """Read a code as it was typed. Raises NotPossible."""
-        command = "found URL CODE --name NAME" if founds else "join CODE --url URL --name NAME"
+        again = "Type it again as you were given it: draugar join CODE --url URL --name NAME"
+        if founds:
+            again = "Type it again as you were given it: draugar found URL CODE --name NAME"
         try:
             return cls(url=url, code=canonical(code))
         except Unreadable as reason:
-            raise NotPossible(
-                str(reason),
-                advice=f"Type it again as you were given it: draugar {command}",
-            ) from None
+            raise NotPossible(str(reason), advice=again) from None
 
     @classmethod
     def link(cls, link: InviteLink) -> Self:
