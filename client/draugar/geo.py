@@ -243,8 +243,8 @@ def _within(value: float, *, limit: float, name: str) -> float:
 
 def _not_read() -> NotAPosition:
     return NotAPosition(
-        "No position was found here. A latitude is a number from -90 to 90, a longitude is a number"
-        " from -180 to 180, both with decimal points."
+        "No position was found here: one is a latitude and a longitude. A latitude is a number from"
+        " -90 to 90, a longitude is a number from -180 to 180, both with decimal points."
     )
 
 
