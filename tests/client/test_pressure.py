@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from draugar import places
 from draugar.cli import app
 from draugar.errors import InviteNotValid, NotAMember, SignedOut
+from draugar.geo import NotAPosition
 from draugar.member import Member
 from draugar.model import Kind, Position
 from draugar.present import Sight
@@ -180,10 +181,10 @@ def test_a_position_stands_neither_in_the_list_of_processes_nor_in_the_shells_hi
     CliRunner().invoke(app, ["places", "add", "Home", "-"], input="64.1466 -21.9426\n")
     half = CliRunner().invoke(app, ["share", "-"], input="64.1466\n")
 
-    assert shared.stdout == "Shared 1 position.\n"
+    assert shared.stdout == "Shared 1 position: 64.14660, -21.94260.\n"
     assert [position.fix.latitude for position in una.where()] == [64.1466]
     assert [place.name for place in places.listed(una._home)] == ["Home"]
-    assert (half.exit_code, "a latitude and a longitude" in half.output) == (2, True)
+    assert isinstance(half.exception, NotAPosition)
 
 
 def test_what_is_ones_own_is_erased_renamed_and_given_out_of_hand_by_commands(

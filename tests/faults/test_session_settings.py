@@ -98,7 +98,7 @@ def test_a_default_of_the_database_changes_no_answer(
 def test_the_settings_hold_for_every_statement(session: Session, url: str) -> None:
     set_defaults(session, DEFAULTS)
 
-    with serving(url):
+    with serving(url, timeout_seconds=5):
         for _ in range(3):
             held_in_one_statement_and_in_a_transaction()
 
@@ -127,7 +127,7 @@ def pooled(
 
 @pytest.mark.tools("pgbouncer")
 def test_a_pooler_changes_no_setting_and_costs_no_round_trip(pooled: str) -> None:
-    with serving(pooled):
+    with serving(pooled, timeout_seconds=5):
         for _ in range(5):
             held_in_one_statement_and_in_a_transaction()
         before = round_trips()

@@ -14,7 +14,7 @@ from chalicelib.health.service import REVISION
 from scripts.postgres import Postgres
 from tests.database import PEPPER, connect
 
-from .runs import FOREIGN, PROJECT, Run
+from .runs import FOREIGN, PROJECT, Run, eventually
 
 
 def test_a_function_runs_beside_the_service_on_its_database(running: Run) -> None:
@@ -38,6 +38,7 @@ def test_a_function_runs_while_the_service_does_not(
     run = launch(data_dir=lived_in)
     run.printed_until_serving()
     run.kill()
+    assert eventually(lambda: not Postgres(lived_in / "postgres").is_running)
 
     answered = invoke(run, "migrate")
 
