@@ -121,7 +121,7 @@ def deploy(stage: str, bundle: Bundle, *, bucket: str | None, given: dict[str, s
             otherwise="The stack stands, without a schema. Mend what is wrong and deploy again.",
         )
         invoked = stack.physical_id("CreateFoundingInvite")
-        print(f"Nobody is in yet: aws lambda invoke --function-name {invoked} /dev/stdout")
+        print(f"There is no user yet: aws lambda invoke --function-name {invoked} /dev/stdout")
     print(f"{stage} is released: {stack.output('EndpointURL')}")
 
 

@@ -330,7 +330,7 @@ def test_a_first_release_that_failed_is_deleted_and_made_again(
     assert len(set(aws.running().values())) == 1
     said = capsys.readouterr().out
     assert "The first release of draugar-prod has failed: what it left is deleted first." in said
-    assert said.count("Nobody is in yet: aws lambda invoke --function-name draugar-prod-") == 2
+    assert said.count("There is no user yet: aws lambda invoke --function-name draugar-prod-") == 2
 
 
 def test_a_stack_that_is_being_changed_is_left_alone(aws: Aws) -> None:
@@ -369,7 +369,7 @@ def test_a_stack_that_is_stuck_is_left_with_the_command_that_helps(
 def test_a_new_account_can_take_the_first_release_as_it_is(
     aws: Aws, template: dict[str, Any]
 ) -> None:
-    """It may run ten functions at once, and AWS lets nobody reserve any of those."""
+    """It may run ten functions at once, and AWS allows no reservation of any of those."""
     aws.release("one", bucket=BUCKET, **GIVEN)
 
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]

@@ -316,7 +316,7 @@ def test_rows_that_are_hidden_behind_a_pooler_are_an_error_too(
 
 
 def settled(url: str) -> factories.Someone:
-    """Store somebody with a group, a point, and no use for half a year."""
+    """Store a person with a group and a point who has used nothing for half a year."""
     with serving(url) as engine, Session(engine) as session:
         una = factories.someone(session)
         factories.stored_point(session, factories.group(session, una), una)

@@ -9,7 +9,7 @@ GLOSSARY = ROOT / "docs" / "glossary.md"
 SCANNED = {".js", ".md", ".mjs", ".py", ".sql", ".toml", ".ts", ".yaml"}
 NOT_OURS = {".git", ".local", ".venv", "build", "dist", "node_modules"}
 
-AT_MOST = 784
+AT_MOST = 779
 """Occurrences that are left. Lower it with every rewrite; never raise it."""
 
 

@@ -1,4 +1,4 @@
-"""What is erased stays erased, whoever repeats it because an answer was lost."""
+"""What is erased stays erased, also where a device repeats it because an answer was lost."""
 
 import base64
 import json
