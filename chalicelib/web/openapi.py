@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -89,8 +90,17 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
+_ONE_AT_A_TIME = Lock()
+"""pydantic builds what it has put off without a lock."""
+
+
 def document(routes: Mapping[str, Mapping[str, RouteEntry]]) -> Json:
-    """Describe the routes of an app, by path and method."""
+    """Describe the routes of an app, by path and method. Threads may call it at once."""
+    with _ONE_AT_A_TIME:
+        return _document(routes)
+
+
+def _document(routes: Mapping[str, Mapping[str, RouteEntry]]) -> Json:
     views = [
         (path, method.lower(), entry.view_function)
         for path, methods in routes.items()

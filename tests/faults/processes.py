@@ -191,6 +191,7 @@ def _serve(url: str, threads: int, connections: int, gate: Barrier, pipe: Pipe) 
     own = replace(settings(), pool_size=connections)
     engine.settings = lambda: own  # type: ignore[assignment, attr-defined]
     _served()
+    contract.document()  # here, for it is not made by several threads at once
     pipe.send("ready")
     with (
         Path(os.devnull).open("w") as nowhere,

@@ -95,13 +95,13 @@ def fuzzed(session: Session, url: str, tmp_path: Path) -> Iterator["Fuzzed"]:
 @pytest.mark.parametrize(
     ("seeds", "examples"),
     [
-        ([1], 400),
+        ([1, 2, 3], 500),
         *(
             pytest.param(range(first, first + 5), 5000, marks=pytest.mark.full)
             for first in (10, 20, 30, 40)
         ),
     ],
-    ids=["400", *("25000 more" for _ in range(4))],
+    ids=["1500", *("25000 more" for _ in range(4))],
 )
 def test_no_request_breaks_the_service_its_promise_its_silence_or_its_memory(
     fuzzed: "Fuzzed", seeds: list[int], examples: int, capsys: pytest.CaptureFixture[str]

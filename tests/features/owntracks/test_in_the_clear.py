@@ -157,7 +157,8 @@ def test_what_is_0_may_be_left_out(
 NO_NUMBERS: list[Any] = ["1", None, [], True, 1e999]
 UNREADABLE: list[Any] = [
     {"lat": None, "lon": None},
-    *({name: value} for name in ("lat", "lon", "acc") for value in NO_NUMBERS),
+    *({name: value} for name in ("lat", "lon") for value in NO_NUMBERS),
+    *({"acc": value} for value in NO_NUMBERS if value is not None),  # null is unknown
     {"lat": 90.1},
     {"lon": -180.1},
     {"acc": -1},
