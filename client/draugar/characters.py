@@ -1,4 +1,4 @@
-"""Characters that a reader does not see, and dashes.
+"""Characters that a reader does not see, and those that several keys write: dashes, quotes.
 
 The sets are Unicode's, written out, so that they do not depend on what this Python knows.
 """
@@ -25,6 +25,12 @@ DASHES = re.compile(
     "\u30fc\ufe31\ufe32\ufe58\ufe63\uff0d]"
 )
 """What keyboards, word processors and web pages write in the place of a hyphen or a minus."""
+APOSTROPHES = re.compile(
+    "[`\u00b4\u02b9\u02bb-\u02bd\u02c8\u02ca\u02cb\u055a\u05f3\u1fbd\u1fbf\u2018\u2019\u201b\u2032\u2035"
+    "\ua78b\ua78c\uff07\uff40]"
+)
+"""What they write in the place of an apostrophe, and letters that are typed as one."""
+DOUBLE_QUOTES = re.compile("[\u05f4\u201c-\u201f\u2033\u2036\uff02]")
 
 
 def without_invisible(text: str) -> str:

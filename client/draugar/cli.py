@@ -14,7 +14,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ from draugar.errors import (
 )
 from draugar.explain import Stakes
 from draugar.geo import Coordinates, Located, NotAPosition, Trail, look_swapped
-from draugar.home import Home
+from draugar.home import Home, directory_of
 from draugar.last_known import LastKnown
 from draugar.links import InviteLink, Unreadable, is_link
 from draugar.member import Member
@@ -1277,8 +1277,11 @@ def erase(  # noqa: PLR0913 -- the options of one command
     """
     if sum((bool(since or until), at is not None, point is not None)) > 1:
         raise typer.BadParameter("Give --from and --to, or --at, or --id: one of the three.")
-    if at is not None or point is not None:
-        _erase_some(desk, at, point, yes=yes, group=group)
+    if at is not None:
+        _erase_some(desk, partial(_at, at=at), yes=yes, group=group)
+        return
+    if point is not None:
+        _erase_some(desk, partial(_of_id, point_id=point), yes=yes, group=group)
         return
     start, end = between(since, until, _now())
     with desk.member() as me:
@@ -1293,34 +1296,56 @@ def erase(  # noqa: PLR0913 -- the options of one command
 
 
 def _erase_some(
-    desk: Desk, at: str | None, point: UUID | None, *, yes: bool, group: str | None
+    desk: Desk,
+    find: Callable[[Member, UUID | None], Mapping[UUID, Fix | None]],
+    *,
+    yes: bool,
+    group: str | None,
 ) -> None:
-    """Delete single positions: the one of an id, or those that history lists under a time."""
-    start, end = (None, None) if at is None else shown_under(at)
+    """Delete the single positions that are found, shared or waiting here."""
     with desk.member() as me:
-        meant = me.group(group)
-        found = [
-            position
-            for position in me.history(meant.id, user_id=me.user_id, since=start, until=end)
-            if point in (None, position.point_id)
-            if start is None or clock(position.fix.at) == clock(start)
-        ]
-        if not found:
+        group_id = _group_id(me, group)
+        found = find(me, group_id)
+        for point_id, fix in found.items():
+            # The service may have a point of that id which this device cannot read.
+            shown = f"{clock(fix.at)}  {degrees(fix)}" if fix else f"The position {point_id}"
+            desk.terminal.say(shown)
+        if found:
+            meant = "this position" if len(found) == 1 else points(len(found))
+            desk.terminal.consent(f"Delete {meant}?", is_given=yes)
+        deleted = sum(me.delete_point(point_id, group_id) for point_id in found)
+        if not deleted:
             raise NotPossible(
-                f"You have shared no such position with {plain(meant.name)}.",
+                f"You have shared no such position with {plain(me.group(group_id).name)}.",
                 effect="Nothing was deleted.",
                 advice=f"See what there is: draugar history --from 7d --who {shlex.quote(me.name)}",
             )
-        for position in found:
-            desk.terminal.say(f"{clock(position.fix.at)}  {degrees(position.fix)}")
-        desk.terminal.consent(
-            f"Delete {'this position' if len(found) == 1 else points(len(found))}?", is_given=yes
-        )
-        deleted = sum(me.delete_point(position.point_id, meant.id) for position in found)
     desk.terminal.answer(
         {"deleted": deleted},
         f"Deleted {points(deleted)}. What others have fetched before they may keep.",
     )
+
+
+def _of_id(me: Member, group_id: UUID | None, *, point_id: UUID) -> dict[UUID, Fix | None]:
+    """Return the position of an id; None for one that this device does not see."""
+    if fix := me.queued(group_id).get(point_id):
+        return {point_id: fix}
+    mine = me.history(group_id, user_id=me.user_id)
+    return {point_id: next((one.fix for one in mine if one.point_id == point_id), None)}
+
+
+def _at(me: Member, group_id: UUID | None, *, at: str) -> dict[UUID, Fix]:
+    """Return the positions that wait here, or that history lists, under a time."""
+    start, end = shown_under(at)
+    found = {id_: fix for id_, fix in me.queued(group_id).items() if start <= fix.at < end}
+    try:
+        shared = list(me.history(group_id, user_id=me.user_id, since=start, until=end))
+    except ServiceAway:
+        if not found:
+            raise
+        shared = []  # deleting what waits tells of the service
+    found |= {position.point_id: position.fix for position in shared}
+    return {id_: fix for id_, fix in found.items() if clock(fix.at) == clock(start)}
 
 
 def shown_under(at: str) -> tuple[datetime, datetime]:
@@ -1405,16 +1430,28 @@ def logout(
 
 
 def _wipe(desk: Desk, *, yes: bool) -> None:
+    if not Home.exists(desk.directory):
+        desk.terminal.answer(
+            {"loggedOut": False, "serviceKnows": False},
+            f"Nothing was there to delete: draugar keeps nothing in {directory_of(desk.directory)}."
+            " For another directory: draugar --home DIRECTORY logout --local",
+        )
+        return
     desk.terminal.consent(
         "Delete everything that draugar keeps on this device? What only this device can read is"
         " lost.",
         is_given=yes,
     )
-    Home.destroy(desk.directory)
+    may_be_known = Home.destroy(desk.directory)
     desk.terminal.answer(
-        {"loggedOut": True, "serviceKnows": False},
-        "Everything that draugar kept on this device is deleted.",
+        {"loggedOut": may_be_known, "serviceKnows": False},
+        "Everything that draugar kept on this device is deleted."
+        if may_be_known
+        else "Everything that draugar kept on this device is deleted. It had not joined a group,"
+        " so no service knows it.",
     )
+    if not may_be_known:
+        return
     desk.terminal.say(
         "The service was not told: it lists this device as one of yours, and a copy of what was"
         " here could still act for you. From another device of yours: draugar devices revoke NAME."

@@ -9,9 +9,10 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +27,55 @@ from draugar.vault import Place, Vault
 _DATABASE = "home.sqlite3"
 _MUCH = 1024 * 1024  # bytes
 _PATIENCE = 30.0  # seconds, for another command's transaction
+_NO_SPACE = partial(
+    HomeUnusable,
+    "The disk on which this device keeps its data is full.",
+    advice="Free some space on it, then run the same command again.",
+)
+_NOT_WRITABLE = partial(
+    HomeUnusable,
+    "The files in which this device keeps its data cannot be written.",
+    advice="See that they are yours and that the disk is not read-only, then run the same command"
+    " again.",
+)
+_NOT_READABLE = partial(
+    HomeUnusable,
+    "The files in which this device keeps its data cannot be read or written: the disk fails, is"
+    " full, or does not allow it.",
+    advice="See that the files are yours and that the disk has space, then run the same command"
+    " again.",
+)
+_IN_USE = partial(
+    HomeUnusable,
+    "Another draugar command is writing to this device's data, and has not ended in time.",
+    advice="When it has ended, run the same command again.",
+)
+_DAMAGED = partial(
+    HomeUnusable,
+    f"The file {_DATABASE}, in which this device keeps its data, is damaged.",
+    advice="Bring the whole directory back from a backup, then run the same command again. Without"
+    " one, delete what is here and join anew: draugar logout --local",
+)
+_NO_MEMORY = partial(
+    HomeUnusable,
+    "This machine has no memory left.",
+    advice="Close other programs, then run the same command again.",
+)
+_ANY_FAILURE = partial(HomeUnusable, "The database in which this device keeps its data fails.")
+_FAILURES: Mapping[int, Callable[[], HomeUnusable]] = {
+    sqlite3.SQLITE_FULL: _NO_SPACE,
+    sqlite3.SQLITE_READONLY: _NOT_WRITABLE,
+    sqlite3.SQLITE_PERM: _NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _NOT_READABLE,
+    sqlite3.SQLITE_IOERR: _NOT_READABLE,
+    sqlite3.SQLITE_BUSY: _IN_USE,
+    sqlite3.SQLITE_LOCKED: _IN_USE,
+    sqlite3.SQLITE_PROTOCOL: _IN_USE,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_NOMEM: _NO_MEMORY,
+}
+"""What each error of SQLite means to a person, by its primary code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +112,7 @@ class Home:
 
         Raises HomeUnusable.
         """
-        directory = _directory(path)
+        directory = directory_of(path)
         file = directory / _DATABASE
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,10 +172,9 @@ class Home:
             try:
                 self._database.execute("PRAGMA journal_mode = WAL")
             except sqlite3.Error as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its finer shades
-                is_busy = code == sqlite3.SQLITE_BUSY
+                is_busy = _code(error) == sqlite3.SQLITE_BUSY
                 if not is_busy or time.monotonic() > until:
-                    raise HomeUnusable(f"The home's database fails: {_named(error)}.") from None
+                    raise unusable(error) from None
                 time.sleep(0.02)
             else:
                 return
@@ -162,7 +211,7 @@ class Home:
         try:
             return self._database.execute(statement, _storable(values))
         except sqlite3.Error as error:
-            raise HomeUnusable(f"The home's database fails: {_named(error)}.") from None
+            raise unusable(error) from None
 
     def shrink(self) -> None:
         """Give back to the disk what deleted rows have left, where that is much."""
@@ -264,13 +313,22 @@ class Home:
             self.path.rmdir()
 
     @classmethod
-    def destroy(cls, path: Path | None = None) -> None:
-        """Delete a home, also one that does not open any more. Raises HomeUnusable."""
-        directory = _directory(path)
+    def exists(cls, path: Path | None = None) -> bool:
+        """Whether there is a home, be it one that does not open any more."""
+        return (directory_of(path) / _DATABASE).exists()
+
+    @classmethod
+    def destroy(cls, path: Path | None = None) -> bool:
+        """Delete a home, also one that does not open any more. Raises HomeUnusable.
+
+        Return whether the service may know this device.
+        """
+        directory = directory_of(path)
         try:
             with cls.open(path) as home:
+                may_be_known = home.is_joined or home.row("SELECT 1 FROM joining") is not None
                 home.wipe()
-                return
+                return may_be_known
         except HomeUnusable:
             if not (directory / _DATABASE).exists():
                 raise
@@ -278,6 +336,7 @@ class Home:
             (directory / name).unlink(missing_ok=True)
         with suppress(OSError):
             directory.rmdir()
+        return True
 
     def close(self) -> None:
         """Close the database."""
@@ -290,7 +349,8 @@ class Home:
         self.close()
 
 
-def _directory(path: Path | None) -> Path:
+def directory_of(path: Path | None) -> Path:
+    """Return the directory of a home: `path`, else DRAUGAR_HOME, else the platform's own place."""
     named = path or os.environ.get("DRAUGAR_HOME") or platformdirs.user_data_path("draugar")
     return Path(named).expanduser()
 
@@ -302,5 +362,10 @@ def _storable(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _named(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", type(error).__name__)
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what the code says in detail
+
+
+def unusable(error: sqlite3.Error) -> HomeUnusable:
+    """Say what an error of SQLite means, without its name."""
+    return _FAILURES.get(_code(error), _ANY_FAILURE)()

@@ -12,7 +12,7 @@ as a `Notice`. Whoever is in one group only need not name it. Everything raises 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -476,6 +476,10 @@ class Member:
         """How many points are queued."""
         return self._outbox.waiting()
 
+    def queued(self, group_id: UUID | None = None) -> dict[UUID, Fix]:
+        """The fixes that are queued for a group, by the ids of their points."""
+        return self._outbox.queued(self._resolve(group_id))
+
     def delete_points(
         self,
         group_id: UUID | None = None,
@@ -497,11 +501,20 @@ class Member:
             return waiting + self._api.delete_points(group_id, since=since, until=until)
 
     def delete_point(self, point_id: UUID, group_id: UUID | None = None) -> int:
-        """Delete one of my own points of a group, shared or still waiting here; how many."""
+        """Delete one of my own points of a group, shared or still waiting here; how many.
+
+        Also one that this device cannot read.
+        """
         group_id = self._resolve(group_id)
-        return self._outbox.forget_point(group_id, point_id) + self._api.delete_point(
-            group_id, point_id
+        waiting = self._outbox.forget_point(group_id, point_id)
+        # One that waits may have been sent, and the answer lost.
+        done = "The position that waited on this device is deleted, and is not sent any more."
+        again = (
+            "If it has reached the service before, delete it there as soon as the service answers:"
+            f" draugar erase --id {point_id}"
         )
+        with so_far(done, again) if waiting else nullcontext():
+            return max(waiting, self._api.delete_point(group_id, point_id))
 
     def pause(
         self, group_id: UUID | None = None, *, until: datetime | None = None

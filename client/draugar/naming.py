@@ -6,7 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from uuid import UUID
 
-from draugar.characters import is_visible, without_invisible
+from draugar.characters import (
+    APOSTROPHES,
+    DASHES,
+    DOUBLE_QUOTES,
+    is_visible,
+    without_invisible,
+)
 from draugar.errors import NotPossible
 
 LONGEST = 64
@@ -42,9 +48,13 @@ def checked(name: str, again: str = "") -> str:
 def same(name: str) -> str:
     """Return a form that two names share which a reader takes for one.
 
-    NFKC casefold, without what a reader does not see: some keyboards add marks to a name.
+    NFKC casefold, without what a reader does not see: some keyboards add marks to a name. Which
+    apostrophe, dash or quotation mark a name has depends on the keyboard, too.
     """
-    folded = unicodedata.normalize("NFKC", without_invisible(name)).casefold()
+    plain = without_invisible(name)
+    for written, typed in ((APOSTROPHES, "'"), (DASHES, "-"), (DOUBLE_QUOTES, '"')):
+        plain = written.sub(typed, plain)
+    folded = unicodedata.normalize("NFKC", plain).casefold()
     return " ".join(unicodedata.normalize("NFKC", without_invisible(folded)).split())
 
 

@@ -117,11 +117,24 @@ class Outbox:
             for row in self._home.rows("SELECT DISTINCT group_id FROM outbox ORDER BY group_id")
         ]
 
+    def queued(self, group_id: UUID) -> dict[UUID, Fix]:
+        """Return the fixes that are queued for a group, by the ids of their points."""
+        return {
+            UUID(row["id"]): _from_json(self._home.unseal_json(row["fix"]))
+            for row in self._home.rows(
+                "SELECT id, fix FROM outbox WHERE group_id = :group ORDER BY counter",
+                group=group_id,
+            )
+        }
+
     def forget_point(self, group_id: UUID, point_id: UUID) -> int:
         """Drop one point that was queued; return how many there were."""
-        return self._home.do(
+        dropped = self._home.do(
             "DELETE FROM outbox WHERE group_id = :group AND id = :id", group=group_id, id=point_id
         )
+        if dropped:
+            forget_tracks(self._home, group_id)
+        return dropped
 
     def forget(self, group_id: UUID, *, since: datetime | None, until: datetime | None) -> int:
         """Drop what was queued for a group in [since, until); return how many points."""

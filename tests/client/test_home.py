@@ -1,6 +1,7 @@
 """The home: what it keeps, who may read it, and what becomes of it."""
 
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 from draugar import layout
 from draugar.crypto import DeviceKey, GroupKey, Secret, to_base64url
 from draugar.errors import HomeUnusable, NotJoined
-from draugar.home import Home, Me
+from draugar.home import Home, Me, unusable
 from draugar.joining import enter
 from draugar.ring import Ring
 from draugar.transport import Token
@@ -378,8 +379,53 @@ def test_a_home_of_a_newer_client_is_left_alone(tmp_path: Path, newer: int) -> N
 def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "home.sqlite3").write_bytes(b"Dear Ari, " * 500)
 
-    with pytest.raises(HomeUnusable, match="SQLITE_NOTADB"):
+    with pytest.raises(HomeUnusable, match=r"home\.sqlite3.* is damaged\."):
         Home.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "reason"),
+    [
+        ("PRAGMA max_page_count = 1", "The disk on which this device keeps its data is full."),
+        (
+            "PRAGMA query_only = ON",
+            "The files in which this device keeps its data cannot be written.",
+        ),
+    ],
+)
+def test_what_hinders_the_database_is_said_in_words(
+    tmp_path: Path, hindrance: str, reason: str
+) -> None:
+    with Home.open(tmp_path) as home:
+        home.do(hindrance)
+
+        with pytest.raises(HomeUnusable) as failure:
+            home.remember("much", "x" * 100_000)
+
+    assert failure.value.reason == reason
+    assert failure.value.next_step.endswith("then run the same command again.")
+
+
+def test_a_home_that_another_command_holds_is_said_to_be_in_use(tmp_path: Path) -> None:
+    with Home.open(tmp_path) as home, Home.open(tmp_path) as other:
+        home.do("PRAGMA busy_timeout = 0")
+        other.do("BEGIN IMMEDIATE")
+
+        with pytest.raises(HomeUnusable, match="Another draugar command is writing"):
+            home.remember("colour", "red")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in dir(sqlite3) if re.fullmatch("SQLITE_[A-Z]+", name)]
+)
+def test_no_error_of_the_database_is_shown_by_its_name(name: str) -> None:
+    error = sqlite3.OperationalError()
+    error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, name), name
+
+    shown = str(unusable(error))
+
+    assert "SQLITE" not in shown
+    assert re.search(r"draugar (--home DIRECTORY )?[a-z]+|the same command again", shown)
 
 
 def test_a_place_that_cannot_be_one_is_told(tmp_path: Path) -> None:

@@ -622,6 +622,43 @@ def test_a_home_is_deleted_without_the_service(family: Family, types: Type) -> N
     assert not (family.path("Una") / "home.sqlite3").exists()
 
 
+def test_where_nothing_is_kept_nothing_is_said_to_be_deleted(types: Type, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter").write_text("Dear Ari")
+
+    for name in ("missing", "empty", "letters"):
+        shown = types(name, "logout", "--local")
+
+        assert shown.code == 0
+        assert shown.out.startswith("Nothing was there to delete: draugar keeps nothing in ")
+        assert str(tmp_path / name) in shown.out
+        assert shown.err == ""
+    assert not (tmp_path / "missing").exists()
+    assert (tmp_path / "letters" / "letter").exists()
+
+
+def test_a_home_that_never_joined_is_not_said_to_be_listed(types: Type, tmp_path: Path) -> None:
+    Home.open(tmp_path / "Una").close()
+
+    shown = types("Una", "logout", "--local", "--yes")
+
+    assert "It had not joined a group, so no service knows it." in shown.out
+    assert "lists" not in shown.err
+    assert not (tmp_path / "Una").exists()
+
+
+def test_a_home_whose_join_was_not_finished_may_be_listed(
+    service: Service, relay: Relay, types: Type
+) -> None:
+    with relay.telling(Lost(JOIN)):
+        types("Una", "found", relay.url, service.founding_code(), "--name", "Una", "--wait", 0)
+
+    shown = types("Una", "logout", "--local", "--yes")
+
+    assert "The service was not told" in shown.told
+
+
 def test_a_home_whose_key_is_lost_is_deleted_too(family: Family, types: Type) -> None:
     family.found()
     (family.path("Una") / "home.key").unlink()
@@ -716,6 +753,65 @@ def test_a_single_position_is_deleted_by_its_id_and_no_one_elses(
     assert "An id has 32 digits and letters a to f." in mistyped.told
     assert erased.out.startswith("Deleted 1 position.")
     assert {position.fix.latitude for position in una.history()} == {2.0, 3.0}
+
+
+def test_a_single_position_that_waits_is_deleted_by_its_id_or_its_time(
+    family: Family, types: Type
+) -> None:
+    una = family.found()
+    una.enqueue([fix(1.0, ago=timedelta(minutes=30)), fix(2.0), fix(3.0, ago=timedelta(hours=1))])
+    by_latitude = {at.latitude: (id_, at) for id_, at in una.queued().items()}
+    shown_at = f"{by_latitude[1.0][1].at.astimezone():%Y-%m-%d %H:%M}"
+
+    unsure = types("Una", "erase", "--at", shown_at)
+    by_time = types("Una", "erase", "--at", shown_at, "--yes")
+    by_id = types("Una", "erase", "--id", by_latitude[2.0][0], "--yes")
+    again = types("Una", "erase", "--id", by_latitude[2.0][0], "--yes")
+
+    assert "1.00000" in unsure.told
+    assert by_time.out.startswith("Deleted 1 position.")
+    assert by_id.out.startswith("Deleted 1 position.")
+    assert again.told.endswith(
+        "You have shared no such position with Hearth. Nothing was deleted."
+        " See what there is: draugar history --from 7d --who Una"
+    )
+    assert [at.latitude for at in una.queued().values()] == [3.0]
+
+
+@pytest.mark.parametrize("option", ["--id", "--at"])
+def test_a_position_that_waits_is_deleted_while_the_service_is_away(
+    family: Family, types: Type, option: str
+) -> None:
+    una = family.found()
+    una.enqueue([fix(2.0)])
+    ((point_id, at),) = una.queued().items()
+    lose_contact(una)
+    meant = point_id if option == "--id" else f"{at.at.astimezone():%Y-%m-%d %H:%M}"
+
+    shown = types("Una", "erase", option, meant, "--yes", "--wait", 0)
+
+    assert shown.code == 1
+    assert "is deleted, and is not sent any more." in shown.told
+    assert shown.told.endswith(f"draugar erase --id {point_id}")
+    assert una.queued() == {}
+
+
+def test_a_position_that_this_device_cannot_read_is_deleted_by_its_id(
+    family: Family, types: Type
+) -> None:
+    una = family.found()
+    una.share([fix(1.0)])
+    (mine,) = una.history()
+    family.service.query(
+        "UPDATE locations SET encrypted_data = decode('00', 'hex') || encrypted_data"
+        " WHERE id = :id",
+        id=str(mine.point_id),
+    )
+    assert list(una.history()) == []
+
+    erased = types("Una", "erase", "--id", mine.point_id, "--yes")
+
+    assert erased.out.startswith("Deleted 1 position.")
 
 
 def test_an_address_with_something_behind_it_is_explained(service: Service, types: Type) -> None:
