@@ -20,6 +20,10 @@ SERVICE = (
 """Host, port and path of a service, as an address and a link name them."""
 
 _ADDRESS = re.compile(rf"(?P<scheme>(?i:https?))://{SERVICE}/?")
+_PAGE = re.compile(
+    r"/api/(?:docs(?:/[a-z]+\.[a-z]+)?|health(?:/ready)?|openapi\.json)/?(?:[?#].*)?\Z"
+)
+"""What a browser shows of a service, and so is copied in the place of its address."""
 _BEGIN = re.compile(r"(?<![\w/.=?&%@-])https?://", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LAST_PORT = 65535
@@ -29,6 +33,8 @@ _LONGEST_HOST, _LONGEST_LABEL = 253, 63
 def service_url(text: str) -> str:
     """Return a service's address, as it was pasted, in one form.
 
+    Of the address of a page of the service, such as `/api/docs`, it is what stands before.
+
     Raises AddressNotUsable, and AddressNotSafe for one that is neither https nor this machine.
     """
     typed = "".join(pasted.lines(pasted.cleaned(text)))
@@ -36,7 +42,7 @@ def service_url(text: str) -> str:
         typed = typed[begin.start() :]
     # The bracket of an IPv6 address is a part of it.
     typed = pasted.bare(typed, keep="]" if "]" in typed and typed.count("[") else "")
-    found = _ADDRESS.fullmatch(typed.rstrip("/"))
+    found = _ADDRESS.fullmatch(_PAGE.sub("", typed).rstrip("/"))
     if found is None:
         raise AddressNotUsable
     scheme, host, port = found["scheme"].lower(), found["host"].lower(), found["port"] or ""

@@ -814,9 +814,34 @@ def test_a_position_that_this_device_cannot_read_is_deleted_by_its_id(
     assert erased.out.startswith("Deleted 1 position.")
 
 
-def test_an_address_with_something_behind_it_is_explained(service: Service, types: Type) -> None:
+# Addresses
+
+
+def test_the_address_of_a_page_of_the_service_is_that_of_the_service(
+    service: Service, types: Type, tmp_path: Path
+) -> None:
+    page = f"{service.url}/api/docs"
+
+    founded = types("Una", "found", page, service.founding_code(), "--name", "Una")
+    code = types("Una", "invite", "--typed").out.strip()
+    joined = types("Ari", "join", code, "--url", page, "--name", "Ari")
+
+    assert founded.out.startswith("Welcome, Una. You have founded ")
+    assert joined.code == 0
+    for name in ("Una", "Ari"):
+        with Home.open(tmp_path / name) as home:
+            assert home.me().url == service.url
+
+
+@pytest.mark.parametrize("behind", ["/api", "/owntracks", "/pub", "/family", "/api/groups"])
+def test_an_address_with_something_behind_it_is_explained(
+    service: Service, types: Type, behind: str
+) -> None:
     code = service.founding_code()
 
-    shown = types("Una", "found", f"{service.url}/api/docs", code, "--name", "Una")
+    refused = types("Una", "found", f"{service.url}{behind}", code, "--name", "Una")
+    founded = types("Una", "found", service.url, code, "--name", "Una")
 
-    assert shown.code == 0 or "Give the address without anything behind it" in shown.told
+    assert refused.code == 1
+    assert "Give the address without anything behind it, as in: draugar found" in refused.told
+    assert founded.out.startswith("Welcome, Una. You have founded ")
