@@ -26,12 +26,12 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from draugar import gpx
+from draugar.client import Client
 from draugar.errors import Failure
-from draugar.home import Home
-from draugar.links import InviteLink
-from draugar.member import Member
-from draugar.model import Fix, Invitation, Notice
+from draugar.maps import gpx
+from draugar.models import Fix, Invitation, Notice
+from draugar.protocol.links import InviteLink
+from draugar.storage.home import Home
 from scripts.serve import FAILURES, laptop
 
 Walk = tuple[str, list[Fix]]
@@ -51,14 +51,14 @@ def main() -> None:
             return stack.enter_context(Home.open(Path(directory, name)))
 
         code = os.environ.get("CODE") or _founding_code()
-        una = Member.found(
+        una = Client.found(
             home("Una"), url=url, code=code, name="Una", group="Demo family", tell=_tell
         )
         print("Una founded the group 'Demo family' and made its key, which the service never sees.")
-        ari = Member.join(home("Ari"), _link(una.invite()), name="Ari", tell=_tell)
+        ari = Client.join(home("Ari"), _link(una.invite()), name="Ari", tell=_tell)
         print("Ari joined by a link, whose second half never reaches the service.")
         typed = una.invite_by_code().code
-        sif = Member.join_by_code(home("Sif"), url=url, code=typed, name="Sif", tell=_tell)
+        sif = Client.join_by_code(home("Sif"), url=url, code=typed, name="Sif", tell=_tell)
         for one, other in ((una, sif), (sif, una)):
             (found,) = [each for each in one.pending() if each.user_id == other.user_id]
             if one is una:
@@ -104,7 +104,7 @@ def _link(invitation: Invitation) -> InviteLink:
     return invitation.link
 
 
-def _share(member: Member, walk: list[Fix]) -> None:
+def _share(member: Client, walk: list[Fix]) -> None:
     """Share most of it after a time without network, and the rest as it happens."""
     offline, live = walk[:-20], walk[-20:]
     member.enqueue(offline)
@@ -113,7 +113,7 @@ def _share(member: Member, walk: list[Fix]) -> None:
         member.share([fix])
 
 
-def _show_members_view(una: Member) -> None:
+def _show_members_view(una: Client) -> None:
     print("\nWhat the members see:")
     for position in una.where():
         latitude, longitude = position.fix.latitude, position.fix.longitude
@@ -139,7 +139,7 @@ def _told(fix: Fix) -> tuple[int, float, float]:
     return int(fix.at.timestamp()), fix.latitude, fix.longitude
 
 
-def _arrived(una: Member, member: Member, walk: Sequence[Fix]) -> bool:
+def _arrived(una: Client, member: Client, walk: Sequence[Fix]) -> bool:
     seen = [_told(position.fix) for position in una.history(user_id=member.user_id)]
     sent = [_told(fix) for fix in walk]
     complete = sorted(seen) == sorted(sent)

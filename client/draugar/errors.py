@@ -48,7 +48,7 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from draugar.refusals import NEWER_SERVICE, REFUSALS, UPDATE
+from draugar.cli.refusals import NEWER_SERVICE, REFUSALS, UPDATE
 
 
 class Failure(Exception):

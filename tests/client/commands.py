@@ -149,7 +149,7 @@ class Person:
 def _run(
     arguments: Sequence[str], environment: dict[str, str], directory: Path, streams: Sequence[Path]
 ) -> None:
-    from draugar.cli import main  # noqa: PLC0415 -- it is loaded in the process that forks
+    from draugar.cli.app import main  # noqa: PLC0415 -- it is loaded in the process that forks
 
     for number, stream in enumerate(streams):
         os.dup2(os.open(stream, os.O_RDWR | os.O_CREAT), number)

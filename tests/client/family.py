@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from draugar.home import Home
-from draugar.links import InviteLink
-from draugar.member import Member
-from draugar.model import Fix, Kind, Notice
+from draugar.client import Client
+from draugar.models import Fix, Kind, Notice
+from draugar.protocol.links import InviteLink
+from draugar.storage.home import Home
 from tests.database import connect
 from tests.servers import serving
 
@@ -73,13 +73,13 @@ class Family:
         """Return what is told there."""
         return self.heard.setdefault(name, Heard())
 
-    def found(self, name: str = "Una", **options: Any) -> Member:
+    def found(self, name: str = "Una", **options: Any) -> Client:
         """Found a group."""
         told = {"group": "Hearth", "url": self.service.url} | options
         if "code" not in told:
             told["code"] = self.service.founding_code()
         return self._stack.enter_context(
-            Member.found(
+            Client.found(
                 self.home(name),
                 name=name,
                 tell=self.hears(name).append,
@@ -87,26 +87,26 @@ class Family:
             )
         )
 
-    def join(self, invite: InviteLink | None, name: str = "Ari", **options: Any) -> Member:
+    def join(self, invite: InviteLink | None, name: str = "Ari", **options: Any) -> Client:
         """Come in by a link."""
         assert invite is not None
         home = options.pop("home", name)
         return self._stack.enter_context(
-            Member.join(self.home(home), invite, name=name, tell=self.hears(home).append, **options)
+            Client.join(self.home(home), invite, name=name, tell=self.hears(home).append, **options)
         )
 
-    def join_by_code(self, code: str, name: str = "Ari", **options: Any) -> Member:
+    def join_by_code(self, code: str, name: str = "Ari", **options: Any) -> Client:
         """Come in by a typed code."""
         told = {"url": self.service.url} | options
         return self._stack.enter_context(
-            Member.join_by_code(
+            Client.join_by_code(
                 self.home(name), code=code, name=name, tell=self.hears(name).append, **told
             )
         )
 
-    def again(self, name: str) -> Member:
+    def again(self, name: str) -> Client:
         """Another command in a home that has joined."""
-        return self._stack.enter_context(Member(self.home(name), tell=self.hears(name).append))
+        return self._stack.enter_context(Client(self.home(name), tell=self.hears(name).append))
 
     def has_been_together_for(self, days: int) -> None:
         """Let all have joined so long ago that they see what is older than this test."""
@@ -115,7 +115,7 @@ class Family:
             days=days,
         )
 
-    def confirmed(self, inviter: Member, name: str) -> Member:
+    def confirmed(self, inviter: Client, name: str) -> Client:
         """Let somebody in by a typed code, and have both compare their numbers."""
         member = self.join_by_code(inviter.invite_by_code().code, name)
         inviter.confirm(inviter.compare(member.user_id))

@@ -1,7 +1,7 @@
 """A malicious service: a relay before the real one, which lies when it is told to.
 
     with Relay(service) as relay:
-        signy = Member.found(home, url=relay.url, ...)
+        signy = Client.found(home, url=relay.url, ...)
         with relay.telling(claim_version(1), to=signy.device_id):
             ...
 
@@ -25,18 +25,12 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from draugar.crypto import (
-    DeviceKey,
-    GroupKey,
-    NotAuthentic,
-    RosterEntry,
-    from_base64url,
-    seal_roster,
-    to_base64url,
-    unwrap,
-    wrap,
-)
-from draugar.member import Member
+from draugar.client import Client
+from draugar.protocol.envelopes import unwrap, wrap
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.json import from_base64url, to_base64url
+from draugar.protocol.rosters import RosterEntry, seal_roster
+from draugar.protocol.secrets import DeviceKey, GroupKey
 from tests.laptop.runs import HANGS_AFTER
 
 KEYS = "GET /api/groups/ID/keys"
@@ -157,7 +151,7 @@ class Relay:
                 self._lies.remove(lie)
 
     def answer(self, request: Request) -> Reply:
-        """Answer a request, with the lies that are told just now."""
+        """JsonObject a request, with the lies that are told just now."""
         try:
             return self._answer(request)
         except Exception as mistake:
@@ -636,7 +630,7 @@ def points(change: Callable[[list[Any]], list[Any]]) -> Lie:
     return _changing(shown, LATEST, HISTORY)
 
 
-def shown(point: Any, member: Member) -> Any:
+def shown(point: Any, member: Client) -> Any:
     """Return a point that was posted as if a member had, just now."""
     return {
         **point,

@@ -18,9 +18,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from draugar import transport
-from draugar.address import service_url
-from draugar.api import Api
 from draugar.errors import (
     AddressNotSafe,
     AnswerNotUnderstood,
@@ -36,8 +33,11 @@ from draugar.errors import (
     SurplusDevices,
     VersionConflict,
 )
-from draugar.transport import Token, Transport
-from draugar.unreachable import (
+from draugar.protocol.address import service_url
+from draugar.service import transport
+from draugar.service.api import Api
+from draugar.service.transport import Token, Transport
+from draugar.service.unreachable import (
     CertificateNotTrusted,
     CertificateOfAnother,
     CertificateOutOfDate,
@@ -89,7 +89,7 @@ class Script:
     """Pieces of endless answers that the client still read when this counted as a hang."""
 
     def says(self, body: Any, status: int = 200, **headers: str) -> None:
-        """Answer JSON, or bytes as they are."""
+        """JsonObject JSON, or bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -103,7 +103,7 @@ class Script:
         self.answers.append(answer)
 
     def refuses(self, status: int, code: str, detail: str = "No.", **headers: str) -> None:
-        """Answer a problem document."""
+        """JsonObject a problem document."""
         self.says({"code": code, "status": status, "detail": detail}, status, **headers)
 
     def hangs_up(self) -> None:
@@ -116,7 +116,7 @@ class Script:
         self.answers.append(answer)
 
     def drips(self, piece: bytes, pause: float, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> None:
-        """Answer without end, until the client hangs up. If it does not, the test fails."""
+        """JsonObject without end, until the client hangs up. If it does not, the test fails."""
 
         def answer(request: BaseHTTPRequestHandler) -> None:
             request.wfile.write(head)
@@ -391,8 +391,8 @@ def test_who_is_busy_is_asked_again(script: Script, api: Api, status: int) -> No
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that the client makes, on a clock that stands still beside them."""
     pauses: list[float] = []
-    monkeypatch.setattr("draugar.transport.time.sleep", pauses.append)
-    monkeypatch.setattr("draugar.transport.time.monotonic", lambda: sum(pauses))
+    monkeypatch.setattr("draugar.service.transport.time.sleep", pauses.append)
+    monkeypatch.setattr("draugar.service.transport.time.monotonic", lambda: sum(pauses))
     return pauses
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from draugar.cli import main
+from draugar.cli.app import main
 from tests.client.commands import Person
 
 COMMANDS = (

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from draugar.phones import unreachable
-from draugar.render import qr
+from draugar.cli.terminal import qr
+from draugar.usecases.phones import unreachable
 from tests.client.commands import Person
 from tests.client.family import Service
 from tests.client.test_phones import Handset

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar import cli, gpx
-from draugar.geo import Coordinates
-from draugar.model import Fix, Position
-from draugar.render import Lines, ago, clock, degrees, metres, plain
-from draugar.when import NotATime, moment
+from draugar.cli import app as cli
+from draugar.cli.terminal import Lines, ago, clock, degrees, metres, plain
+from draugar.cli.times import NotATime, parse_time
+from draugar.maps import gpx
+from draugar.maps.geo import Coordinates
+from draugar.models import Fix, Position
 from tests.client.commands import Person
 
 ESCAPE = "\x1b"
@@ -137,31 +138,31 @@ def test_no_name_steers_the_terminal_that_tracks_are_written_to() -> None:
     ],
 )
 def test_a_span_is_counted_back_or_ahead(typed: str, before: timedelta) -> None:
-    assert moment(typed, NOON) == NOON - before
-    assert moment(typed, NOON, is_ahead=True) == NOON + before
+    assert parse_time(typed, NOON) == NOON - before
+    assert parse_time(typed, NOON, is_ahead=True) == NOON + before
 
 
 def test_a_date_and_a_time_mean_the_zone_of_this_machine_unless_they_name_one() -> None:
     local = NOON.tzinfo
 
-    assert moment("2026-08-05", NOON) == datetime(2026, 8, 5, tzinfo=local)
-    assert moment("2026-08-05 18:30", NOON) == datetime(2026, 8, 5, 18, 30, tzinfo=local)
-    assert moment("2026-08-05T18:30+02:00", NOON) == datetime(2026, 8, 5, 16, 30, tzinfo=UTC)
+    assert parse_time("2026-08-05", NOON) == datetime(2026, 8, 5, tzinfo=local)
+    assert parse_time("2026-08-05 18:30", NOON) == datetime(2026, 8, 5, 18, 30, tzinfo=local)
+    assert parse_time("2026-08-05T18:30+02:00", NOON) == datetime(2026, 8, 5, 16, 30, tzinfo=UTC)
 
 
 def test_a_time_of_day_is_of_today_and_ahead_the_next_one() -> None:
     earlier, later = NOON - timedelta(hours=1), NOON + timedelta(hours=1)
 
-    assert moment(f"{earlier:%H:%M}", NOON) == earlier.replace(second=0)
-    assert moment(f"{later:%H:%M}", NOON, is_ahead=True) == later.replace(second=0)
+    assert parse_time(f"{earlier:%H:%M}", NOON) == earlier.replace(second=0)
+    assert parse_time(f"{later:%H:%M}", NOON, is_ahead=True) == later.replace(second=0)
     tomorrow = earlier.replace(second=0) + timedelta(days=1)
-    assert moment(f"{earlier:%H:%M}", NOON, is_ahead=True) == tomorrow
+    assert parse_time(f"{earlier:%H:%M}", NOON, is_ahead=True) == tomorrow
 
 
 @pytest.mark.parametrize("typed", ["", "soon", "2", "h", "99999w", "24:01", "2026-13-01", "-2h"])
 def test_what_is_no_time_is_refused(typed: str) -> None:
     with pytest.raises(NotATime):
-        moment(typed, NOON)
+        parse_time(typed, NOON)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from draugar import transport
+from draugar.client import Client
 from draugar.errors import AnswerNotUnderstood, ServiceBusy
-from draugar.member import Member
-from draugar.model import Kind, Position
+from draugar.models import Kind, Position
+from draugar.service import transport
 from tests.client import malice
 from tests.client.family import Family, fix
 from tests.client.malice import Relay
@@ -22,7 +22,7 @@ YEAR = timedelta(days=365)
 
 
 @pytest.fixture
-def two(relayed: Family) -> tuple[Member, Member]:
+def two(relayed: Family) -> tuple[Client, Client]:
     """Una and Ari, who trust each other."""
     una = relayed.found()
     ari = relayed.join(una.invite().link)
@@ -45,7 +45,7 @@ def _nanoseconds(clock: Callable[[], float]) -> int:
 
 
 def test_a_device_whose_clock_was_years_off_is_told_and_goes_on(
-    two: tuple[Member, Member], relayed: Family, monkeypatch: pytest.MonkeyPatch
+    two: tuple[Client, Client], relayed: Family, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     una, ari = two
     shared = []
@@ -64,7 +64,7 @@ def test_a_device_whose_clock_was_years_off_is_told_and_goes_on(
 
 
 def test_a_phone_whose_clock_was_ahead_is_seen_again_once_it_is_right(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     phone = Handset.of(Android, una.add_phone("Phone"))
@@ -83,7 +83,7 @@ def _saying(said: dict[str, str], points: list[Any]) -> list[Any]:
 
 
 def test_a_time_at_the_end_of_the_calendar_is_no_answer(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
@@ -98,7 +98,7 @@ def test_a_time_at_the_end_of_the_calendar_is_no_answer(
 
 
 def test_a_clock_that_was_behind_when_the_key_changed_costs_the_past_and_no_more(
-    two: tuple[Member, Member], relayed: Family, monkeypatch: pytest.MonkeyPatch
+    two: tuple[Client, Client], relayed: Family, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])

@@ -14,18 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nacl import bindings
 
-from draugar import crypto
-from draugar.crypto import (
-    DeviceKey,
-    GroupKey,
+from draugar.protocol.envelopes import unwrap, wrap
+from draugar.protocol.errors import NotAuthentic, Unsealable
+from draugar.protocol.invites import (
     InviteKeys,
-    InviteSecret,
-    NotAuthentic,
     Package,
-    RosterEntry,
-    Secret,
-    Unsealable,
+    join_proof,
+    open_package,
+    proof_holds,
+    seal_package,
 )
+from draugar.protocol.json import from_base64url, to_base64url
+from draugar.protocol.locations import open_location, seal_location
+from draugar.protocol.rosters import RosterEntry, open_roster, seal_roster
+from draugar.protocol.safety import safety_number
+from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret, Secret
 
 KEY = GroupKey(b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX")
 DEVICE = DeviceKey(bytes(range(32)))
@@ -50,9 +53,9 @@ json_values = st.recursive(
 openers = pytest.mark.parametrize(
     "opener",
     [
-        lambda sealed: crypto.open_location(sealed, KEY),
-        lambda sealed: crypto.open_roster(sealed, KEY),
-        lambda sealed: crypto.open_package(sealed, KEYS),
+        lambda sealed: open_location(sealed, KEY),
+        lambda sealed: open_roster(sealed, KEY),
+        lambda sealed: open_package(sealed, KEYS),
     ],
     ids=["location", "roster", "package"],
 )
@@ -192,13 +195,13 @@ def test_what_opens_has_the_form_it_should_have_or_is_refused(
 )
 def test_what_nobody_wrapped_is_refused(wrapped: bytes, wrapper: bytes) -> None:
     with pytest.raises(NotAuthentic):
-        crypto.unwrap(wrapped, wrapper, DEVICE)
+        unwrap(wrapped, wrapper, DEVICE)
 
 
 @given(recipient=st.binary(max_size=40).filter(lambda key: len(key) != 32))
 def test_nothing_is_wrapped_for_what_is_no_public_key(recipient: bytes) -> None:
     with pytest.raises(NotAuthentic):
-        crypto.wrap(KEY, recipient, DEVICE)
+        wrap(KEY, recipient, DEVICE)
 
 
 @openers
@@ -217,15 +220,15 @@ def test_what_is_larger_than_the_service_takes_is_not_even_opened(
 @pytest.mark.parametrize(
     "refused",
     [
-        lambda: crypto.open_location(sealed_by_hand(b'{"lat":64.1466,"lat":64.1466}', KEY), KEY),
-        lambda: crypto.open_location(sealed_by_hand(b'{"lat":"64.1466 \xff"}', KEY), KEY),
-        lambda: crypto.open_roster(sealed_by_hand(b'[{"name":"64.1466"}]', KEY), KEY),
-        lambda: crypto.unwrap(crypto.wrap(KEY, DEVICE.public, DEVICE), bytes(32), DEVICE),
-        lambda: crypto.seal_location({"lat": "64.1466 \ud800"}, KEY),
-        lambda: crypto.seal_location({"lat": "64.1466" * 1000}, KEY),
+        lambda: open_location(sealed_by_hand(b'{"lat":64.1466,"lat":64.1466}', KEY), KEY),
+        lambda: open_location(sealed_by_hand(b'{"lat":"64.1466 \xff"}', KEY), KEY),
+        lambda: open_roster(sealed_by_hand(b'[{"name":"64.1466"}]', KEY), KEY),
+        lambda: unwrap(wrap(KEY, DEVICE.public, DEVICE), bytes(32), DEVICE),
+        lambda: seal_location({"lat": "64.1466 \ud800"}, KEY),
+        lambda: seal_location({"lat": "64.1466" * 1000}, KEY),
         lambda: GroupKey(b"64.1466"),
-        lambda: crypto.from_base64url("64.1466"),
-        lambda: crypto.join_proof(KEYS.proof, DEVICE.public, "64.1466", "64.1466"),
+        lambda: from_base64url("64.1466"),
+        lambda: join_proof(KEYS.proof, DEVICE.public, "64.1466", "64.1466"),
     ],
 )
 def test_what_is_refused_is_neither_repeated_nor_kept(refused: Callable[[], Any]) -> None:
@@ -244,25 +247,25 @@ def test_what_is_refused_is_neither_repeated_nor_kept(refused: Callable[[], Any]
 
 @given(location=st.dictionaries(st.text(st.characters(codec="utf-8")), json_values, max_size=5))
 def test_a_location_comes_out_as_it_went_in(location: dict[str, Any]) -> None:
-    sealed = crypto.seal_location(location, KEY)
+    sealed = seal_location(location, KEY)
 
-    assert crypto.open_location(sealed, KEY) == location
+    assert open_location(sealed, KEY) == location
     assert len(sealed) % 128 == 40
 
 
 def test_locations_of_about_the_same_length_look_alike() -> None:
-    sizes = {len(crypto.seal_location({"lat": "1" * size}, KEY)) for size in range(119)}
+    sizes = {len(seal_location({"lat": "1" * size}, KEY)) for size in range(119)}
 
     assert sizes == {168}
-    assert len(crypto.seal_location({"lat": "1" * 119}, KEY)) == 168 + 128
+    assert len(seal_location({"lat": "1" * 119}, KEY)) == 168 + 128
 
 
 def test_a_location_fills_what_the_service_takes_and_no_more() -> None:
     text = "x" * (LARGEST_TEXT - len('{"a":""}'))
 
-    assert len(crypto.seal_location({"a": text}, KEY)) == 4096 - 88
+    assert len(seal_location({"a": text}, KEY)) == 4096 - 88
     with pytest.raises(Unsealable):
-        crypto.seal_location({"a": text + "x"}, KEY)
+        seal_location({"a": text + "x"}, KEY)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +286,7 @@ def test_a_location_fills_what_the_service_takes_and_no_more() -> None:
 )
 def test_nothing_is_sealed_that_others_could_not_open(value: Any) -> None:
     with pytest.raises(Unsealable):
-        crypto.seal_location({"a": value}, KEY)
+        seal_location({"a": value}, KEY)
 
 
 @pytest.mark.parametrize("levels", [16, 2000])
@@ -293,7 +296,7 @@ def test_nothing_is_sealed_that_is_too_deep(levels: int) -> None:
         deep = [deep]
 
     with pytest.raises(Unsealable):
-        crypto.seal_location({"a": deep}, KEY)
+        seal_location({"a": deep}, KEY)
 
 
 def test_a_location_within_itself_is_not_sealed() -> None:
@@ -301,15 +304,15 @@ def test_a_location_within_itself_is_not_sealed() -> None:
     location["a"] = location
 
     with pytest.raises(Unsealable):
-        crypto.seal_location(location, KEY)
+        seal_location(location, KEY)
 
 
 def test_no_two_boxes_have_the_same_nonce() -> None:
     sealed = [
-        *(crypto.seal_location({}, KEY) for _ in range(20)),
-        *(crypto.seal_roster([una()], KEY) for _ in range(20)),
-        *(crypto.seal_package(package(), KEYS) for _ in range(20)),
-        *(crypto.wrap(KEY, DEVICE.public, DEVICE) for _ in range(20)),
+        *(seal_location({}, KEY) for _ in range(20)),
+        *(seal_roster([una()], KEY) for _ in range(20)),
+        *(seal_package(package(), KEYS) for _ in range(20)),
+        *(wrap(KEY, DEVICE.public, DEVICE) for _ in range(20)),
     ]
 
     assert len({box[:24] for box in sealed}) == 80
@@ -328,11 +331,11 @@ def test_there_is_no_entry_for_what_could_not_be_a_device(other: dict[str, Any])
 
 def test_a_device_stands_once_in_a_roster() -> None:
     with pytest.raises(Unsealable):
-        crypto.seal_roster([una(), una(name="Ari")], KEY)
+        seal_roster([una(), una(name="Ari")], KEY)
 
 
 def test_an_empty_roster_is_a_roster() -> None:
-    assert crypto.open_roster(crypto.seal_roster([], KEY), KEY) == []
+    assert open_roster(seal_roster([], KEY), KEY) == []
 
 
 def test_a_roster_holds_some_fifty_devices_with_the_longest_names_there_are() -> None:
@@ -341,20 +344,20 @@ def test_a_roster_holds_some_fifty_devices_with_the_longest_names_there_are() ->
         [una(name=name, device_id=UUID(int=number)) for number in range(60)] for name in names
     )
 
-    assert len(crypto.seal_roster(narrow, KEY)) <= 16 * 1024
-    assert len(crypto.seal_roster(wide[:34], KEY)) <= 16 * 1024
+    assert len(seal_roster(narrow, KEY)) <= 16 * 1024
+    assert len(seal_roster(wide[:34], KEY)) <= 16 * 1024
     with pytest.raises(Unsealable):
-        crypto.seal_roster(wide, KEY)
+        seal_roster(wide, KEY)
 
 
 def test_what_fits_a_version_fits_a_package_too() -> None:
-    entry = len(crypto.seal_roster([una()], KEY)) - 42
+    entry = len(seal_roster([una()], KEY)) - 42
     most = (16 * 1024 - 42) // (entry + 1)
     roster = [una(device_id=UUID(int=number)) for number in range(most)]
 
-    assert len(crypto.seal_roster(roster, KEY)) > 16 * 1024 - entry - 1
-    sealed = crypto.seal_package(package(roster=roster), KEYS)
-    assert crypto.open_package(sealed, KEYS).roster == roster
+    assert len(seal_roster(roster, KEY)) > 16 * 1024 - entry - 1
+    sealed = seal_package(package(roster=roster), KEYS)
+    assert open_package(sealed, KEYS).roster == roster
 
 
 @pytest.mark.parametrize(
@@ -377,10 +380,10 @@ def test_a_package_agrees_with_itself(other: dict[str, Any]) -> None:
 
 
 def test_a_name_is_proved_as_the_service_stores_it() -> None:
-    proof = crypto.join_proof(KEYS.proof, DEVICE.public, "  Ari \n", CODE)
+    proof = join_proof(KEYS.proof, DEVICE.public, "  Ari \n", CODE)
 
-    assert crypto.proof_holds(proof, KEYS.proof, DEVICE.public, "Ari", CODE)
-    assert not crypto.proof_holds(proof, KEYS.proof, DEVICE.public, "A ri", CODE)
+    assert proof_holds(proof, KEYS.proof, DEVICE.public, "Ari", CODE)
+    assert not proof_holds(proof, KEYS.proof, DEVICE.public, "A ri", CODE)
 
 
 @pytest.mark.parametrize(
@@ -394,8 +397,8 @@ def test_a_name_is_proved_as_the_service_stores_it() -> None:
 )
 def test_what_cannot_be_proved_is_no_proof(public_key: bytes, name: str, code: str) -> None:
     with pytest.raises(NotAuthentic):
-        crypto.join_proof(KEYS.proof, public_key, name, code)
-    assert not crypto.proof_holds(bytes(32), KEYS.proof, public_key, name, code)
+        join_proof(KEYS.proof, public_key, name, code)
+    assert not proof_holds(bytes(32), KEYS.proof, public_key, name, code)
 
 
 def test_an_invites_keys_are_made_of_the_canonical_code_alone() -> None:
@@ -418,18 +421,18 @@ def test_an_invites_keys_are_made_of_the_canonical_code_alone() -> None:
 )
 def test_there_is_no_safety_number_of_nothing(one: Any, other: Any) -> None:
     with pytest.raises(NotAuthentic):
-        crypto.safety_number(one, other)
+        safety_number(one, other)
 
 
 @settings(max_examples=10)
 @given(key=st.binary(min_size=32, max_size=32).filter(lambda key: key != DEVICE.public))
 def test_a_safety_number_tells_of_any_other_key(key: bytes) -> None:
     mine = (UNA, [bytes(32)])
-    number = crypto.safety_number(mine, (ARI, [DEVICE.public]))
+    number = safety_number(mine, (ARI, [DEVICE.public]))
 
-    assert crypto.safety_number(mine, (ARI, [DEVICE.public] * 2)) == number
-    assert crypto.safety_number(mine, (ARI, [key])) != number
-    assert crypto.safety_number(mine, (ARI, [DEVICE.public, key])) != number
+    assert safety_number(mine, (ARI, [DEVICE.public] * 2)) == number
+    assert safety_number(mine, (ARI, [key])) != number
+    assert safety_number(mine, (ARI, [DEVICE.public, key])) != number
 
 
 # Base64
@@ -437,15 +440,15 @@ def test_a_safety_number_tells_of_any_other_key(key: bytes) -> None:
 
 @given(value=st.binary(max_size=50))
 def test_bytes_have_one_text(value: bytes) -> None:
-    text = crypto.to_base64url(value)
+    text = to_base64url(value)
 
-    assert crypto.from_base64url(text) == value
+    assert from_base64url(text) == value
     for other in (f"{text}=", f" {text}", f"{text}\n", f"{text}A===="):
         with pytest.raises(NotAuthentic):
-            crypto.from_base64url(other)
+            from_base64url(other)
 
 
 @pytest.mark.parametrize("text", ["A", "AB", "+A", "/A", "é", "A A", "AA=="])
 def test_what_is_no_base64url_is_refused(text: str) -> None:
     with pytest.raises(NotAuthentic):
-        crypto.from_base64url(text)
+        from_base64url(text)

@@ -14,14 +14,10 @@ from uuid import UUID
 
 import pytest
 
-from draugar.crypto import (
-    DeviceKey,
-    GroupKey,
-    from_base64url,
-    open_location,
-    to_base64url,
-    wrap,
-)
+from draugar.protocol.envelopes import wrap
+from draugar.protocol.json import from_base64url, to_base64url
+from draugar.protocol.locations import open_location
+from draugar.protocol.secrets import DeviceKey, GroupKey
 from scripts.vectors import VECTORS
 from tests import tools
 from tests.laptop.runs import Run

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar.geo import (
+from draugar.maps.geo import (
     EARTH_RADIUS,
     Coordinates,
     NotAPosition,

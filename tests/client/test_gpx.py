@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from draugar import gpx
-from draugar.geo import GAP, Trail
-from draugar.model import Fix
-from draugar.track import Fault, NotATrack
+from draugar.maps import gpx
+from draugar.maps.geo import GAP, Trail
+from draugar.maps.track import Fault, NotATrack
+from draugar.models import Fix
 
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)
 NOON_IN_NOVEMBER = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -15,14 +15,15 @@ import keyring.backend
 import keyring.errors
 import pytest
 
-from draugar import layout
-from draugar.crypto import DeviceKey, GroupKey, Secret, to_base64url
 from draugar.errors import HomeUnusable, NotJoined
-from draugar.home import Home, Me, unusable
-from draugar.joining import enter
-from draugar.ring import Ring
-from draugar.transport import Token
-from draugar.vault import Place, Vault
+from draugar.protocol.json import to_base64url
+from draugar.protocol.secrets import DeviceKey, GroupKey, Secret
+from draugar.service.transport import Token
+from draugar.storage import schema as layout
+from draugar.storage.home import Home, Me, unusable
+from draugar.storage.keyring import Keyring
+from draugar.storage.vault import KeyLocation, Vault
+from draugar.usecases.join import enter
 from tests.client.family import Family, fix
 
 HOMES = Path(__file__).parent / "homes"
@@ -141,7 +142,7 @@ def test_the_key_goes_to_the_keyring_where_there_is_one(tmp_path: Path, chest: C
 
     with Home.open(tmp_path) as home:
         assert home.me() == una
-    assert place is Place.KEYRING
+    assert place is KeyLocation.KEYRING
     assert len(chest.kept) == 1
     assert not list(tmp_path.glob("*.key"))
 
@@ -150,7 +151,7 @@ def test_without_a_keyring_that_works_the_key_is_a_file(tmp_path: Path, chest: C
     chest.is_locked = True
 
     with Home.open(tmp_path) as home:
-        assert home.keeps_secrets_in is Place.FILE
+        assert home.keeps_secrets_in is KeyLocation.FILE
 
 
 def test_the_environment_can_ask_for_a_file(
@@ -159,7 +160,7 @@ def test_the_environment_can_ask_for_a_file(
     monkeypatch.setenv("DRAUGAR_KEYRING", "file")
 
     with Home.open(tmp_path) as home:
-        assert home.keeps_secrets_in is Place.FILE
+        assert home.keeps_secrets_in is KeyLocation.FILE
     assert chest.kept == {}
 
 
@@ -197,7 +198,7 @@ def test_no_secret_is_in_its_database(family: Family) -> None:
     assert una.where()
     una.enqueue([fix(64.146612)])
     home = una._home
-    key = Ring(home, group_id).key(1)
+    key = Keyring(home, group_id).key(1)
     assert key is not None
     assert invitation.link is not None
     secrets = [
@@ -318,7 +319,7 @@ def test_a_home_of_an_older_client_is_upgraded_and_keeps_what_it_knows(tmp_path:
     for _ in range(2):
         with Home.open(tmp_path / "home") as home:
             layout_now = home.row("PRAGMA user_version")[0]
-            known = (home.me(), Ring(home, group_id).key(1), seen_at(home))
+            known = (home.me(), Keyring(home, group_id).key(1), seen_at(home))
             counter = home.row("SELECT counter, retention_days FROM groups")
 
         assert layout_now == len(layout.UPGRADES)
@@ -461,7 +462,7 @@ def test_a_key_is_held_of_its_version_and_known_in_all(tmp_path: Path) -> None:
     with Home.open(tmp_path) as home:
         enter(home, group, "Hearth", is_founding=False)
         enter(home, other, "Office", is_founding=False)
-        ring, key = Ring(home, group), GroupKey.make()
+        ring, key = Keyring(home, group), GroupKey.make()
 
         ring.accept(3, key)
         ring.accept(2, older := GroupKey.make())
@@ -469,19 +470,19 @@ def test_a_key_is_held_of_its_version_and_known_in_all(tmp_path: Path) -> None:
         assert ring.highest == 3
         assert ring.versions() == [2, 3]
         assert (ring.key(3), ring.key(2), ring.key(1)) == (key, older, None)
-        assert Ring(home, other).holds(key)
-        assert not Ring(home, other).holds(GroupKey.make())
+        assert Keyring(home, other).holds(key)
+        assert not Keyring(home, other).holds(GroupKey.make())
 
 
 def test_what_somebody_gone_may_know_is_burnt_up_to_what_was_attempted(tmp_path: Path) -> None:
     group = uuid4()
     with Home.open(tmp_path) as home:
         enter(home, group, "Hearth", is_founding=False)
-        ring = Ring(home, group)
+        ring = Keyring(home, group)
         ring.accept(1, GroupKey.make())
         ring.attempt(2)
 
-        ring.burn(ring.at_risk)
+        ring.mark_compromised(ring.at_risk)
         ring.accept(2, GroupKey.make())
         burnt = ring.is_burnt
         ring.accept(3, GroupKey.make())
@@ -524,7 +525,7 @@ def test_a_home_that_was_large_gives_its_space_back(tmp_path: Path) -> None:
 def test_a_home_at_which_another_command_works_is_not_waited_for_to_shrink(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("draugar.home._PATIENCE", 0.05)
+    monkeypatch.setattr("draugar.storage.home._PATIENCE", 0.05)
     with Home.open(tmp_path / "una") as home, Home.open(tmp_path / "una") as other:
         with home.transaction():
             for number in range(3000):

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar.crypto import InviteSecret
-from draugar.links import ALPHABET, InviteLink, Unreadable, canonical, is_link, make_code
+from draugar.protocol.links import ALPHABET, InviteLink, Unreadable, canonical, is_link, make_code
+from draugar.protocol.secrets import InviteSecret
 
 SECRET = InviteSecret(bytes(range(16)))
 CODE = "RT5WLJ8BK2MNP4QX"

@@ -19,16 +19,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from draugar import transport
-from draugar.cli import app
-from draugar.crypto import (
-    GroupKey,
-    InviteKeys,
-    join_proof,
-    seal_location,
-    to_base64url,
-    wrap,
-)
+from draugar.cli.app import app
+from draugar.client import Client
 from draugar.errors import (
     AnswerNotUnderstood,
     Failure,
@@ -37,11 +29,16 @@ from draugar.errors import (
     TrustFailure,
     VersionWentBack,
 )
-from draugar.home import Home
-from draugar.links import InviteLink
-from draugar.member import Member
-from draugar.model import Kind, Position, Standing
-from draugar.ring import Ring
+from draugar.models import Kind, Position, TrustState
+from draugar.protocol.envelopes import wrap
+from draugar.protocol.invites import InviteKeys, join_proof
+from draugar.protocol.json import to_base64url
+from draugar.protocol.links import InviteLink
+from draugar.protocol.locations import seal_location
+from draugar.protocol.secrets import GroupKey
+from draugar.service import transport
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
 from tests.client import malice
 from tests.client.dump import Traces
 from tests.client.family import Family, Service, fix
@@ -60,10 +57,10 @@ class Hearth:
 
     family: Family
     relay: Relay
-    una: Member
-    ari: Member
+    una: Client
+    ari: Client
     ghost: Ghost = field(default_factory=Ghost)
-    others: list[Member] = field(default_factory=list)
+    others: list[Client] = field(default_factory=list)
 
     @property
     def group_id(self) -> UUID:
@@ -71,30 +68,30 @@ class Hearth:
         return self.una._my_groups()[0]
 
     @property
-    def members(self) -> list[Member]:
+    def members(self) -> list[Client]:
         """Everybody."""
         return [self.una, self.ari, *self.others]
 
     def key(self, version: int) -> GroupKey:
         """Return the group's key of a version, as Una has it."""
-        found = Ring(self.una._home, self.group_id).key(version)
+        found = Keyring(self.una._home, self.group_id).key(version)
         assert found is not None
         return found
 
-    def join(self, name: str) -> Member:
+    def join(self, name: str) -> Client:
         """Let somebody in by a link of Una's."""
         self.others.append(self.family.join(self.una.invite().link, name))
         self.una.people()
         return self.others[-1]
 
-    def heard(self, member: Member) -> list[Kind]:
+    def heard(self, member: Client) -> list[Kind]:
         """Return what a member has been told since the last time."""
         told = self.family.hears(member._home.path.name)
         kinds = told.kinds()
         told.clear()
         return kinds
 
-    def confirm_each_other(self, one: Member, other: Member) -> None:
+    def confirm_each_other(self, one: Client, other: Client) -> None:
         """Two people compare their numbers, and say that they are alike."""
         mine, theirs = one.compare(other.user_id), other.compare(one.user_id)
         assert mine.safety_number == theirs.safety_number
@@ -179,7 +176,7 @@ def test_a_person_whom_nobody_invited_waits_and_is_shown(hearth: Hearth) -> None
         rotation = una.rotate()
         una.share([fix()])
 
-    assert [device.standing for device in people[ghost.user_id].devices] == [Standing.PENDING]
+    assert [device.standing for device in people[ghost.user_id].devices] == [TrustState.PENDING]
     assert [comparison.user_id for comparison in waiting] == [ghost.user_id]
     assert ghost.device_id in {device.id for device in rotation.left_out}
     assert Kind.ROTATED in hearth.heard(una)
@@ -318,7 +315,7 @@ def test_a_link_that_a_former_member_knows_lets_nobody_in(hearth: Hearth) -> Non
         people = {person.user_id: person for person in una.people()}
         una.rotate()
 
-    assert [device.standing for device in people[ghost.user_id].devices] == [Standing.PENDING]
+    assert [device.standing for device in people[ghost.user_id].devices] == [TrustState.PENDING]
     hearth.ari.where()
     hearth.goes_on()
 
@@ -334,7 +331,7 @@ def test_whom_one_member_let_in_the_others_know(hearth: Hearth) -> None:
     ari.where()
     una.people()
 
-    assert [device.standing for device in people[cara.user_id].devices] == [Standing.TRUSTED]
+    assert [device.standing for device in people[cara.user_id].devices] == [TrustState.TRUSTED]
     hearth.goes_on()
 
 
@@ -364,7 +361,7 @@ def test_a_forged_proof_is_none(hearth: Hearth) -> None:
         ):
             (waiting,) = una.pending()
 
-        assert [device.standing for device in waiting.devices] == [Standing.PENDING]
+        assert [device.standing for device in waiting.devices] == [TrustState.PENDING]
     hearth.goes_on()
 
 
@@ -401,8 +398,8 @@ def test_a_former_member_vouches_for_nobody(hearth: Hearth) -> None:
         after = {person.user_id: person for person in ari.people()}[ghost.user_id]
         rotation = ari.rotate()
 
-    assert [device.standing for device in due.devices] == [Standing.PENDING]
-    assert [device.standing for device in after.devices] == [Standing.PENDING]
+    assert [device.standing for device in due.devices] == [TrustState.PENDING]
+    assert [device.standing for device in after.devices] == [TrustState.PENDING]
     assert [device.id for device in rotation.left_out] == [ghost.device_id]
     hearth.goes_on()
 
@@ -534,8 +531,8 @@ def test_an_attempt_that_was_refused_does_not_come_back_after_a_removal(hearth: 
     una.share([fix()])
 
     assert kept
-    assert Ring(una._home, hearth.group_id).highest > rotation.key_version - 1
-    assert not Ring(una._home, hearth.group_id).is_burnt
+    assert Keyring(una._home, hearth.group_id).highest > rotation.key_version - 1
+    assert not Keyring(una._home, hearth.group_id).is_burnt
     ari.where()
     hearth.goes_on()
 
@@ -555,7 +552,7 @@ def test_a_key_of_the_services_own_making_is_not_taken(hearth: Hearth) -> None:
             assert _fails(ari.where)
             assert _fails(lambda: ari.share([fix()])) or ari.waiting() > 0
 
-    assert Ring(ari._home, hearth.group_id).highest == 1
+    assert Keyring(ari._home, hearth.group_id).highest == 1
     ari.flush()
     hearth.goes_on()
 
@@ -918,7 +915,7 @@ def test_a_further_group_is_not_one_that_a_member_is_in(hearth: Hearth) -> None:
     assert ari.waiting() == 1
     assert ari.flush().stored == 1
     people = {person.user_id: person for person in ari.people(hearth.group_id)}
-    assert [device.standing for device in people[una.user_id].devices] == [Standing.TRUSTED]
+    assert [device.standing for device in people[una.user_id].devices] == [TrustState.TRUSTED]
 
 
 def test_a_joiner_by_link_knows_that_the_group_has_a_key(hearth: Hearth) -> None:

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar import map as maps
-from draugar.geo import Coordinates, Trail, distance
-from draugar.model import Fix
-from draugar.places import Place
+from draugar.maps import page as maps
+from draugar.maps.geo import Coordinates, Trail, distance
+from draugar.models import Fix
+from draugar.storage.places import Place
 
 NOW = datetime(2026, 8, 5, 12, tzinfo=UTC)
 HOME = (64.1466, -21.9426)

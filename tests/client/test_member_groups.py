@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from draugar.crypto import InviteSecret
+from draugar.client import Client
 from draugar.errors import (
     AlreadyJoined,
     Failure,
@@ -26,10 +26,10 @@ from draugar.errors import (
     SignedOut,
     Unknown,
 )
-from draugar.home import Home
-from draugar.links import InviteLink
-from draugar.member import Member
-from draugar.model import KeyState, Kind
+from draugar.models import KeyState, Kind
+from draugar.protocol.links import InviteLink
+from draugar.protocol.secrets import InviteSecret
+from draugar.storage.home import Home
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, Forward, Relay, Reply, Request
 from tests.laptop.runs import HANGS_AFTER
@@ -37,13 +37,13 @@ from tests.laptop.runs import HANGS_AFTER
 FOUNDER = """
 import sys
 from pathlib import Path
-from draugar.home import Home
-from draugar.member import Member
+from draugar.storage.home import Home
+from draugar.client import Client
 
 home, url, code = sys.argv[1:]
 with Home.open(Path(home)) as opened:
     print("ready", flush=True)
-    Member.found(opened, url=url, code=code, name="Una", group="Hearth", tell=print).close()
+    Client.found(opened, url=url, code=code, name="Una", group="Hearth", tell=print).close()
 """
 
 
@@ -111,12 +111,12 @@ def test_a_home_is_one_persons(family: Family) -> None:
     assert link is not None
 
     with pytest.raises(AlreadyJoined):
-        Member.join(una._home, link, name="Ari", tell=print)
+        Client.join(una._home, link, name="Ari", tell=print)
 
 
 def test_a_home_is_nobodys_at_first(tmp_path: Path) -> None:
     with Home.open(tmp_path) as home, pytest.raises(NotJoined):
-        Member(home, tell=print)
+        Client(home, tell=print)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\udcff"])
@@ -129,8 +129,8 @@ def test_a_name_that_nobody_can_read_is_refused_before_anything_is_kept(
     with Home.open(tmp_path / "ari") as home:
         for named, device in ((name, "App"), ("Ari", name)):
             with pytest.raises(NotPossible):
-                Member.join(home, link, name=named, device=device, tell=print)
-        with Member.join(home, link, name="Ari", tell=print) as ari:
+                Client.join(home, link, name=named, device=device, tell=print)
+        with Client.join(home, link, name="Ari", tell=print) as ari:
             assert ari.name == "Ari"
 
 

@@ -6,13 +6,15 @@ from uuid import uuid4
 
 import pytest
 
-from draugar.crypto import GroupKey, seal_location, to_base64url
+from draugar.client import Client
 from draugar.errors import AnswerNotUnderstood, KeyPending
-from draugar.member import Member
-from draugar.model import Kind, Position
-from draugar.outbox import Outbox
-from draugar.ring import Ring
-from draugar.teller import Teller
+from draugar.models import Kind, Position
+from draugar.protocol.json import to_base64url
+from draugar.protocol.locations import seal_location
+from draugar.protocol.secrets import GroupKey
+from draugar.storage.keyring import Keyring
+from draugar.usecases.notify import Notifier
+from draugar.usecases.share import Outbox
 from tests.client import malice
 from tests.client.family import Family, fix
 from tests.client.malice import HISTORY, LATEST, USERS, Forward, Relay, Reply, Request
@@ -24,15 +26,15 @@ def latitudes(positions: list[Position]) -> list[float]:
     return [position.fix.latitude for position in positions]
 
 
-def key_of(member: Member, version: int = 1) -> GroupKey:
-    key = Ring(member._home, member.group().id).key(version)
+def key_of(member: Client, version: int = 1) -> GroupKey:
+    key = Keyring(member._home, member.group().id).key(version)
     assert key is not None
     return key
 
 
-def post(member: Member, content: Point, *, version: int = 1) -> None:
+def post(member: Client, content: Point, *, version: int = 1) -> None:
     """Post what another client seals under the group's key."""
-    with_id = Outbox(member._home, Teller(member._home, print))._new_id(datetime.now(UTC))
+    with_id = Outbox(member._home, Notifier(member._home, print))._new_id(datetime.now(UTC))
     sealed = seal_location(content, key_of(member, version))
     (verdict,) = member._api.store(
         [
@@ -47,7 +49,7 @@ def post(member: Member, content: Point, *, version: int = 1) -> None:
     assert verdict.code is None
 
 
-def of_draugar(member: Member, **more: Any) -> Point:
+def of_draugar(member: Client, **more: Any) -> Point:
     marks = {
         "g": str(member.group().id),
         "u": str(member.user_id),
@@ -63,7 +65,7 @@ def seconds_ago(count: float) -> int:
 
 
 @pytest.fixture
-def two(relayed: Family) -> tuple[Member, Member]:
+def two(relayed: Family) -> tuple[Client, Client]:
     """Una and Ari, who trust each other."""
     una = relayed.found()
     ari = relayed.join(una.invite().link)
@@ -71,7 +73,7 @@ def two(relayed: Family) -> tuple[Member, Member]:
     return una, ari
 
 
-def test_everybody_is_where_they_shared_last(two: tuple[Member, Member]) -> None:
+def test_everybody_is_where_they_shared_last(two: tuple[Client, Client]) -> None:
     una, ari = two
     una.share([fix(1.0, ago=timedelta(minutes=1)), fix(2.0)])
     ari.share([fix(3.0)])
@@ -86,7 +88,7 @@ def test_everybody_is_where_they_shared_last(two: tuple[Member, Member]) -> None
     assert all(position.is_confirmed and not position.is_old for position in seen)
 
 
-def test_history_is_of_the_time_asked_for(two: tuple[Member, Member], relayed: Family) -> None:
+def test_history_is_of_the_time_asked_for(two: tuple[Client, Client], relayed: Family) -> None:
     una, ari = two
     relayed.has_been_together_for(days=1)
     una.share([fix(float(hours), ago=timedelta(hours=hours)) for hours in (3, 2, 1)])
@@ -109,7 +111,7 @@ def test_history_is_of_the_time_asked_for(two: tuple[Member, Member], relayed: F
     assert between == [2.0]
 
 
-def test_history_goes_over_pages(two: tuple[Member, Member]) -> None:
+def test_history_goes_over_pages(two: tuple[Client, Client]) -> None:
     una, ari = two
     una.share([fix(number / 100) for number in range(1100)])
 
@@ -118,7 +120,7 @@ def test_history_goes_over_pages(two: tuple[Member, Member]) -> None:
     assert found == [number / 100 for number in range(1099, -1, -1)]
 
 
-def test_a_page_that_leads_to_itself_ends(two: tuple[Member, Member], relay: Relay) -> None:
+def test_a_page_that_leads_to_itself_ends(two: tuple[Client, Client], relay: Relay) -> None:
     una, ari = two
     una.share([fix(1.0)])
 
@@ -134,7 +136,7 @@ def test_a_page_that_leads_to_itself_ends(two: tuple[Member, Member], relay: Rel
 
 @pytest.mark.parametrize("name", ["userId", "deviceId"])
 def test_a_point_that_is_shown_as_another_ones_is_dropped(
-    two: tuple[Member, Member], relay: Relay, relayed: Family, name: str
+    two: tuple[Client, Client], relay: Relay, relayed: Family, name: str
 ) -> None:
     una, ari = two
     una.share([fix(1.0)])
@@ -165,7 +167,7 @@ def test_a_point_of_another_group_is_dropped(relayed: Family, relay: Relay) -> N
 
 
 def test_a_point_under_another_id_is_dropped(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
@@ -184,7 +186,7 @@ def test_a_point_under_another_id_is_dropped(
 
 
 def test_an_older_point_than_was_seen_is_marked_and_told(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
@@ -202,7 +204,7 @@ def test_an_older_point_than_was_seen_is_marked_and_told(
 
 
 def test_somebody_who_is_not_shown_any_more_is_told(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
@@ -214,7 +216,7 @@ def test_somebody_who_is_not_shown_any_more_is_told(
     assert Kind.OLDER_THAN_SEEN in relayed.hears("Una").kinds()
 
 
-def test_history_may_show_what_was_seen(two: tuple[Member, Member], relayed: Family) -> None:
+def test_history_may_show_what_was_seen(two: tuple[Client, Client], relayed: Family) -> None:
     una, ari = two
     ari.share([fix(1.0), fix(2.0)])
     una.where()
@@ -226,7 +228,7 @@ def test_history_may_show_what_was_seen(two: tuple[Member, Member], relayed: Fam
 
 
 def test_a_point_in_the_clear_is_refused_once_there_was_a_key(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
@@ -258,7 +260,7 @@ def test_a_group_that_never_had_a_key_is_read_as_it_is(family: Family) -> None:
 
 
 def test_a_point_under_a_key_that_was_replaced_by_then_is_dropped(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     marks = of_draugar(ari, n=99)
@@ -280,7 +282,7 @@ def test_a_point_under_a_key_that_was_replaced_by_then_is_dropped(
 
 
 def test_a_forged_old_point_does_not_hide_the_newer_ones(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
@@ -301,7 +303,7 @@ def test_a_forged_old_point_does_not_hide_the_newer_ones(
 
 
 def test_what_cannot_be_read_is_counted_and_told(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     ari.share([fix(1.0), fix(2.0)])
@@ -320,7 +322,7 @@ def test_what_cannot_be_read_is_counted_and_told(
 
 @pytest.mark.parametrize("marks", [{}, None, []])
 def test_what_does_not_say_where_it_belongs_is_dropped_and_told(
-    two: tuple[Member, Member], relayed: Family, marks: object
+    two: tuple[Client, Client], relayed: Family, marks: object
 ) -> None:
     una, ari = two
     post(ari, of_draugar(ari) | {"draugar": marks})
@@ -330,14 +332,14 @@ def test_what_does_not_say_where_it_belongs_is_dropped_and_told(
 
 
 @pytest.mark.parametrize("counter", [0, -1, True, 1.0, "1", None, [1]])
-def test_a_counter_that_is_none_is_refused(two: tuple[Member, Member], counter: object) -> None:
+def test_a_counter_that_is_none_is_refused(two: tuple[Client, Client], counter: object) -> None:
     una, ari = two
     post(ari, of_draugar(ari, n=counter))
 
     assert una.where() == []
 
 
-def test_further_marks_are_refused(two: tuple[Member, Member]) -> None:
+def test_further_marks_are_refused(two: tuple[Client, Client]) -> None:
     una, ari = two
     post(ari, of_draugar(ari, x=1))
 
@@ -356,7 +358,7 @@ def test_further_marks_are_refused(two: tuple[Member, Member]) -> None:
     ],
 )
 def test_what_a_position_can_go_without_is_left_out_where_it_is_wrong(
-    two: tuple[Member, Member], change: Point, attribute: str, value: object
+    two: tuple[Client, Client], change: Point, attribute: str, value: object
 ) -> None:
     una, ari = two
     post(ari, of_draugar(ari) | change)
@@ -367,7 +369,7 @@ def test_what_a_position_can_go_without_is_left_out_where_it_is_wrong(
 # Other clients
 
 
-def first_app(member: Member, **more: Any) -> Point:
+def first_app(member: Client, **more: Any) -> Point:
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return {
         "userId": str(member.user_id),
@@ -386,7 +388,7 @@ def first_app(member: Member, **more: Any) -> Point:
         1767323045000,
     ],
 )
-def test_a_point_of_the_first_app_is_read(two: tuple[Member, Member], timestamp: object) -> None:
+def test_a_point_of_the_first_app_is_read(two: tuple[Client, Client], timestamp: object) -> None:
     una, ari = two
     post(ari, first_app(ari, timestamp=timestamp))
 
@@ -409,7 +411,7 @@ def test_a_point_of_the_first_app_is_read(two: tuple[Member, Member], timestamp:
     ],
 )
 def test_a_point_of_the_first_app_that_does_not_belong_is_dropped(
-    two: tuple[Member, Member], change: Point
+    two: tuple[Client, Client], change: Point
 ) -> None:
     una, ari = two
     post(ari, first_app(ari) | change)
@@ -432,7 +434,7 @@ def test_a_point_of_the_first_app_needs_a_sender_who_is_trusted(family: Family) 
 
 
 def test_a_device_that_counts_its_points_cannot_stop_counting(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
@@ -443,7 +445,7 @@ def test_a_device_that_counts_its_points_cannot_stop_counting(
     assert Kind.POINTS_DROPPED in relayed.hears("Una").kinds()
 
 
-def with_tid(member: Member, tid: str) -> malice.Lie:
+def with_tid(member: Client, tid: str) -> malice.Lie:
     """Show what a member's device posts as that of a phone of theirs."""
     phone = {"id": str(uuid4()), "tid": tid, "needsSetup": False}
 
@@ -467,7 +469,7 @@ def owntracks(**more: Any) -> Point:
     return {"_type": "location", "lat": 5.5, "lon": 6.5, "tst": seconds_ago(5), "tid": "ar"} | more
 
 
-def test_a_point_of_an_owntracks_phone_is_read(two: tuple[Member, Member], relay: Relay) -> None:
+def test_a_point_of_an_owntracks_phone_is_read(two: tuple[Client, Client], relay: Relay) -> None:
     una, ari = two
     post(ari, owntracks())
 
@@ -479,7 +481,7 @@ def test_a_point_of_an_owntracks_phone_is_read(two: tuple[Member, Member], relay
 
 @pytest.mark.parametrize("tid", ["un", None, 7])
 def test_a_point_of_an_owntracks_phone_that_calls_itself_otherwise_is_dropped(
-    two: tuple[Member, Member], relay: Relay, tid: object
+    two: tuple[Client, Client], relay: Relay, tid: object
 ) -> None:
     una, ari = two
     post(ari, owntracks(tid=tid))
@@ -493,7 +495,7 @@ def test_a_point_of_an_owntracks_phone_that_calls_itself_otherwise_is_dropped(
     [({"lat": 5.0}, (5.0, 0.0)), ({"lon": 6.0}, (0.0, 6.0)), ({}, None)],
 )
 def test_a_coordinate_that_is_left_out_is_zero_beside_the_other(
-    two: tuple[Member, Member],
+    two: tuple[Client, Client],
     relay: Relay,
     content: Point,
     place: tuple[float, float] | None,
@@ -508,7 +510,7 @@ def test_a_coordinate_that_is_left_out_is_zero_beside_the_other(
 
 
 def test_points_without_a_counter_are_in_the_order_of_their_times(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
     with relay.telling(with_tid(ari, "ar")):
@@ -547,7 +549,7 @@ def test_a_newcomer_reads_nothing_from_before(family: Family) -> None:
     assert latitudes(list(ari.history())) == [2.0]
 
 
-def test_points_are_padded(two: tuple[Member, Member], relay: Relay) -> None:
+def test_points_are_padded(two: tuple[Client, Client], relay: Relay) -> None:
     una, _ = two
     una.share([fix(1.0), fix(1.23456789, battery=5, altitude=100.0)])
 
@@ -556,7 +558,7 @@ def test_points_are_padded(two: tuple[Member, Member], relay: Relay) -> None:
 
 
 def test_an_answer_with_two_points_of_a_person_shows_one(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
     ari.share([fix(1.0), fix(2.0)])

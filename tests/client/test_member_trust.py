@@ -7,23 +7,20 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from draugar import inviting
-from draugar.circle import Circle, Ended
-from draugar.crypto import (
-    DeviceKey,
-    InviteKeys,
-    NotAuthentic,
-    RosterEntry,
-    join_proof,
-    to_base64url,
-    unwrap,
-)
+from draugar.client import Client
 from draugar.errors import KeyMissing, KeyPending, NotPossible, Unknown, VersionWentBack
-from draugar.home import Home
-from draugar.joining import enter
-from draugar.member import Member
-from draugar.model import How, KeyState, Kind, Standing
-from draugar.ring import Ring
+from draugar.models import KeyState, Kind, TrustSource, TrustState
+from draugar.protocol.envelopes import unwrap
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.invites import InviteKeys, join_proof
+from draugar.protocol.json import to_base64url
+from draugar.protocol.rosters import RosterEntry
+from draugar.protocol.secrets import DeviceKey
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
+from draugar.storage.trust_store import Ended, TrustStore
+from draugar.usecases import invite as inviting
+from draugar.usecases.join import enter
 from tests.client import malice
 from tests.client.family import Family, fix
 from tests.client.malice import PENDING, USERS, Forward, Ghost, Lie, Relay, Reply, Request
@@ -33,10 +30,10 @@ from tests.database import connect
 
 
 @pytest.fixture
-def circle(family: Family) -> Circle:
+def circle(family: Family) -> TrustStore:
     """The circle of a home in a group that nobody else is in."""
     una = family.found()
-    return Circle(una._home, una.group().id)
+    return TrustStore(una._home, una.group().id)
 
 
 def entry(name: str = "Ari", **more: Any) -> RosterEntry:
@@ -49,23 +46,23 @@ def entry(name: str = "Ari", **more: Any) -> RosterEntry:
     return RosterEntry(**said | more)
 
 
-def test_a_roster_brings_in_whom_it_names(circle: Circle) -> None:
+def test_a_roster_brings_in_whom_it_names(circle: TrustStore) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(ari, How.PROOF, version=1)
+    circle.trust(ari, TrustSource.PROOF, version=1)
 
     circle.believe([ari, sif], version=2, author=ari.device_id, is_whole=True)
 
     trusted = circle.trusted()
     assert trusted.keys() == {ari.device_id, sif.device_id}
-    assert trusted[sif.device_id].how is How.ROSTER
+    assert trusted[sif.device_id].how is TrustSource.ROSTER
     assert trusted[sif.device_id].vouched_by == ari.device_id
-    assert trusted[ari.device_id].how is How.PROOF
+    assert trusted[ari.device_id].how is TrustSource.PROOF
 
 
-def test_a_new_version_ends_the_trust_in_whom_its_roster_leaves_out(circle: Circle) -> None:
+def test_a_new_version_ends_the_trust_in_whom_its_roster_leaves_out(circle: TrustStore) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(ari, How.PROOF, version=1)
-    circle.trust(sif, How.SAFETY, version=1)
+    circle.trust(ari, TrustSource.PROOF, version=1)
+    circle.trust(sif, TrustSource.SAFETY, version=1)
 
     left_out = circle.believe([ari], version=2, author=ari.device_id, is_whole=True)
 
@@ -73,27 +70,27 @@ def test_a_new_version_ends_the_trust_in_whom_its_roster_leaves_out(circle: Circ
     assert circle.known()[sif.device_id].ended is Ended.LEFT_OUT
 
 
-def test_whoever_was_confirmed_since_is_not_ended_by_an_older_roster(circle: Circle) -> None:
+def test_whoever_was_confirmed_since_is_not_ended_by_an_older_roster(circle: TrustStore) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(sif, How.SAFETY, version=2)
+    circle.trust(sif, TrustSource.SAFETY, version=2)
 
     circle.believe([ari], version=2, author=ari.device_id, is_whole=True)
 
     assert sif.device_id in circle.trusted()
 
 
-def test_an_entry_beside_an_envelope_leaves_nobody_out(circle: Circle) -> None:
+def test_an_entry_beside_an_envelope_leaves_nobody_out(circle: TrustStore) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(sif, How.SAFETY, version=1)
+    circle.trust(sif, TrustSource.SAFETY, version=1)
 
     circle.believe([ari], version=2, author=sif.device_id, is_whole=False)
 
     assert circle.trusted().keys() == {ari.device_id, sif.device_id}
 
 
-def test_whoever_was_removed_by_ones_own_word_comes_back_by_no_roster(circle: Circle) -> None:
+def test_whoever_was_removed_by_ones_own_word_comes_back_by_no_roster(circle: TrustStore) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(sif, How.PROOF, version=1)
+    circle.trust(sif, TrustSource.PROOF, version=1)
     circle.end([sif.device_id], Ended.REMOVED, version=1)
 
     circle.believe([ari, sif], version=5, author=ari.device_id, is_whole=True)
@@ -103,10 +100,10 @@ def test_whoever_was_removed_by_ones_own_word_comes_back_by_no_roster(circle: Ci
 
 @pytest.mark.parametrize(("version", "standing"), [(3, Ended.GONE), (4, None)])
 def test_whoever_is_gone_comes_back_by_a_newer_roster_only(
-    circle: Circle, version: int, standing: Ended | None
+    circle: TrustStore, version: int, standing: Ended | None
 ) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(sif, How.PROOF, version=1)
+    circle.trust(sif, TrustSource.PROOF, version=1)
     circle.end([sif.device_id], Ended.GONE, version=3)
 
     circle.believe([sif], version=version, author=ari.device_id, is_whole=False)
@@ -114,9 +111,9 @@ def test_whoever_is_gone_comes_back_by_a_newer_roster_only(
     assert circle.known()[sif.device_id].ended is standing
 
 
-def test_a_roster_that_gives_a_device_another_key_is_not_believed(circle: Circle) -> None:
+def test_a_roster_that_gives_a_device_another_key_is_not_believed(circle: TrustStore) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(sif, How.PROOF, version=1)
+    circle.trust(sif, TrustSource.PROOF, version=1)
     false = entry("Sif", user_id=sif.user_id, device_id=sif.device_id)
 
     circle.believe([false], version=1, author=ari.device_id, is_whole=False)
@@ -124,9 +121,9 @@ def test_a_roster_that_gives_a_device_another_key_is_not_believed(circle: Circle
     assert circle.trusted()[sif.device_id].public_key == sif.public_key
 
 
-def test_a_roster_that_gives_a_key_to_another_device_is_not_believed(circle: Circle) -> None:
+def test_a_roster_that_gives_a_key_to_another_device_is_not_believed(circle: TrustStore) -> None:
     ari, sif = entry("Ari"), entry("Sif")
-    circle.trust(sif, How.PROOF, version=1)
+    circle.trust(sif, TrustSource.PROOF, version=1)
     false = entry("Bo", public_key=sif.public_key)
 
     circle.believe([false], version=1, author=ari.device_id, is_whole=False)
@@ -134,7 +131,7 @@ def test_a_roster_that_gives_a_key_to_another_device_is_not_believed(circle: Cir
     assert false.device_id not in circle.known()
 
 
-def test_a_roster_that_knows_this_device_as_another_contradicts(circle: Circle) -> None:
+def test_a_roster_that_knows_this_device_as_another_contradicts(circle: TrustStore) -> None:
     me = circle._me
     own = {"user_id": me.user_id, "device_id": me.device_id, "public_key": me.device_key.public}
     false: list[dict[str, Any]] = [
@@ -149,19 +146,19 @@ def test_a_roster_that_knows_this_device_as_another_contradicts(circle: Circle) 
         assert circle.contradicts([entry("Ari"), entry("Una", **own | change)], is_first=False)
 
 
-def test_whoever_is_new_stands_in_no_roster_with_another_device(circle: Circle) -> None:
+def test_whoever_is_new_stands_in_no_roster_with_another_device(circle: TrustStore) -> None:
     another = entry("Una", user_id=circle._me.user_id)
 
     as_new = circle.contradicts([another], is_first=True)
-    circle.trust(another, How.PROOF, version=1)
+    circle.trust(another, TrustSource.PROOF, version=1)
     as_own = circle.contradicts([another], is_first=True)
 
     assert (as_new, as_own) == (True, False)
 
 
-def test_a_name_changes_by_roster(circle: Circle) -> None:
+def test_a_name_changes_by_roster(circle: TrustStore) -> None:
     ari = entry("Ari")
-    circle.trust(ari, How.PROOF, version=1)
+    circle.trust(ari, TrustSource.PROOF, version=1)
     renamed = replace(ari, name="Arinbjörn")
 
     circle.believe([renamed], version=2, author=ari.device_id, is_whole=True)
@@ -169,12 +166,12 @@ def test_a_name_changes_by_roster(circle: Circle) -> None:
     assert circle.trusted()[ari.device_id].name == "Arinbjörn"
 
 
-def test_trust_in_one_group_is_none_in_another(circle: Circle) -> None:
+def test_trust_in_one_group_is_none_in_another(circle: TrustStore) -> None:
     other = uuid4()
     enter(circle._home, other, "Office", is_founding=False)
-    circle.trust(entry(), How.SAFETY, version=1)
+    circle.trust(entry(), TrustSource.SAFETY, version=1)
 
-    assert Circle(circle._home, other).trusted() == {}
+    assert TrustStore(circle._home, other).trusted() == {}
 
 
 # Numbers
@@ -212,7 +209,7 @@ def test_what_is_confirmed_is_what_was_compared(relayed: Family, relay: Relay) -
         una.confirm(compared)
         una.where()
 
-    trusted = Circle(una._home, una.group().id).trusted()
+    trusted = TrustStore(una._home, una.group().id).trusted()
     assert trusted.keys() == {ari.device_id}
     assert not any(
         ghost.opens(wrapped, [una._me.device_key.public]) for wrapped in relay.wrapped_keys()
@@ -314,7 +311,10 @@ def test_a_device_that_proved_a_link_is_trusted_unasked(family: Family) -> None:
     (_, person) = una.people()
 
     assert person.devices[0].id == ari.device_id
-    assert (person.devices[0].standing, person.devices[0].how) == (Standing.TRUSTED, How.PROOF)
+    assert (person.devices[0].standing, person.devices[0].how) == (
+        TrustState.TRUSTED,
+        TrustSource.PROOF,
+    )
     assert family.hears("Una").kinds().count(Kind.JOINED) == 1
     una.people()
     assert family.hears("Una").kinds().count(Kind.JOINED) == 1
@@ -347,7 +347,7 @@ def test_a_second_device_that_proves_one_link_is_told_and_not_trusted(
     with relay.telling(proving):
         una.where()
 
-    assert Circle(una._home, una.group().id).trusted().keys() == {ari.device_id}
+    assert TrustStore(una._home, una.group().id).trusted().keys() == {ari.device_id}
     warnings = [notice.kind for notice in relayed.hears("Una") if notice.is_warning]
     assert Kind.PROOF_FAILED in warnings
 
@@ -360,7 +360,7 @@ def test_a_proof_of_a_link_that_has_expired_is_not_believed(family: Family) -> N
 
     una.where()
 
-    assert [device.standing for device in una.people()[1].devices] == [Standing.PENDING]
+    assert [device.standing for device in una.people()[1].devices] == [TrustState.PENDING]
     assert Kind.UNCONFIRMED_DEVICE in family.hears("Una").kinds()
 
 
@@ -400,7 +400,7 @@ def test_a_removal_that_the_service_hides_is_heard_of_by_the_roster(
     assert [device.id for device in rotation.left_out] == [sif.device_id]
     assert Kind.TRUST_ENDED in relayed.hears("Ari").kinds()
     wrappers = [una._me.device_key.public, ari._me.device_key.public]
-    held = {Ring(sif._home, una.group().id).key(1)}
+    held = {Keyring(sif._home, una.group().id).key(1)}
     for wrapped in relay.wrapped_keys():
         for wrapper in wrappers:
             try:
@@ -409,7 +409,7 @@ def test_a_removal_that_the_service_hides_is_heard_of_by_the_roster(
                 continue
 
 
-def _as_before(relay: Relay, asker: Member, gone: Member) -> Lie:
+def _as_before(relay: Relay, asker: Client, gone: Client) -> Lie:
     """Show a person who has gone as one who waits for the key."""
     kept: list[Any] = []
 
@@ -498,7 +498,7 @@ def test_a_device_with_another_key_than_it_had_is_not_trusted_any_more(
         una.where()
 
     assert Kind.KEY_CHANGED in relayed.hears("Una").kinds()
-    assert Circle(una._home, una.group().id).trusted() == {}
+    assert TrustStore(una._home, una.group().id).trusted() == {}
 
 
 def test_a_new_name_is_told_and_taken_when_its_owner_says_it_under_the_key(
@@ -540,7 +540,7 @@ def test_a_public_key_for_which_nothing_can_be_wrapped_stops_nobody(family: Fami
         operator.run(
             "UPDATE devices SET public_key = :key WHERE id = :id", key=bytes(32), id=ari.device_id
         )
-    Circle(una._home, group_id).trust(zero, How.SAFETY, version=1)
+    TrustStore(una._home, group_id).trust(zero, TrustSource.SAFETY, version=1)
 
     rotation = una.rotate()
 
@@ -551,9 +551,9 @@ def test_a_public_key_for_which_nothing_can_be_wrapped_stops_nobody(family: Fami
 def test_a_circle_that_no_roster_holds_says_so(family: Family) -> None:
     una = family.found()
     view = una._current(una.group().id)
-    circle = Circle(una._home, view.group_id)
+    circle = TrustStore(una._home, view.group_id)
     for number in range(200):
-        circle.trust(entry(f"Friend {number}"), How.SAFETY, version=1)
+        circle.trust(entry(f"Friend {number}"), TrustSource.SAFETY, version=1)
 
     with pytest.raises(NotPossible, match="more devices than one key"):
         inviting.by_link(una._home, una._api, view, life=timedelta(hours=1), for_me=False)
@@ -617,6 +617,6 @@ def test_a_home_knows_no_group_that_it_is_not_in(family: Family) -> None:
     una = family.found()
 
     with Home.open(family.path("Una")) as home:
-        assert Ring(home, UUID(int=7)).highest == 0
+        assert Keyring(home, UUID(int=7)).highest == 0
     with pytest.raises(Unknown):
         una.where(UUID(int=7))

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from draugar import pausing
-from draugar.cli import main
-from draugar.home import Home
-from draugar.member import Member
+from draugar.cli.app import main
+from draugar.client import Client
+from draugar.storage.home import Home
+from draugar.usecases import pause as pausing
 from tests.client.family import Family, Service, fix
 from tests.client.malice import JOIN, Forward, Relay, Reply, Request, refused
 
@@ -55,13 +55,13 @@ def types(
     return run
 
 
-def lose_contact(*members: Member) -> None:
+def lose_contact(*members: Client) -> None:
     """Have the devices look for the service where there is none."""
     for member in members:
         member._home.do("UPDATE me SET url = :url", url=UNHEARD)
 
 
-def find_contact(service: Service, *members: Member) -> None:
+def find_contact(service: Service, *members: Client) -> None:
     for member in members:
         member._home.do("UPDATE me SET url = :url", url=service.url)
 
@@ -133,7 +133,7 @@ def test_names_are_corrected_even_where_the_first_attempt_has_arrived(
     )
     assert founded.out.startswith("Welcome, Una. You have founded Hearth.")
     assert "Una (you)" in listed.out
-    with Home.open(tmp_path / "Una") as home, Member(home, tell=print) as una:
+    with Home.open(tmp_path / "Una") as home, Client(home, tell=print) as una:
         assert una.group().name == "Hearth"
 
 
@@ -441,7 +441,7 @@ def test_a_pause_that_would_end_in_the_past_is_refused_and_changes_nothing(
 
 
 @pytest.fixture
-def namesakes(family: Family) -> tuple[Member, Member, Member]:
+def namesakes(family: Family) -> tuple[Client, Client, Client]:
     """A founder called Una, a second Una, and Ari, all by links."""
     founder = family.found()
     link = founder.invite().link
@@ -451,7 +451,7 @@ def namesakes(family: Family) -> tuple[Member, Member, Member]:
 
 
 def test_two_members_of_one_name_are_told_apart_wherever_they_are_shown(
-    namesakes: tuple[Member, Member, Member], types: Type
+    namesakes: tuple[Client, Client, Client], types: Type
 ) -> None:
     founder, second, ari = namesakes
     founder.share([fix(1.0)])
@@ -477,7 +477,7 @@ def test_who_is_alone_is_told_so_and_that_no_map_was_drawn(family: Family, types
 
 
 def test_a_name_that_two_have_is_not_guessed_and_the_command_is_given(
-    namesakes: tuple[Member, Member, Member], types: Type
+    namesakes: tuple[Client, Client, Client], types: Type
 ) -> None:
     _, second, ari = namesakes
 
@@ -493,7 +493,7 @@ def test_a_name_that_two_have_is_not_guessed_and_the_command_is_given(
 
 
 def test_oneself_and_those_who_do_not_fit_are_not_meant(
-    family: Family, namesakes: tuple[Member, Member, Member], types: Type
+    family: Family, namesakes: tuple[Client, Client, Client], types: Type
 ) -> None:
     founder, second, _ = namesakes
     third = family.join_by_code(founder.invite_by_code().code, "Una ")

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from draugar.crypto import NotAuthentic, from_base64url, open_location
-from draugar.member import Member
-from draugar.model import Kind, Position
-from draugar.ring import Ring
+from draugar.client import Client
+from draugar.models import Kind, Position
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.json import from_base64url
+from draugar.protocol.locations import open_location
+from draugar.storage.keyring import Keyring
 from tests.client.family import Family, Service, fix
 from tests.client.malice import SHARE, Relay
 
@@ -20,7 +22,7 @@ SWAPPED = (
 
 
 @pytest.fixture
-def two(relayed: Family) -> tuple[Member, Member]:
+def two(relayed: Family) -> tuple[Client, Client]:
     """Una and Ari, who trust each other and have each shared where they are."""
     una = relayed.found()
     ari = relayed.join(una.invite().link)
@@ -35,7 +37,7 @@ def latitudes(positions: list[Position]) -> list[float]:
     return [position.fix.latitude for position in positions]
 
 
-def test_no_row_that_was_changed_is_believed(two: tuple[Member, Member], relayed: Family) -> None:
+def test_no_row_that_was_changed_is_believed(two: tuple[Client, Client], relayed: Family) -> None:
     una, _ = two
     garbled = "UPDATE locations SET encrypted_data = sha512(encrypted_data) WHERE group_id = :group"
     in_the_clear = (
@@ -52,7 +54,7 @@ def test_no_row_that_was_changed_is_believed(two: tuple[Member, Member], relayed
 
 
 def test_an_export_opens_what_is_ones_own_alone(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, _ = two
     (before,) = una.export()["locations"]
@@ -87,7 +89,7 @@ def test_a_newcomer_whom_the_service_shows_the_past_opens_it_back_to_the_last_ne
 
 
 def test_nothing_is_sent_to_be_handed_out_while_sharing_is_paused_here(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, _ = two
     una.pause()
@@ -101,7 +103,7 @@ def test_nothing_is_sent_to_be_handed_out_while_sharing_is_paused_here(
 
 
 def test_what_was_shared_without_network_in_a_pause_is_not_sent_after_it(
-    two: tuple[Member, Member], service: Service
+    two: tuple[Client, Client], service: Service
 ) -> None:
     una, ari = two
     una.pause()
@@ -118,7 +120,7 @@ def test_what_was_shared_without_network_in_a_pause_is_not_sent_after_it(
 
 
 def test_a_pause_that_somebody_else_has_ended_is_told_by_every_command(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, _ = two
     una.pause()
@@ -138,7 +140,7 @@ def test_a_pause_that_somebody_else_has_ended_is_told_by_every_command(
     assert relayed.hears("Una").kinds() == [Kind.PAUSE_ENDED, Kind.PAUSE_ENDED]
 
 
-def test_a_pause_ends_here_when_it_was_to_end(two: tuple[Member, Member], relayed: Family) -> None:
+def test_a_pause_ends_here_when_it_was_to_end(two: tuple[Client, Client], relayed: Family) -> None:
     una, ari = two
     una.pause(until=datetime.now(UTC) + timedelta(seconds=0.3))
 
@@ -152,10 +154,10 @@ def test_a_pause_ends_here_when_it_was_to_end(two: tuple[Member, Member], relaye
 
 
 def test_a_removed_member_opens_nothing_new_whatever_they_are_handed(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
-    former = Ring(ari._home, una.group().id).key(1)
+    former = Keyring(ari._home, una.group().id).key(1)
     una.remove(ari.user_id)
     relay.received.clear()
     una.share([fix(5.0)])

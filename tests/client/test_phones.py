@@ -13,8 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from draugar import reminding
-from draugar.crypto import NotAuthentic, open_location
+from draugar.client import Client
 from draugar.errors import (
     AnswerNotUnderstood,
     InTheClear,
@@ -26,12 +25,14 @@ from draugar.errors import (
     TidTaken,
     Unknown,
 )
-from draugar.home import Home
-from draugar.member import Member
-from draugar.model import Kind, Notice, OwnDevice, Phone
-from draugar.phones import PhoneSetup
-from draugar.ring import Ring
-from draugar.teller import Teller
+from draugar.models import Kind, Notice, OwnDevice, Phone
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.locations import open_location
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
+from draugar.usecases import remind as reminding
+from draugar.usecases.notify import Notifier
+from draugar.usecases.phones import PhoneSetup
 from tests.client import malice
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, USERS, Forward, Relay, Reply, Request
@@ -86,7 +87,7 @@ class Handset:
 
 
 @pytest.fixture
-def two(relayed: Family) -> tuple[Member, Member]:
+def two(relayed: Family) -> tuple[Client, Client]:
     """Una and Ari, who trust each other."""
     una = relayed.found()
     ari = relayed.join(una.invite().link)
@@ -95,7 +96,7 @@ def two(relayed: Family) -> tuple[Member, Member]:
 
 
 @pytest.fixture
-def office(family: Family) -> tuple[Member, UUID]:
+def office(family: Family) -> tuple[Client, UUID]:
     """Una, in a group that goes without a key."""
     una = family.found()
     group_id = una._api.found_group("Office", "optional").id
@@ -103,7 +104,7 @@ def office(family: Family) -> tuple[Member, UUID]:
     return una, group_id
 
 
-def seen(member: Member, group_id: UUID | None = None) -> dict[str, float]:
+def seen(member: Client, group_id: UUID | None = None) -> dict[str, float]:
     return {position.name: position.fix.latitude for position in member.where(group_id)}
 
 
@@ -111,7 +112,7 @@ def ago(seconds: int) -> int:
     return int(time.time()) - seconds
 
 
-def own_phone(member: Member) -> OwnDevice:
+def own_phone(member: Client) -> OwnDevice:
     (phone,) = [device for device in member.devices() if device.kind == "owntracks"]
     return phone
 
@@ -119,9 +120,9 @@ def own_phone(member: Member) -> OwnDevice:
 # What sets a phone up
 
 
-def test_a_phone_is_set_up_with_the_groups_key(two: tuple[Member, Member]) -> None:
+def test_a_phone_is_set_up_with_the_groups_key(two: tuple[Client, Client]) -> None:
     una, _ = two
-    key = Ring(una._home, una.group().id).key(1)
+    key = Keyring(una._home, una.group().id).key(1)
     assert key is not None
 
     setup = una.add_phone("Una's phone")
@@ -146,7 +147,7 @@ def test_a_phone_is_set_up_with_the_groups_key(two: tuple[Member, Member]) -> No
     assert (setup.name, setup.tid, setup.group_id) == ("Una's phone", "un", una.group().id)
 
 
-def test_a_link_holds_what_the_file_does(two: tuple[Member, Member]) -> None:
+def test_a_link_holds_what_the_file_does(two: tuple[Client, Client]) -> None:
     una, _ = two
 
     setup = una.add_phone("Phone")
@@ -158,7 +159,7 @@ def test_a_link_holds_what_the_file_does(two: tuple[Member, Member]) -> None:
     assert setup.link == f"owntracks:///config?inline={inline}"
 
 
-def test_no_secret_of_a_phone_is_shown(two: tuple[Member, Member]) -> None:
+def test_no_secret_of_a_phone_is_shown(two: tuple[Client, Client]) -> None:
     una, _ = two
     setup = una.add_phone("Grandmother's")
     said = json.loads(setup.otrc)
@@ -170,7 +171,7 @@ def test_no_secret_of_a_phone_is_shown(two: tuple[Member, Member]) -> None:
         assert secret not in shown
 
 
-def test_the_service_never_sees_the_key(two: tuple[Member, Member], relay: Relay) -> None:
+def test_the_service_never_sees_the_key(two: tuple[Client, Client], relay: Relay) -> None:
     una, _ = two
 
     phone = Handset.of(Android, una.add_phone("Phone"))
@@ -183,7 +184,7 @@ def test_the_service_never_sees_the_key(two: tuple[Member, Member], relay: Relay
     assert not any(secret in posted for secret in (key, base64.b64encode(key)))
 
 
-def test_a_tid_is_chosen_or_asked_for(two: tuple[Member, Member]) -> None:
+def test_a_tid_is_chosen_or_asked_for(two: tuple[Client, Client]) -> None:
     una, ari = two
 
     chosen = [una.add_phone("Phone").tid, una.add_phone("Tablet", tid="X7").tid]
@@ -213,14 +214,14 @@ def test_a_group_that_waits_for_its_first_key_sets_up_no_phone(family: Family) -
 
 
 def test_a_key_that_changes_meanwhile_is_not_mixed_up(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     rotations: list[int] = []
 
     def rotating(request: Request, forward: Forward) -> Reply:
         if request.route == "POST /api/devices" and not rotations:
-            with Home.open(relayed.path("Ari")) as home, Member(home, tell=print) as other:
+            with Home.open(relayed.path("Ari")) as home, Client(home, tell=print) as other:
                 rotations.append(other.rotate().key_version)
         return forward(request)
 
@@ -247,7 +248,7 @@ def test_a_key_that_is_due_is_made_first(family: Family) -> None:
 
 
 def test_a_phone_whose_answer_was_lost_is_found_again_and_set_up(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
 
@@ -265,7 +266,7 @@ def test_a_phone_whose_answer_was_lost_is_found_again_and_set_up(
 
 
 def test_a_phone_whose_answer_was_lost_is_finished_by_the_same_command_and_not_made_twice(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
 
@@ -285,7 +286,7 @@ def test_a_phone_whose_answer_was_lost_is_finished_by_the_same_command_and_not_m
 
 
 def test_a_phone_that_the_service_refuses_leaves_nothing_to_be_finished(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     ari.add_phone("Phone", tid="xx")
@@ -301,7 +302,7 @@ def test_a_tid_that_the_service_made_up_is_no_command_to_be_copied(tmp_path: Pat
     told: list[Notice] = []
     with Home.open(tmp_path / "una") as home:
         home.remember("phones", json.dumps([["Mobile", "$(ls)", "2026-11-30T12:00:00+00:00"]]))
-        reminding.remind_from_memory(home, Teller(home, told.append))
+        reminding.remind_from_memory(home, Notifier(home, told.append))
 
     assert told[0].text.endswith("Next: draugar phone renew '$(ls)'")
 
@@ -310,7 +311,7 @@ def test_a_tid_that_the_service_made_up_is_no_command_to_be_copied(tmp_path: Pat
 
 
 @BOTH
-def test_a_phone_and_a_member_see_each_other(two: tuple[Member, Member], app: type[App]) -> None:
+def test_a_phone_and_a_member_see_each_other(two: tuple[Client, Client], app: type[App]) -> None:
     una, ari = two
     ari.share([fix(65.0)])
     phone = Handset.of(app, una.add_phone("Phone"))
@@ -328,7 +329,7 @@ def test_a_phone_and_a_member_see_each_other(two: tuple[Member, Member], app: ty
     assert [past.fix.latitude for past in ari.history(user_id=una.user_id)] == [64.5]
 
 
-def test_phones_see_each_other(two: tuple[Member, Member]) -> None:
+def test_phones_see_each_other(two: tuple[Client, Client]) -> None:
     una, ari = two
     hers, his = (
         Handset.of(Android, una.add_phone("Phone")),
@@ -346,7 +347,7 @@ def test_phones_see_each_other(two: tuple[Member, Member]) -> None:
 
 @BOTH
 def test_without_a_key_phones_and_members_see_each_other_too(
-    office: tuple[Member, UUID], family: Family, app: type[App]
+    office: tuple[Client, UUID], family: Family, app: type[App]
 ) -> None:
     una, group_id = office
     ari = family.join_by_code(una.invite_by_code(group_id).code)
@@ -367,7 +368,7 @@ def test_without_a_key_phones_and_members_see_each_other_too(
 
 
 def test_a_group_without_a_key_that_gets_one_gives_it_to_its_phones(
-    office: tuple[Member, UUID],
+    office: tuple[Client, UUID],
 ) -> None:
     una, group_id = office
     setup = una.add_phone("Phone", group_id, in_the_clear=True)
@@ -393,7 +394,7 @@ OTHERS: list[Json] = [
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda other: str(other["_type"]))
 def test_behind_another_message_the_last_position_stands(
-    two: tuple[Member, Member], relayed: Family, other: Json
+    two: tuple[Client, Client], relayed: Family, other: Json
 ) -> None:
     una, ari = two
     phone = Handset.of(Android, una.add_phone("Phone"))
@@ -409,7 +410,7 @@ def test_behind_another_message_the_last_position_stands(
     assert not [notice for notice in relayed.hears("Ari") if notice.is_warning]
 
 
-def test_a_position_with_a_picture_is_read(two: tuple[Member, Member]) -> None:
+def test_a_position_with_a_picture_is_read(two: tuple[Client, Client]) -> None:
     una, ari = two
     phone = Handset.of(Ios, una.add_phone("Phone"))
     phone.is_at(64.4, tst=ago(60))
@@ -420,7 +421,7 @@ def test_a_position_with_a_picture_is_read(two: tuple[Member, Member]) -> None:
     assert [past.fix.latitude for past in ari.history()] == [64.9, 64.4]
 
 
-def test_latest_is_read_to_its_last_page(two: tuple[Member, Member], relay: Relay) -> None:
+def test_latest_is_read_to_its_last_page(two: tuple[Client, Client], relay: Relay) -> None:
     una, ari = two
     for member, latitude in ((una, 64.1), (ari, 64.2)):
         member.share([fix(latitude)])
@@ -439,7 +440,7 @@ def test_latest_is_read_to_its_last_page(two: tuple[Member, Member], relay: Rela
 
 
 def test_pages_of_latest_that_do_not_end_are_refused(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     _, ari = two
 
@@ -454,7 +455,7 @@ def test_pages_of_latest_that_do_not_end_are_refused(
 
 
 def test_whoever_has_posted_no_position_is_nowhere(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     Handset.of(Ios, una.add_phone("Phone")).posts(OTHERS[0])
@@ -464,7 +465,7 @@ def test_whoever_has_posted_no_position_is_nowhere(
 
 
 def test_of_a_queue_that_comes_late_the_newest_position_stands(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     phone = Handset.of(Android, una.add_phone("Phone"))
@@ -479,7 +480,7 @@ def test_of_a_queue_that_comes_late_the_newest_position_stands(
     assert not [notice for notice in relayed.hears("Ari") if notice.is_warning]
 
 
-def test_how_far_back_is_looked_has_an_end(two: tuple[Member, Member], relay: Relay) -> None:
+def test_how_far_back_is_looked_has_an_end(two: tuple[Client, Client], relay: Relay) -> None:
     una, ari = two
     phone = Handset.of(Android, una.add_phone("Phone"))
     phone.posts(OTHERS[0])
@@ -498,7 +499,7 @@ def test_how_far_back_is_looked_has_an_end(two: tuple[Member, Member], relay: Re
     assert 1 <= len(asked) <= 5
 
 
-def test_a_phone_and_a_device_of_one_person_are_one_person(two: tuple[Member, Member]) -> None:
+def test_a_phone_and_a_device_of_one_person_are_one_person(two: tuple[Client, Client]) -> None:
     una, ari = two
     phone = Handset.of(Android, una.add_phone("Phone"))
 
@@ -532,7 +533,7 @@ def listing(**owners: UUID) -> malice.Lie:
 
 
 def test_a_phone_that_is_shown_as_another_persons_is_not_believed(
-    two: tuple[Member, Member], relay: Relay, relayed: Family
+    two: tuple[Client, Client], relay: Relay, relayed: Family
 ) -> None:
     una, ari = two
     Handset.of(Android, una.add_phone("Phone")).is_at(64.5)
@@ -546,7 +547,7 @@ def test_a_phone_that_is_shown_as_another_persons_is_not_believed(
 
 
 def test_a_phone_that_is_shown_as_another_phone_is_not_believed(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, ari = two
     hers, other = una.add_phone("Phone"), una.add_phone("Old phone")
@@ -569,7 +570,7 @@ def test_a_phone_that_is_shown_as_another_phone_is_not_believed(
 
 @pytest.mark.parametrize("device_id", ["phone", str(uuid4())], ids=["a name", "an id"])
 def test_a_phone_that_was_set_up_by_hand_is_taken_at_the_services_word(
-    two: tuple[Member, Member], device_id: str
+    two: tuple[Client, Client], device_id: str
 ) -> None:
     una, ari = two
     phone = Handset.of(Ios, una.add_phone("Phone"))
@@ -583,7 +584,7 @@ def test_a_phone_that_was_set_up_by_hand_is_taken_at_the_services_word(
 
 
 def test_a_phone_that_calls_itself_otherwise_is_not_believed(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     phone = Handset.of(Android, una.add_phone("Phone"))
@@ -610,7 +611,7 @@ def test_a_phone_of_somebody_who_is_not_trusted_is_not_believed(family: Family) 
 
 @BOTH
 def test_after_a_rotation_a_phone_is_set_up_again(
-    two: tuple[Member, Member], app: type[App]
+    two: tuple[Client, Client], app: type[App]
 ) -> None:
     una, ari = two
     first = una.add_phone("Phone")
@@ -645,7 +646,7 @@ def _changed(first: PhoneSetup, second: PhoneSetup) -> set[str]:
 
 
 def test_a_rotation_says_that_phones_must_be_set_up_again(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     ari.add_phone("Phone")
@@ -658,7 +659,7 @@ def test_a_rotation_says_that_phones_must_be_set_up_again(
 
 
 def test_who_revokes_a_phone_changes_the_key_that_it_knew(
-    two: tuple[Member, Member], relay: Relay
+    two: tuple[Client, Client], relay: Relay
 ) -> None:
     una, _ = two
     setup = una.add_phone("Phone")
@@ -676,12 +677,12 @@ def test_who_revokes_a_phone_changes_the_key_that_it_knew(
     assert rotation.key_version == 2
     with pytest.raises(NotDelivered):
         phone.is_at(64.5)
-    key = Ring(una._home, una.group().id).key(2)
+    key = Keyring(una._home, una.group().id).key(2)
     assert key is not None
     assert key.value != phone.settings["encryptionKey"].encode()
 
 
-def test_only_phones_of_ones_own_are_set_up_again(two: tuple[Member, Member]) -> None:
+def test_only_phones_of_ones_own_are_set_up_again(two: tuple[Client, Client]) -> None:
     una, ari = two
     setup = una.add_phone("Phone")
 
@@ -697,7 +698,7 @@ def test_only_phones_of_ones_own_are_set_up_again(two: tuple[Member, Member]) ->
 
 
 def test_what_a_member_seals_is_of_the_shape_that_the_apps_take(
-    two: tuple[Member, Member],
+    two: tuple[Client, Client],
 ) -> None:
     una, ari = two
     phone = Handset.of(Ios, una.add_phone("Phone"))
@@ -721,13 +722,13 @@ def test_what_a_member_seals_is_of_the_shape_that_the_apps_take(
 
 
 def test_what_a_phone_seals_opens_under_the_groups_key_and_no_other(
-    two: tuple[Member, Member],
+    two: tuple[Client, Client],
 ) -> None:
     una, _ = two
     Handset.of(Android, una.add_phone("Phone")).is_at(64.5)
     una.rotate()
     ((stored,), _) = una._api.history({"groupId": str(una.group().id)})
-    ring = Ring(una._home, una.group().id)
+    ring = Keyring(una._home, una.group().id)
     first, second = ring.key(1), ring.key(2)
     assert stored.sealed is not None
     assert first is not None

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from draugar import places
 from draugar.errors import Unknown
-from draugar.home import Home
-from draugar.model import Fix
-from draugar.places import NameTaken, Nearby, Place, around
+from draugar.models import Fix
+from draugar.storage import places
+from draugar.storage.home import Home
+from draugar.storage.places import NameTaken, Nearby, Place, around
 
 HOUSE = Place("Home", 64.1466, -21.9426, 100)
 TOWN = Place("Reykjavík", 64.1466, -21.9, 5000)

@@ -16,14 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draugar.cli import _trails
-from draugar.crypto import GroupKey, seal_location
+from draugar.cli.app import _trails
+from draugar.cli.output import PositionRow
+from draugar.client import Client
 from draugar.errors import AnswerNotUnderstood
-from draugar.member import Member
-from draugar.model import Fix, Kind, Position, newest
-from draugar.phones import PhoneSetup
-from draugar.places import Place
-from draugar.present import Sight
+from draugar.models import Fix, Kind, Position, newest
+from draugar.protocol.locations import seal_location
+from draugar.protocol.secrets import GroupKey
+from draugar.storage.places import Place
+from draugar.usecases.phones import PhoneSetup
 from tests.client import malice
 from tests.client.family import Family, Service, fix
 from tests.client.malice import HISTORY, LATEST, Forward, Relay, Reply, Request
@@ -36,7 +37,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-def two(relayed: Family) -> tuple[Member, Member]:
+def two(relayed: Family) -> tuple[Client, Client]:
     """Una and Ari, who have trusted each other for a year."""
     una = relayed.found()
     ari = relayed.join(una.invite().link)
@@ -46,12 +47,12 @@ def two(relayed: Family) -> tuple[Member, Member]:
 
 
 @pytest.fixture
-def phone(two: tuple[Member, Member]) -> Handset:
+def phone(two: tuple[Client, Client]) -> Handset:
     """A phone of Una's."""
     return Handset.of(Android, two[0].add_phone("Phone"))
 
 
-def seen(member: Member, group_id: UUID | None = None) -> dict[str, tuple[float, bool]]:
+def seen(member: Client, group_id: UUID | None = None) -> dict[str, tuple[float, bool]]:
     positions = member.where(group_id)
     return {position.name: (position.fix.latitude, position.is_old) for position in positions}
 
@@ -78,7 +79,7 @@ def ago(span: timedelta) -> int:
     ],
 )
 def test_what_is_shared_late_is_not_where_somebody_is(
-    two: tuple[Member, Member], relayed: Family, ages: Sequence[timedelta], present: int
+    two: tuple[Client, Client], relayed: Family, ages: Sequence[timedelta], present: int
 ) -> None:
     una, ari = two
 
@@ -90,7 +91,7 @@ def test_what_is_shared_late_is_not_where_somebody_is(
     assert warnings(relayed, "Ari") == warnings(relayed, "Una") == []
 
 
-def test_a_track_of_which_the_newest_point_stands_first(two: tuple[Member, Member]) -> None:
+def test_a_track_of_which_the_newest_point_stands_first(two: tuple[Client, Client]) -> None:
     una, ari = two
 
     una.share([fix(64.2, ago=HOUR), fix(64.1, ago=3 * HOUR), fix(64.0, ago=2 * HOUR)])
@@ -99,7 +100,7 @@ def test_a_track_of_which_the_newest_point_stands_first(two: tuple[Member, Membe
 
 
 def test_what_an_older_client_queued_late_is_not_where_somebody_is(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     una.share([fix(64.5, ago=HOUR)])
@@ -111,7 +112,7 @@ def test_what_an_older_client_queued_late_is_not_where_somebody_is(
 
 
 def test_of_two_devices_of_a_person_the_newer_position_stands(
-    two: tuple[Member, Member], relayed: Family, phone: Handset
+    two: tuple[Client, Client], relayed: Family, phone: Handset
 ) -> None:
     una, ari = two
     laptop = relayed.join(una.invite(for_me=True).link, "Una", home="Una's laptop")
@@ -125,7 +126,7 @@ def test_of_two_devices_of_a_person_the_newer_position_stands(
 
 
 def test_a_phone_whose_clock_is_minutes_ahead_is_where_it_says_last(
-    two: tuple[Member, Member], phone: Handset
+    two: tuple[Client, Client], phone: Handset
 ) -> None:
     una, ari = two
     phone.is_at(64.9, tst=ago(-8 * MINUTE))
@@ -178,7 +179,7 @@ EACH = pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS.keys()
 
 @EACH
 def test_a_phones_reading_that_is_no_position_hides_nothing_and_accuses_nobody(
-    two: tuple[Member, Member], relayed: Family, phone: Handset, reading: Any
+    two: tuple[Client, Client], relayed: Family, phone: Handset, reading: Any
 ) -> None:
     una, ari = two
     phone.is_at(40.5, tst=ago(20 * MINUTE))
@@ -199,7 +200,7 @@ SEALABLE = {name: reading for name, reading in READINGS.items() if "no number" n
     [reading for name, reading in SEALABLE.items() if name != "an endless accuracy"],
 )
 def test_a_members_reading_that_is_no_position_hides_nothing_and_accuses_nobody(
-    two: tuple[Member, Member], relayed: Family, reading: Any
+    two: tuple[Client, Client], relayed: Family, reading: Any
 ) -> None:
     una, ari = two
     una.share([fix(40.5, ago=20 * MINUTE)])
@@ -228,7 +229,7 @@ def test_a_members_reading_that_is_no_position_hides_nothing_and_accuses_nobody(
     ],
 )
 def test_a_reading_of_the_first_app_that_is_no_position_hides_nothing(
-    two: tuple[Member, Member], relayed: Family, change: Json
+    two: tuple[Client, Client], relayed: Family, change: Json
 ) -> None:
     una, ari = two
     post(una, first_app(una, latitude=40.5))
@@ -240,7 +241,7 @@ def test_a_reading_of_the_first_app_that_is_no_position_hides_nothing(
 
 
 def test_whoever_has_sent_no_position_is_nowhere_and_is_not_accused(
-    two: tuple[Member, Member], relayed: Family, phone: Handset
+    two: tuple[Client, Client], relayed: Family, phone: Handset
 ) -> None:
     _, ari = two
 
@@ -251,7 +252,7 @@ def test_whoever_has_sent_no_position_is_nowhere_and_is_not_accused(
 
 
 def test_a_point_that_does_not_belong_is_told_and_hides_nothing(
-    two: tuple[Member, Member], relayed: Family, phone: Handset
+    two: tuple[Client, Client], relayed: Family, phone: Handset
 ) -> None:
     _, ari = two
     phone.is_at(40.5, tst=ago(20 * MINUTE))
@@ -306,7 +307,7 @@ def test_a_number_that_is_too_large_is_no_answer(
 
 
 def send_late(
-    service: Service, sender: Member, setup: PhoneSetup, contents: Iterable[Json]
+    service: Service, sender: Client, setup: PhoneSetup, contents: Iterable[Json]
 ) -> None:
     """Store what a phone has sealed, as though it had all just arrived, in this order."""
     key = GroupKey(json.loads(setup.otrc)["encryptionKey"].encode())
@@ -339,7 +340,7 @@ def day_before(count: int) -> list[Json]:
 
 
 def test_after_a_long_queue_the_newest_position_stands(
-    two: tuple[Member, Member], relayed: Family, service: Service
+    two: tuple[Client, Client], relayed: Family, service: Service
 ) -> None:
     una, ari = two
     setup = una.add_phone("Phone")
@@ -352,7 +353,7 @@ def test_after_a_long_queue_the_newest_position_stands(
 
 
 def test_a_position_that_was_seen_is_found_behind_any_queue(
-    two: tuple[Member, Member], relayed: Family, service: Service
+    two: tuple[Client, Client], relayed: Family, service: Service
 ) -> None:
     una, ari = two
     setup = una.add_phone("Phone")
@@ -366,7 +367,7 @@ def test_a_position_that_was_seen_is_found_behind_any_queue(
 
 
 def test_a_search_that_ends_early_says_so_and_accuses_nobody(
-    two: tuple[Member, Member], relayed: Family, service: Service, relay: Relay
+    two: tuple[Client, Client], relayed: Family, service: Service, relay: Relay
 ) -> None:
     una, ari = two
     setup = una.add_phone("Phone")
@@ -385,7 +386,7 @@ def test_a_search_that_ends_early_says_so_and_accuses_nobody(
 
 
 def test_a_service_that_never_ends_a_search_is_not_asked_for_ever(
-    two: tuple[Member, Member], relayed: Family, relay: Relay, phone: Handset
+    two: tuple[Client, Client], relayed: Family, relay: Relay, phone: Handset
 ) -> None:
     _, ari = two
     ari.share([fix(65.5)])
@@ -412,7 +413,7 @@ def test_a_service_that_never_ends_a_search_is_not_asked_for_ever(
 
 
 def test_a_position_that_the_service_shows_when_asked_for_it_is_not_missing(
-    two: tuple[Member, Member], relayed: Family, relay: Relay
+    two: tuple[Client, Client], relayed: Family, relay: Relay
 ) -> None:
     una, ari = two
     una.share([fix(1.0, ago=MINUTE)])
@@ -431,7 +432,7 @@ def test_a_position_that_the_service_shows_when_asked_for_it_is_not_missing(
 
 @pytest.mark.parametrize("is_counted", [True, False])
 def test_a_position_that_was_seen_and_is_withheld_is_missed(
-    two: tuple[Member, Member], relayed: Family, relay: Relay, phone: Handset, *, is_counted: bool
+    two: tuple[Client, Client], relayed: Family, relay: Relay, phone: Handset, *, is_counted: bool
 ) -> None:
     una, ari = two
     if is_counted:
@@ -454,7 +455,7 @@ def test_a_position_that_was_seen_and_is_withheld_is_missed(
 
 
 def test_what_the_group_keeps_no_longer_is_not_missed(
-    two: tuple[Member, Member], relayed: Family, service: Service
+    two: tuple[Client, Client], relayed: Family, service: Service
 ) -> None:
     una, ari = two
     una.share([fix(2.0, ago=29 * DAY)])
@@ -471,7 +472,7 @@ def test_what_the_group_keeps_no_longer_is_not_missed(
 
 
 def test_the_time_that_an_upgraded_home_has_guessed_gives_way_to_the_points_own(
-    two: tuple[Member, Member], relayed: Family
+    two: tuple[Client, Client], relayed: Family
 ) -> None:
     una, ari = two
     post(una, of_draugar(una, n=7) | {"lat": 1.0, "tst": ago(3 * HOUR)})  # its id is of now
@@ -486,7 +487,7 @@ def test_the_time_that_an_upgraded_home_has_guessed_gives_way_to_the_points_own(
 
 
 def test_a_point_that_was_seen_is_not_believed_under_another_id(
-    two: tuple[Member, Member], relayed: Family, relay: Relay
+    two: tuple[Client, Client], relayed: Family, relay: Relay
 ) -> None:
     una, ari = two
     una.share([fix(1.0)])
@@ -499,7 +500,7 @@ def test_a_point_that_was_seen_is_not_believed_under_another_id(
     assert Kind.POINTS_DROPPED in warnings(relayed, "Ari")
 
 
-def test_history_marks_nothing_as_old(two: tuple[Member, Member]) -> None:
+def test_history_marks_nothing_as_old(two: tuple[Client, Client]) -> None:
     una, ari = two
     una.share([fix(float(hours), ago=timedelta(hours=hours)) for hours in (3, 2, 1)])
     ari.where()
@@ -514,7 +515,7 @@ def test_history_marks_nothing_as_old(two: tuple[Member, Member]) -> None:
     ("said", "shown"), [({}, None), ({"acc": 0}, None), ({"acc": None}, None), ({"acc": 7}, 7.0)]
 )
 def test_an_accuracy_that_is_zero_or_absent_is_unknown(
-    two: tuple[Member, Member], phone: Handset, said: Json, shown: float | None
+    two: tuple[Client, Client], phone: Handset, said: Json, shown: float | None
 ) -> None:
     _, ari = two
 
@@ -525,7 +526,7 @@ def test_an_accuracy_that_is_zero_or_absent_is_unknown(
 
 @pytest.mark.parametrize(("shared", "read"), [(None, None), (0.0, None), (0.3, 1.0), (12.4, 12.0)])
 def test_an_accuracy_that_a_member_shares_comes_back(
-    two: tuple[Member, Member], shared: float | None, read: float | None
+    two: tuple[Client, Client], shared: float | None, read: float | None
 ) -> None:
     una, ari = two
 
@@ -557,7 +558,7 @@ def test_an_accuracy_in_the_clear_that_is_zero_is_unknown(family: Family) -> Non
 def test_no_more_is_said_of_a_place_than_the_fix_allows(
     accuracy: float | None, spot: str, place: str | None, near: str | None, within: str
 ) -> None:
-    sight = Sight.of(position(accuracy), None, [Place("Home", 64.1, -21.9, 100)])
+    sight = PositionRow.of(position(accuracy), None, [Place("Home", 64.1, -21.9, 100)])
 
     data, row = sight.data(), sight.row(NOON)
 
@@ -571,7 +572,7 @@ def test_two_members_are_in_one_spot_only_where_their_fixes_allow_it(
 ) -> None:
     mine = position(10.0, is_mine=True)
 
-    assert Sight.of(position(accuracy), mine, []).way == way
+    assert PositionRow.of(position(accuracy), mine, []).way == way
 
 
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)
@@ -612,9 +613,9 @@ POSTS = st.lists(
 class Senders:
     """All that can post as Una."""
 
-    computer: Member
-    laptop: Member
-    old: Member
+    computer: Client
+    laptop: Client
+    old: Client
     android: Handset
     ios: Handset
     counter: int = 1000
@@ -637,7 +638,7 @@ class Senders:
 
 
 @pytest.fixture
-def senders(two: tuple[Member, Member], relayed: Family) -> Senders:
+def senders(two: tuple[Client, Client], relayed: Family) -> Senders:
     una, ari = two
     laptop, old = (
         relayed.join(una.invite(for_me=True).link, "Una", home=f"Una's {name}")
@@ -651,7 +652,7 @@ def senders(two: tuple[Member, Member], relayed: Family) -> Senders:
 
 
 def test_where_map_and_history_agree_whatever_is_posted_in_whatever_order(
-    two: tuple[Member, Member], senders: Senders, relayed: Family, service: Service
+    two: tuple[Client, Client], senders: Senders, relayed: Family, service: Service
 ) -> None:
     una, ari = two
 

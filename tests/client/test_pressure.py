@@ -9,19 +9,19 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from draugar import places
-from draugar.cli import app
+from draugar.cli.app import app
+from draugar.cli.output import PositionRow
+from draugar.cli.terminal import NobodyToAsk
+from draugar.client import Client
 from draugar.errors import InviteNotValid, NotAMember, SignedOut
-from draugar.geo import NotAPosition
-from draugar.member import Member
-from draugar.model import Kind, Position
-from draugar.present import Sight
-from draugar.render import NobodyToAsk
+from draugar.maps.geo import NotAPosition
+from draugar.models import Kind, Position
+from draugar.storage import places
 from tests.client.family import Family, Heard, fix
 
 
 @pytest.fixture
-def watched(family: Family) -> tuple[Member, Member]:
+def watched(family: Family) -> tuple[Client, Client]:
     """Una, and a device that somebody has made hers by a link from her laptop."""
     una = family.found()
     hidden = family.join(una.invite(for_me=True).link, "ignored", home="hidden", device="Computer")
@@ -34,7 +34,7 @@ def told(heard: Heard, kind: Kind) -> list[str]:
     return [notice.text for notice in heard if notice.kind is kind]
 
 
-def days_later(member: Member, days: int) -> None:
+def days_later(member: Client, days: int) -> None:
     """Let what this device has met of its member's own have been met so much earlier."""
     for row in member._home.rows("SELECT name, value FROM facts WHERE name LIKE 'own %'"):
         earlier = date.fromisoformat(row["value"]) - timedelta(days=days)
@@ -42,7 +42,7 @@ def days_later(member: Member, days: int) -> None:
 
 
 def test_a_device_that_reads_as_me_is_counted_when_the_key_changes(
-    family: Family, watched: tuple[Member, Member]
+    family: Family, watched: tuple[Client, Client]
 ) -> None:
     una, _ = watched
     ari = family.join(una.invite().link)
@@ -56,7 +56,7 @@ def test_a_device_that_reads_as_me_is_counted_when_the_key_changes(
 
 
 def test_a_device_and_a_phone_that_act_for_me_are_told_of_for_a_week(
-    family: Family, watched: tuple[Member, Member]
+    family: Family, watched: tuple[Client, Client]
 ) -> None:
     una, hidden = watched
     una.add_phone("Phone")
@@ -81,7 +81,7 @@ def test_a_device_and_a_phone_that_act_for_me_are_told_of_for_a_week(
 
 
 def test_a_device_of_mine_that_reads_a_further_group_is_told_of(
-    family: Family, watched: tuple[Member, Member]
+    family: Family, watched: tuple[Client, Client]
 ) -> None:
     una, hidden = watched
     una.leave()
@@ -123,7 +123,7 @@ def test_a_copy_of_a_home_is_worthless_once_its_device_is_replaced(family: Famil
 
 
 def test_whoever_leaves_takes_along_what_shares_and_reads_in_their_name(
-    family: Family, watched: tuple[Member, Member]
+    family: Family, watched: tuple[Client, Client]
 ) -> None:
     una, hidden = watched
     ari = family.join(una.invite().link)
@@ -157,7 +157,7 @@ def test_nobody_else_can_tell_a_pause_from_being_offline(relayed: Family) -> Non
 
 
 def test_a_pause_that_another_device_of_mine_has_begun_holds_here(
-    family: Family, watched: tuple[Member, Member]
+    family: Family, watched: tuple[Client, Client]
 ) -> None:
     una, hidden = watched
     hidden.pause()
@@ -248,7 +248,7 @@ def test_a_position_in_ones_own_name_may_be_not_sure_too() -> None:
         is_mine=True,
     )
 
-    assert Sight.of(mine, None, []).name == "Una (you) (not confirmed)"
+    assert PositionRow.of(mine, None, []).name == "Una (you) (not confirmed)"
 
 
 def test_what_waits_is_erased_with_what_was_sent_by_when_it_was_queued(family: Family) -> None:

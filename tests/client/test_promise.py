@@ -30,13 +30,16 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from draugar import crypto
-from draugar.cli import app
-from draugar.crypto import GroupKey, InviteKeys
-from draugar.home import Home
-from draugar.links import InviteLink, canonical
-from draugar.member import Member
-from draugar.model import Fix, Invitation
+from draugar.cli.app import app
+from draugar.client import Client
+from draugar.models import Fix, Invitation
+from draugar.protocol.envelopes import unwrap
+from draugar.protocol.invites import InviteKeys, Package
+from draugar.protocol.links import InviteLink, canonical
+from draugar.protocol.locations import open_location, seal_location
+from draugar.protocol.rosters import open_roster
+from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret
+from draugar.storage.home import Home
 from scripts.postgres import Postgres
 from tests.client import malice
 from tests.client.dump import Traces, files_of, plain_dump
@@ -216,7 +219,7 @@ def _live(life: Life, family: Family, relay: Relay, said: io.StringIO) -> None:
     bera.logout()
 
 
-def _only(member: Member) -> Any:
+def _only(member: Client) -> Any:
     (group_id,) = member._my_groups()
     return group_id
 
@@ -234,7 +237,7 @@ def _noted(life: Life, invitation: Invitation) -> InviteLink:
     return link
 
 
-def _know(life: Life, members: list[Member], relay: Relay) -> None:
+def _know(life: Life, members: list[Client], relay: Relay) -> None:
     """Note the secrets of everybody's home, and those that went by."""
     for number, member in enumerate(members):
         home = member._home
@@ -267,18 +270,18 @@ def _fail(said: io.StringIO, call: Callable[[], object], *, is_pretty: bool = Fa
 def _err(life: Life, family: Family, relay: Relay, said: io.StringIO) -> None:
     """Let things go wrong with secrets in hand."""
     una, ari = family.again(NAME), family.again("Ari")
-    key, other = GroupKey.make(), crypto.DeviceKey.make()
+    key, other = GroupKey.make(), DeviceKey.make()
     life.keep("key of an error", key.value)
     life.keep("device key of an error", other.value)
     spent = InviteLink(
-        url=relay.url, code=next(iter(life.codes.values())) * 2, secret=crypto.InviteSecret.make()
+        url=relay.url, code=next(iter(life.codes.values())) * 2, secret=InviteSecret.make()
     )
     life.keep("secret of a spent link", spent.secret.value)
     life.keep_code("code of a spent link", spent.code)
     family_id = una.groups()[0].id
     far = life.somewhere()
     impossible = Fix(latitude=far.latitude + 90, longitude=far.longitude, accuracy=1, at=far.at)
-    sealed = crypto.seal_location({"lat": far.latitude, "lon": far.longitude}, key)
+    sealed = seal_location({"lat": far.latitude, "lon": far.longitude}, key)
     failures: list[Callable[[], object]] = [
         lambda: family.join(spent, "Dufa"),
         lambda: family.join_by_code(spent.code, "Dufa"),
@@ -286,11 +289,11 @@ def _err(life: Life, family: Family, relay: Relay, said: io.StringIO) -> None:
         lambda: InviteLink.paste(spent.text[:-1]),
         lambda: canonical(spent.code + "0"),
         lambda: una.share([impossible], family_id),
-        lambda: crypto.open_location(sealed, GroupKey.make()),
-        lambda: crypto.open_roster(sealed, key),
-        lambda: crypto.unwrap(secrets.token_bytes(72), other.public, other),
-        lambda: crypto.seal_location({"lat": far.latitude, "much": "x" * 9999}, key),
-        lambda: crypto.Package(
+        lambda: open_location(sealed, GroupKey.make()),
+        lambda: open_roster(sealed, key),
+        lambda: unwrap(secrets.token_bytes(72), other.public, other),
+        lambda: seal_location({"lat": far.latitude, "much": "x" * 9999}, key),
+        lambda: Package(
             group_key=key,
             key_version=1,
             group_id=family_id,
@@ -313,7 +316,7 @@ def _err(life: Life, family: Family, relay: Relay, said: io.StringIO) -> None:
     with relay.telling(malice.answering(malice.SHARE, malice.refused(503, "away"))):
         _fail(said, lambda: ari.share([life.somewhere()], family_id), is_pretty=True)
     run = subprocess.run(
-        [sys.executable, "-m", "draugar.cli", "join", spent.text, "--name", "Dufa"],
+        [sys.executable, "-m", "draugar.cli.app", "join", spent.text, "--name", "Dufa"],
         env=os.environ | {"DRAUGAR_HOME": str(family.path("Dufa")), "DRAUGAR_DEBUG": "1"},
         capture_output=True,
         text=True,

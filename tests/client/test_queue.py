@@ -15,14 +15,14 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from draugar.crypto import open_location
+from draugar.client import Client
 from draugar.errors import HomeUnusable, PointNotPossible, ServiceAway, Unknown
-from draugar.home import Home
-from draugar.member import Member
-from draugar.model import Fix, Kind
-from draugar.outbox import Outbox
-from draugar.ring import Ring
-from draugar.teller import Teller
+from draugar.models import Fix, Kind
+from draugar.protocol.locations import open_location
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
+from draugar.usecases.notify import Notifier
+from draugar.usecases.share import Outbox
 from tests.client.family import Family, fix
 from tests.client.malice import SHARE, Forward, Relay, Reply, Request, refused, twice
 from tests.laptop.runs import HANGS_AFTER
@@ -30,10 +30,10 @@ from tests.laptop.runs import HANGS_AFTER
 SENDER = """
 import sys
 from pathlib import Path
-from draugar.home import Home
-from draugar.member import Member
+from draugar.storage.home import Home
+from draugar.client import Client
 
-with Home.open(Path(sys.argv[1])) as home, Member(home, tell=print) as member:
+with Home.open(Path(sys.argv[1])) as home, Client(home, tell=print) as member:
     print("ready", flush=True)
     member.flush()
 """
@@ -41,11 +41,11 @@ SHARER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from draugar.home import Home
-from draugar.member import Member
-from draugar.model import Fix
+from draugar.storage.home import Home
+from draugar.client import Client
+from draugar.models import Fix
 
-with Home.open(Path(sys.argv[1])) as home, Member(home, tell=print) as member:
+with Home.open(Path(sys.argv[1])) as home, Client(home, tell=print) as member:
     print("ready", flush=True)
     while True:
         now = datetime.now(UTC)
@@ -54,9 +54,9 @@ with Home.open(Path(sys.argv[1])) as home, Member(home, tell=print) as member:
 """
 
 
-def numbers(member: Member, group_id: UUID) -> list[int]:
+def numbers(member: Client, group_id: UUID) -> list[int]:
     """Return the counters of what the service has of a member, ascending."""
-    ring = Ring(member._home, group_id)
+    ring = Keyring(member._home, group_id)
     found = []
     query = {"groupId": str(group_id), "userId": str(member.user_id)}
     cursor: str | None = ""
@@ -175,7 +175,7 @@ def test_a_key_that_changes_while_points_are_sent_is_fetched_and_they_are_sent_a
     def change(request: Request, forward: Forward) -> Reply:
         if request.route == SHARE and not changed:
             changed.append(1)
-            with Home.open(relayed.path("Ari")) as home, Member(home, tell=print) as member:
+            with Home.open(relayed.path("Ari")) as home, Client(home, tell=print) as member:
                 member.rotate()
         return forward(request)
 
@@ -283,7 +283,7 @@ def test_nothing_is_queued_for_a_group_one_is_not_in(family: Family) -> None:
     assert una.waiting() == 0
 
 
-def queued_times(member: Member) -> list[float]:
+def queued_times(member: Client) -> list[float]:
     """Return the times in the ids of what is queued, in seconds of Unix time, as it was queued."""
     ids = [row["id"] for row in member._home.rows("SELECT id FROM outbox ORDER BY counter")]
     assert len(set(ids)) == len(ids)
@@ -402,7 +402,7 @@ def test_two_commands_that_send_at_once_send_each_point_once(family: Family) -> 
     una.enqueue(many(1500))
 
     def flush(_: int) -> int:
-        with Home.open(family.path("Una")) as home, Member(home, tell=print) as member:
+        with Home.open(family.path("Una")) as home, Client(home, tell=print) as member:
             return member.flush().stored
 
     with ThreadPoolExecutor(3) as pool:
@@ -418,7 +418,7 @@ def test_two_commands_that_queue_at_once_never_share_a_number(family: Family) ->
 
     def queue(_: int) -> None:
         with Home.open(family.path("Una")) as home:
-            outbox = Outbox(home, Teller(home, print))
+            outbox = Outbox(home, Notifier(home, print))
             for _ in range(20):
                 outbox.put(group_id, many(3))
 

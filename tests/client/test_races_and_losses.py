@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from draugar.client import Client
 from draugar.errors import (
     InviteNotValid,
     JoinUnfinished,
@@ -13,9 +14,8 @@ from draugar.errors import (
     ServiceAway,
     SignedOut,
 )
-from draugar.home import Home
-from draugar.member import Member
-from draugar.model import KeyState, Kind, Standing
+from draugar.models import KeyState, Kind, TrustState
+from draugar.storage.home import Home
 from tests.client.family import Family, fix
 from tests.client.malice import JOIN, KEYS, ROTATE, Forward, Relay, Reply, Request, refused
 
@@ -49,7 +49,7 @@ class LostOnce(Lost):
         return reply
 
 
-def everybody_sees(*members: Member) -> None:
+def everybody_sees(*members: Client) -> None:
     """Assert that each shares a new position and all see it."""
     for number, member in enumerate(members):
         latitude = 10.0 + number
@@ -60,7 +60,7 @@ def everybody_sees(*members: Member) -> None:
             assert seen[member.user_id].is_confirmed
 
 
-def compared(joiner: Member, inviter: Member) -> None:
+def compared(joiner: Client, inviter: Client) -> None:
     """Let a joiner take the key of an inviter who has given it by an invite proof."""
     (theirs,) = joiner.pending()
     assert theirs.gives_key
@@ -224,7 +224,7 @@ def test_two_members_confirm_the_same_joiner_at_once(family: Family) -> None:
     sif = family.join_by_code(una.invite_by_code().code, "Sif")
 
     def confirm(name: str) -> None:
-        with Home.open(family.path(name)) as home, Member(home, tell=print) as member:
+        with Home.open(family.path(name)) as home, Client(home, tell=print) as member:
             member.confirm(member.compare(sif.user_id))
 
     with ThreadPoolExecutor(2) as pool:
@@ -241,7 +241,7 @@ def test_of_two_who_rotate_at_once_both_hold_the_key_that_won(family: Family) ->
     una.where()
 
     def rotate(name: str) -> bool:
-        with Home.open(family.path(name)) as home, Member(home, tell=print) as member:
+        with Home.open(family.path(name)) as home, Client(home, tell=print) as member:
             return member.rotate().is_mine
 
     for _ in range(5):
@@ -257,7 +257,7 @@ def test_two_commands_of_one_device_rotate_at_once(family: Family) -> None:
     una.where()
 
     def rotate(_: int) -> int:
-        with Home.open(family.path("Una")) as home, Member(home, tell=print) as member:
+        with Home.open(family.path("Una")) as home, Client(home, tell=print) as member:
             return member.rotate().key_version
 
     with ThreadPoolExecutor(3) as pool:
@@ -412,7 +412,7 @@ def test_whoever_left_and_joins_again_reads_only_what_is_shared_from_then_on(
 
     assert [position.fix.latitude for position in ari.history(hearth)] == [2.0]
     assert ari.where(hearth)[0].is_confirmed
-    assert una.people()[1].devices[0].standing is Standing.TRUSTED
+    assert una.people()[1].devices[0].standing is TrustState.TRUSTED
 
 
 def test_waiting_points_of_a_group_that_was_left_are_dropped(family: Family) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import draugar
+from draugar.cli.refusals import NEWER_SERVICE, REFUSALS
 from draugar.errors import AskedTooOften, Refused
-from draugar.refusals import NEWER_SERVICE, REFUSALS
 from tests.guards.test_errors import documented
 
 CLIENT = Path(draugar.__file__).parent

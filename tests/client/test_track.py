@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar.points import EARLIEST
-from draugar.track import LONGEST_REST, Fault, Point, Track
+from draugar.maps.track import LONGEST_REST, Fault, Point, Track
+from draugar.usecases.points import EARLIEST
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)

@@ -12,17 +12,23 @@ import pytest
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
-from draugar import crypto
-from draugar.crypto import (
-    DeviceKey,
-    GroupKey,
+from draugar.protocol.envelopes import unwrap, wrap
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.invites import (
     InviteKeys,
-    InviteSecret,
-    NotAuthentic,
-    RosterEntry,
-    Secret,
+    _hkdf,
+    join_proof,
+    open_package,
+    proof_holds,
+    seal_package,
 )
-from draugar.links import InviteLink, Unreadable, canonical
+from draugar.protocol.json import from_base64url, to_base64url
+from draugar.protocol.links import InviteLink, Unreadable, canonical
+from draugar.protocol.locations import LOCATION_BYTES, open_location, seal_location
+from draugar.protocol.rosters import RosterEntry, open_roster, seal_roster
+from draugar.protocol.safety import safety_number
+from draugar.protocol.sealing import open_sealed
+from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret, Secret
 from scripts import vectors
 
 Json = dict[str, Any]
@@ -127,21 +133,21 @@ def test_an_envelope_opens_to_the_key_that_was_wrapped() -> None:
     to, by = raw(vector, "recipientPublicKey"), raw(vector, "wrapperSecretKey")
     by_hand = nonce + bindings.crypto_box_easy(vector["groupKey"].encode(), nonce, to, by)
 
-    opened = crypto.unwrap(
+    opened = unwrap(
         wrapped, raw(vector, "wrapperPublicKey"), DeviceKey(raw(vector, "recipientSecretKey"))
     )
 
     assert opened == key_of(vector)
     assert wrapped == by_hand
-    assert crypto.to_base64url(wrapped) == vector["wrappedKeyOnTheWire"]
-    assert crypto.from_base64url(vector["wrappedKeyOnTheWire"]) == wrapped
+    assert to_base64url(wrapped) == vector["wrappedKeyOnTheWire"]
+    assert from_base64url(vector["wrappedKeyOnTheWire"]) == wrapped
     assert len(vector["wrappedKeyOnTheWire"]) == 96
 
 
 def test_libsodium_opens_what_the_client_wraps() -> None:
     vector = VECTORS["envelope"]["opens"]
 
-    wrapped = crypto.wrap(
+    wrapped = wrap(
         key_of(vector),
         raw(vector, "recipientPublicKey"),
         DeviceKey(raw(vector, "wrapperSecretKey")),
@@ -162,7 +168,7 @@ def test_an_envelope_is_refused(vector: Json) -> None:
     recipient = DeviceKey(raw(vector, "recipientSecretKey"))
 
     with pytest.raises(NotAuthentic):
-        crypto.unwrap(raw(vector, "wrappedKey"), raw(vector, "wrapperPublicKey"), recipient)
+        unwrap(raw(vector, "wrappedKey"), raw(vector, "wrapperPublicKey"), recipient)
 
 
 def test_a_box_of_a_low_order_key_would_open_without_libsodiums_check() -> None:
@@ -183,7 +189,7 @@ def test_nothing_is_wrapped_for_a_key_that_agrees_with_everybody(vector: Json) -
     recipient = raw(vector, "recipientPublicKey")
 
     with pytest.raises(NotAuthentic):
-        crypto.wrap(key, recipient, DeviceKey.make())
+        wrap(key, recipient, DeviceKey.make())
     with pytest.raises(CryptoError):
         bindings.crypto_box_beforenm(recipient, DeviceKey.make().value)
 
@@ -194,7 +200,7 @@ def test_nothing_is_wrapped_for_a_key_that_agrees_with_everybody(vector: Json) -
 def test_keys_are_derived_as_rfc_5869_does_it() -> None:
     vector = VECTORS["hkdf"]
 
-    derived = crypto._hkdf(raw(vector, "secret"), raw(vector, "salt"), raw(vector, "info"))
+    derived = _hkdf(raw(vector, "secret"), raw(vector, "salt"), raw(vector, "info"))
 
     assert derived.value == raw(vector, "first32Bytes")
     assert derived.value == bytes.fromhex(
@@ -256,11 +262,11 @@ def test_a_roster_opens_to_whom_its_author_has_confirmed(name: str) -> None:
     vector = VECTORS["roster"][name]
     sealed, key = raw(vector, "sealed"), key_of(vector)
 
-    opened = crypto.open_roster(sealed, key)
+    opened = open_roster(sealed, key)
 
     assert plain(sealed, key) == vector["json"].encode()
     assert opened == entries(json.loads(vector["json"]))
-    assert plain(crypto.seal_roster(opened, key), key) == vector["json"].encode()
+    assert plain(seal_roster(opened, key), key) == vector["json"].encode()
 
 
 @each("roster", "refused")
@@ -268,7 +274,7 @@ def test_a_roster_is_refused(vector: Json) -> None:
     sealed, key = raw(vector, "sealed"), key_of(vector)
 
     with pytest.raises(NotAuthentic):
-        crypto.open_roster(sealed, key)
+        open_roster(sealed, key)
     assert opens(sealed, key) == vector["why"].startswith("inside: ")
 
 
@@ -277,17 +283,17 @@ def test_a_package_opens_to_all_that_a_joiner_needs() -> None:
     sealed, said = raw(vector, "sealed"), json.loads(vector["json"])
     keys = InviteKeys.of(InviteSecret(raw(vector, "secret")), vector["code"])
 
-    package = crypto.open_package(sealed, keys)
+    package = open_package(sealed, keys)
 
     assert plain(sealed, keys.wrap) == vector["json"].encode()
     assert package.group_key.value.decode() == said["groupKey"]
     assert package.key_version == said["keyVersion"]
     assert str(package.group_id) == said["groupId"]
     assert str(package.inviter_user_id) == said["inviterUserId"]
-    assert crypto.to_base64url(package.inviter_public_key) == said["inviterPublicKey"]
-    assert crypto.to_base64url(package.commitment) == said["commitment"]
+    assert to_base64url(package.inviter_public_key) == said["inviterPublicKey"]
+    assert to_base64url(package.commitment) == said["commitment"]
     assert package.roster == entries(said["roster"])
-    assert plain(crypto.seal_package(package, keys), keys.wrap) == vector["json"].encode()
+    assert plain(seal_package(package, keys), keys.wrap) == vector["json"].encode()
 
 
 @each("package", "refused")
@@ -295,7 +301,7 @@ def test_a_package_is_refused(vector: Json) -> None:
     sealed, wrap = raw(vector, "sealed"), Secret(raw(vector, "wrap"))
 
     with pytest.raises(NotAuthentic):
-        crypto.open_package(sealed, InviteKeys(wrap=wrap, proof=wrap))
+        open_package(sealed, InviteKeys(wrap=wrap, proof=wrap))
     assert opens(sealed, wrap) == vector["why"].startswith("inside: ")
 
 
@@ -307,7 +313,7 @@ def test_a_proof_binds_key_name_and_code(vector: Json) -> None:
     said = raw(vector, "publicKey") + hashlib.sha256(vector["name"].encode()).digest()
     by_hand = hmac.new(raw(vector, "proofKey"), said + vector["code"].encode(), hashlib.sha256)
 
-    made = crypto.join_proof(
+    made = join_proof(
         Secret(raw(vector, "proofKey")), raw(vector, "publicKey"), vector["name"], vector["code"]
     )
 
@@ -327,7 +333,7 @@ def test_a_proof_is_refused(vector: Json) -> None:
 def test_a_location_opens(vector: Json) -> None:
     sealed, key = raw(vector, "sealed"), key_of(vector)
 
-    opened = crypto.open_location(sealed, key)
+    opened = open_location(sealed, key)
 
     assert plain(sealed, key) == vector["json"].encode()
     assert opened == json.loads(vector["json"])
@@ -337,7 +343,7 @@ def test_a_location_is_padded_to_a_multiple_of_128_bytes() -> None:
     padded = [case for case in VECTORS["location"]["opens"] if len(raw(case, "sealed")) % 128 == 40]
 
     for vector in padded:
-        sealed = crypto.seal_location(json.loads(vector["json"]), key_of(vector))
+        sealed = seal_location(json.loads(vector["json"]), key_of(vector))
         assert plain(sealed, key_of(vector)) == vector["json"].encode()
     assert [len(vector["json"]) for vector in padded] == [256, 128, 256]
 
@@ -347,7 +353,7 @@ def test_a_location_is_refused(vector: Json) -> None:
     sealed, key = raw(vector, "sealed"), key_of(vector)
 
     with pytest.raises(NotAuthentic):
-        crypto.open_location(sealed, key)
+        open_location(sealed, key)
     assert opens(sealed, key) == vector["why"].startswith("inside: ")
 
 
@@ -355,19 +361,19 @@ def test_each_app_has_its_own_way_to_write_the_same_bytes() -> None:
     wire = VECTORS["location"]["onTheWire"]
     first_app, owntracks = wire["firstApp"]["encryptedData"], wire["owntracks"]["message"]
 
-    joined = crypto.from_base64url(first_app["n"]) + crypto.from_base64url(first_app["c"])
+    joined = from_base64url(first_app["n"]) + from_base64url(first_app["c"])
 
     assert joined == raw(wire["firstApp"], "sealed")
     assert base64.b64decode(owntracks["data"], validate=True) == raw(wire["owntracks"], "sealed")
-    assert crypto.from_base64url(wire["draugar"]["encryptedData"]) == raw(wire["draugar"], "sealed")
-    assert crypto.open_location(joined, GroupKey(vectors._KEY))["userId"] == str(vectors._ARI)
+    assert from_base64url(wire["draugar"]["encryptedData"]) == raw(wire["draugar"], "sealed")
+    assert open_location(joined, GroupKey(vectors._KEY))["userId"] == str(vectors._ARI)
 
 
 def test_a_passphrase_of_owntracks_is_a_key_with_zeros_after_it() -> None:
     vector = VECTORS["location"]["passphrase"]
     data = base64.b64decode(vector["data"], validate=True)
 
-    opened = crypto._open(data, Secret(raw(vector, "key")), crypto.LOCATION_BYTES)
+    opened = open_sealed(data, Secret(raw(vector, "key")), LOCATION_BYTES)
 
     assert raw(vector, "key") == b"s3cr1t" + bytes(26)
     assert opened == vector["text"].encode() == plain(data, Secret(raw(vector, "key")))
@@ -383,9 +389,9 @@ def test_a_safety_number_is_that_of_two_people_and_their_devices(vector: Json) -
         for who in ("mine", "theirs")
     )
 
-    number = crypto.safety_number(mine, theirs)
+    number = safety_number(mine, theirs)
 
-    assert number == crypto.safety_number(theirs, mine) == vector["safetyNumber"]
+    assert number == safety_number(theirs, mine) == vector["safetyNumber"]
     assert number == number_by_hand(vector)
     assert re.fullmatch(r"\d{5}( \d{5}){11}", number)
 
@@ -423,7 +429,7 @@ def entries(said: list[dict[str, str]]) -> list[RosterEntry]:
 
 
 def holds(vector: Json) -> bool:
-    return crypto.proof_holds(
+    return proof_holds(
         raw(vector, "proof"),
         Secret(raw(vector, "proofKey")),
         raw(vector, "publicKey"),

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar.cli import shown_under
-from draugar.when import EmptyRange, NotATime, between, moment
+from draugar.cli.app import shown_under
+from draugar.cli.times import EmptyRange, NotATime, between, parse_time
 
 ZONES = (
     *("Europe/Berlin", "America/Santiago", "America/New_York", "Australia/Lord_Howe"),
@@ -59,7 +59,7 @@ def test_ahead_a_time_of_day_has_the_offset_of_its_own_date(
     where: str, typed: str, now: str, meant: str
 ) -> None:
     with zone(where):
-        assert moment(typed, at(now), is_ahead=True).isoformat() == meant
+        assert parse_time(typed, at(now), is_ahead=True).isoformat() == meant
 
 
 @pytest.mark.parametrize(
@@ -79,17 +79,17 @@ def test_of_the_past_a_time_of_day_is_the_last_one_with_the_offset_of_its_own_da
     where: str, typed: str, now: str, meant: str
 ) -> None:
     with zone(where):
-        assert moment(typed, at(now)).isoformat() == meant
+        assert parse_time(typed, at(now)).isoformat() == meant
 
 
 def test_a_time_that_the_clocks_leave_out_is_as_long_after_the_change() -> None:
     with zone("Europe/Berlin"):
         eve, day = at("2027-03-27 20:00"), at("2027-03-28 12:00")
         read = [
-            moment("02:30", eve, is_ahead=True),
-            moment("02:30", day),
-            moment("2027-03-28 02:30", day),
-            moment("2027-03-28 02:30", day, is_end=True),
+            parse_time("02:30", eve, is_ahead=True),
+            parse_time("02:30", day),
+            parse_time("2027-03-28 02:30", day),
+            parse_time("2027-03-28 02:30", day, is_end=True),
         ]
 
     assert {one.isoformat() for one in read} == {"2027-03-28T03:30:00+02:00"}
@@ -97,7 +97,7 @@ def test_a_time_that_the_clocks_leave_out_is_as_long_after_the_change() -> None:
 
 def test_a_midnight_that_the_clocks_leave_out_is_their_change() -> None:
     with zone("America/Santiago"):
-        read = moment("2026-09-06", at("2026-09-07 12:00"))
+        read = parse_time("2026-09-06", at("2026-09-07 12:00"))
 
     assert read.isoformat() == "2026-09-06T01:00:00-03:00"
 
@@ -105,11 +105,11 @@ def test_a_midnight_that_the_clocks_leave_out_is_their_change() -> None:
 def test_of_a_time_that_comes_twice_a_beginning_is_the_first_and_an_end_the_second() -> None:
     with zone("Europe/Berlin"):
         eve, day = at("2026-10-24 19:00"), at("2026-10-25 12:00")
-        starts = [moment("02:30", day), moment("2026-10-25 02:30", day)]
+        starts = [parse_time("02:30", day), parse_time("2026-10-25 02:30", day)]
         ends = [
-            moment("02:30", day, is_end=True),
-            moment("2026-10-25 02:30", day, is_end=True),
-            moment("02:30", eve, is_ahead=True),
+            parse_time("02:30", day, is_end=True),
+            parse_time("2026-10-25 02:30", day, is_end=True),
+            parse_time("02:30", eve, is_ahead=True),
         ]
 
     assert {one.isoformat() for one in starts} == {"2026-10-25T02:30:00+02:00"}
@@ -119,7 +119,7 @@ def test_of_a_time_that_comes_twice_a_beginning_is_the_first_and_an_end_the_seco
 def test_a_pause_does_not_end_before_a_time_that_is_still_to_come_once_more() -> None:
     with zone("Europe/Berlin"):
         between_both = at("2026-10-25 00:45")  # 02:45, the first time
-        read = moment("02:30", between_both, is_ahead=True)
+        read = parse_time("02:30", between_both, is_ahead=True)
 
     assert read.isoformat() == "2026-10-25T02:30:00+01:00"
 
@@ -135,7 +135,7 @@ def test_the_clock_shows_what_was_typed_on_the_nearest_such_day(
     where: str, now: datetime, hour: int, minute: int, *, is_ahead: bool
 ) -> None:
     with zone(where):
-        read = moment(f"{hour}:{minute:02}", now, is_ahead=is_ahead)
+        read = parse_time(f"{hour}:{minute:02}", now, is_ahead=is_ahead)
 
     # By another implementation of zones than the one that is tried.
     local = read.astimezone(ZoneInfo(where))
@@ -221,7 +221,7 @@ def test_a_range_of_two_times_of_day_is_within_two_days_and_never_backwards(
 )
 def test_a_time_is_read_as_it_was_pasted(typed: str) -> None:
     with zone("UTC"):
-        assert moment(typed, at("2026-11-30 16:45")) == at("2026-08-05 18:30")
+        assert parse_time(typed, at("2026-11-30 16:45")) == at("2026-08-05 18:30")
 
 
 def test_a_day_ends_at_24_00_which_the_next_one_begins_with() -> None:
@@ -229,10 +229,18 @@ def test_a_day_ends_at_24_00_which_the_next_one_begins_with() -> None:
         now = at("2026-10-24 16:45")  # the day before a change, and 18:45 there
         midnight = at("2026-10-24 22:00")
 
-        assert moment("24:00", now, is_ahead=True) == moment("0:00", now, is_ahead=True) == midnight
-        assert moment("24:00", now) == midnight - timedelta(days=1)
-        assert moment("2026-10-24 24:00", now) == moment("2026-10-24T24:00:00", now) == midnight
-        assert moment("2026-10-25 24:00", now) == midnight + timedelta(hours=25)
+        assert (
+            parse_time("24:00", now, is_ahead=True)
+            == parse_time("0:00", now, is_ahead=True)
+            == midnight
+        )
+        assert parse_time("24:00", now) == midnight - timedelta(days=1)
+        assert (
+            parse_time("2026-10-24 24:00", now)
+            == parse_time("2026-10-24T24:00:00", now)
+            == midnight
+        )
+        assert parse_time("2026-10-25 24:00", now) == midnight + timedelta(hours=25)
         assert between("08:00", "24:00", now) == (at("2026-10-24 06:00"), midnight)
         assert between("0:00", "24:00", now) == (midnight - timedelta(days=1), midnight)
         assert between("08:00", "00:00", now) == (at("2026-10-24 06:00"), midnight)
@@ -248,7 +256,7 @@ def test_what_history_shows_under_a_time_that_comes_twice_is_of_both() -> None:
 
 def test_a_time_of_day_may_have_seconds() -> None:
     with zone("UTC"):
-        assert moment("18:30:15", at("2026-11-30 16:45")) == at("2026-11-29 18:30:15")
+        assert parse_time("18:30:15", at("2026-11-30 16:45")) == at("2026-11-29 18:30:15")
 
 
 @pytest.mark.parametrize("now", ["2026-11-30 16:45", "2026-11-30 18:05"])
@@ -261,7 +269,7 @@ def test_a_range_from_a_time_of_day_to_the_same_is_empty(now: str, ends: tuple[s
 @pytest.mark.parametrize("typed", ["", "24:01", "8:60", "-2h", "2026-13-01", "8", "08:00 pm"])
 def test_what_is_no_time_is_refused(typed: str) -> None:
     with pytest.raises(NotATime):
-        moment(typed, at("2026-11-30 16:45"))
+        parse_time(typed, at("2026-11-30 16:45"))
 
 
 @given(
@@ -274,7 +282,7 @@ def test_what_is_no_time_is_refused(typed: str) -> None:
 def test_whatever_is_typed_is_a_time_or_refused(where: str, typed: str) -> None:
     with zone(where):
         try:
-            read = moment(typed, at("2026-11-30 16:45"))
+            read = parse_time(typed, at("2026-11-30 16:45"))
         except NotATime:
             return
 

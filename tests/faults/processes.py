@@ -45,7 +45,7 @@ forkserver.set_forkserver_preload(
     [
         "alembic.command",
         "chalice.test",
-        "draugar.cli",
+        "draugar.cli.app",
         __name__,
         *(f"chalicelib.{feature}.routes" for feature in _FEATURES),
     ]

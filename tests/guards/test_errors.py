@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import Problem
-from draugar.refusals import REFUSALS
+from draugar.cli.refusals import REFUSALS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 
@@ -57,7 +57,9 @@ def test_the_document_lists_each_code_once_with_its_status(problems: list[type[P
 def test_each_code_has_a_sentence_in_the_client() -> None:
     missing = {code for code, _ in documented()} - REFUSALS.keys()
 
-    assert not missing, f"Say in client/draugar/refusals.py what these mean to a person: {missing}"
+    assert not missing, (
+        f"Say in client/draugar/cli/refusals.py what these mean to a person: {missing}"
+    )
 
 
 def test_the_document_names_statuses_as_the_answers_do(problems: list[type[Problem]]) -> None:

@@ -73,8 +73,8 @@ def test_the_zip_finds_the_documents_that_are_served() -> None:
 
 
 def test_git_ignores_what_the_command_line_writes_into_a_checkout() -> None:
-    source = (ROOT / "client" / "draugar" / "cli.py").read_text()
-    defaults = set(re.findall(r'"(draugar-[\w-]+\.\w+)"', source))
+    sources = [file.read_text() for file in (ROOT / "client" / "draugar" / "cli").glob("*.py")]
+    defaults = set(re.findall(r'"(draugar-[\w-]+\.\w+)"', "".join(sources)))
     written = [
         *defaults,
         *("owntracks-un.otrc", "owntracks-un-2.otrc", "phone.otrc"),

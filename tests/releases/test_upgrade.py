@@ -14,12 +14,12 @@ import pytest
 from pg8000.native import Connection, identifier
 
 from chalicelib.health.service import REVISION
-from draugar.crypto import open_location
-from draugar.home import Home
-from draugar.member import Member
-from draugar.model import Kind, Notice, Standing
-from draugar.places import listed as listed_places
-from draugar.ring import Ring
+from draugar.client import Client
+from draugar.models import Kind, Notice, TrustState
+from draugar.protocol.locations import open_location
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
+from draugar.storage.places import listed as listed_places
 from scripts.postgres import WHEEL
 from tests.client.family import fix
 from tests.database import PEPPER, Server, connect
@@ -116,7 +116,7 @@ def test_the_keys_of_a_home_open_the_points_of_then(
         opened = [
             open_location(encrypted, key)
             for group, version, encrypted in sealed
-            if (key := Ring(home, group).key(version))
+            if (key := Keyring(home, group).key(version))
         ]
 
     assert len(opened) == len(sealed) == 4
@@ -151,8 +151,8 @@ def test_members_are_trusted_as_before(homes: Path) -> None:
     with closing(Home.open(homes / "una")) as home:
         places = [place.name for place in listed_places(home)]
 
-    trusted = {Standing.TRUSTED}
-    assert standing == {"Una": {Standing.THIS}, "Ari": trusted, "Sif": trusted}
+    trusted = {TrustState.TRUSTED}
+    assert standing == {"Una": {TrustState.THIS}, "Ari": trusted, "Sif": trusted}
     assert places == ["Cabin"]
 
 
@@ -173,11 +173,11 @@ def test_members_change_the_key_and_invite(homes: Path) -> None:
 
 
 @contextmanager
-def opened(homes: Path, name: str, heard: Heard) -> Iterator[Member]:
+def opened(homes: Path, name: str, heard: Heard) -> Iterator[Client]:
     """Open the home of a member, who hears what they are told."""
     with (
         closing(Home.open(homes / name.lower())) as home,
-        Member(home, tell=heard.append) as member,
+        Client(home, tell=heard.append) as member,
     ):
         yield member
 

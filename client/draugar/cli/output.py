@@ -1,0 +1,429 @@
+"""How what a member meets looks: to programs, as JSON of stable keys (`..._data`), and to people.
+
+What JSON has no value for is null, and never left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from draugar.cli.terminal import ago, clock, degrees, metres, plain, within
+from draugar.client import Client
+from draugar.maps import gpx
+from draugar.maps.geo import bearing, compass, distance
+from draugar.models import (
+    Comparison,
+    Device,
+    Fix,
+    Group,
+    Invitation,
+    KeyState,
+    OpenInvite,
+    OwnDevice,
+    Person,
+    Position,
+    Rotation,
+    TrustSource,
+    TrustState,
+)
+from draugar.protocol.naming import same, told_apart
+from draugar.storage.places import SLACK, Nearby, Place, around
+from draugar.usecases.phones import PhoneSetup
+
+HERE = 20.0
+"""Metres within which two people are in the same spot, where their fixes are as good as that."""
+
+
+@dataclass(frozen=True)
+class PositionRow:
+    """A position as its reader sees it: from where they are, by the names they gave."""
+
+    position: Position
+    nearby: Nearby | None
+    """The place of the reader's that they are at, or near."""
+    away: float | None
+    """Metres from the reader; None where they are not known, or look at themselves."""
+    heading: float | None
+    slack: float = 0
+    """Metres by which the two may be further apart than that."""
+
+    @classmethod
+    def of(cls, position: Position, mine: Position | None, named: Sequence[Place]) -> "PositionRow":
+        """See a position from one's own, if there is one."""
+        fix, nearby = position.fix, around(position.fix, named)
+        if mine is None or position.is_mine:
+            return cls(position, nearby, None, None)
+        slack = (mine.fix.accuracy or 0) + (fix.accuracy or 0)
+        return cls(position, nearby, distance(mine.fix, fix), bearing(mine.fix, fix), slack)
+
+    @property
+    def fix(self) -> Fix:
+        """Where and when it was."""
+        return self.position.fix
+
+    @property
+    def name(self) -> str:
+        """Whose it is, and whether that is sure."""
+        you = " (you)" if self.position.is_mine else ""
+        return called(self.position) + you + _doubt([self.position])
+
+    @property
+    def spot(self) -> str:
+        """The name of the place, or the position."""
+        return spot(self.nearby) or degrees(self.fix)
+
+    @property
+    def way(self) -> str:
+        """How far, and which way: 2.3 km NE."""
+        if self.away is None or self.heading is None:
+            return ""
+        if self.away < HERE:
+            return "here" if self.away + self.slack <= HERE + SLACK else "near"
+        return f"{metres(self.away)} {compass(self.heading)}"
+
+    def row(self, now: datetime) -> tuple[str, ...]:
+        """Write it for people."""
+        missing = " (a newer one is missing)" if self.position.is_old else ""
+        seen = ago(now - self.fix.at) + missing + waits(self.position, now, " ({})")
+        battery = "" if self.fix.battery is None else f"{self.fix.battery} %"
+        return self.name, self.spot, self.way, seen, within(self.fix.accuracy), battery
+
+    def data(self, as_of: datetime | None = None) -> dict[str, Any]:
+        """Write it for programs: degrees, metres, km/h, percent.
+
+        `as_of`: it is what was known then, for the service does not answer.
+        """
+        position, fix = self.position, self.fix
+        return {
+            "userId": str(position.user_id),
+            "deviceId": str(position.device_id),
+            "groupId": str(position.group_id),
+            "pointId": str(position.point_id),
+            "name": position.name,
+            "isMine": position.is_mine,
+            "isConfirmed": position.is_confirmed,
+            "isOld": position.is_old,
+            "latitude": fix.latitude,
+            "longitude": fix.longitude,
+            "accuracy": fix.accuracy or None,
+            "altitude": fix.altitude,
+            "velocity": fix.velocity,
+            "course": fix.course,
+            "battery": fix.battery,
+            "recordedAt": stamp(fix.at),
+            "receivedAt": stamp(position.received_at),
+            "asOf": stamp(as_of),
+            "tid": position.phone and position.phone.tid,
+            "needsSetup": bool(silent(position)),
+            "waitsSince": stamp(min(silent(position).values(), default=None)),
+            "place": self.nearby.place.name if self.nearby and self.nearby.is_at else None,
+            "nearPlace": self.nearby.place.name if self.nearby and not self.nearby.is_at else None,
+            "distance": None if self.away is None else round(self.away, 1),
+            "bearing": None if self.heading is None else round(self.heading, 1),
+        }
+
+
+def silent(position: Position) -> dict[str, datetime]:
+    """Return since when phones of a position's person share nothing, by their tids."""
+    phones = [*([position.phone] if position.phone else []), *position.silent]
+    return {phone.tid: phone.waits_since for phone in phones if phone.waits_since}
+
+
+def waits(position: Position, now: datetime, form: str = "{}") -> str:
+    """Say which phones of a person must be set up again, and since when; else nothing."""
+    said = [
+        f"phone {plain(tid)} waits since {clock(since, now)}"
+        for tid, since in silent(position).items()
+    ]
+    return form.format(", ".join(said)) if said else ""
+
+
+def spot(nearby: Nearby | None) -> str:
+    """Name a place that a person is at, or near; nothing where there is none."""
+    if nearby is None:
+        return ""
+    return plain(nearby.place.name) if nearby.is_at else f"near {plain(nearby.place.name)}"
+
+
+def owner(positions: Sequence[Position]) -> str:
+    """Name whose positions these are, of one device, and whether that is sure of all of them."""
+    return told_apart(positions[-1].name, positions[-1].mark) + _doubt(positions)
+
+
+def _doubt(positions: Sequence[Position]) -> str:
+    return "" if all(position.is_confirmed for position in positions) else " (not confirmed)"
+
+
+def stamp(at: datetime | None) -> str | None:
+    """Write a time for programs."""
+    return gpx.stamp(at) if at else None
+
+
+def points(number: int) -> str:
+    """Count positions."""
+    return "1 position" if number == 1 else f"{number} positions"
+
+
+def membership_data(me: Client, group: Group) -> dict[str, Any]:
+    """Who somebody is, and the group that they have just entered."""
+    return {
+        "userId": str(me.user_id),
+        "deviceId": str(me.device_id),
+        "name": me.name,
+        "url": me.url,
+        "group": group_data(group),
+    }
+
+
+def entered(group: Group) -> list[str]:
+    """Say what somebody who has just come in can do."""
+    name = plain(group.name)
+    if group.key_state is KeyState.READY:
+        return [
+            f"You are in {name}, and can read and share.",
+            "You see each of the others from when they next share: draugar where",
+        ]
+    return [
+        f"You are in {name}, and wait until a member there confirms you.",
+        "Call one of them, and compare the number that both of you see by: draugar confirm",
+        "Confirm each other: draugar confirm NAME",
+    ]
+
+
+GROUP_HEADINGS = ("Group", "Your role", "Encryption", "This device", "Positions", "Your sharing")
+_CAN = {
+    KeyState.READY: "can read and share",
+    KeyState.PENDING: "waits for the group's key: draugar confirm",
+    KeyState.MISSING: "cannot share before there is a key: draugar rotate",
+}
+
+
+def group_row(group: Group, now: datetime) -> tuple[str, ...]:
+    """Write a group for people."""
+    until = f" until {clock(group.resumes_at, now)}" if group.resumes_at else ""
+    return (
+        plain(group.name),
+        group.role,
+        "always" if group.encryption == "required" else "not required",
+        _CAN[group.key_state],
+        f"kept for {days(group.retention_days)}",
+        f"paused{until}" if group.is_paused else "on",
+    )
+
+
+def days(number: int) -> str:
+    """Count days."""
+    return "1 day" if number == 1 else f"{number} days"
+
+
+def group_data(group: Group) -> dict[str, Any]:
+    """A group, and what the member is in it."""
+    return {
+        "id": str(group.id),
+        "name": group.name,
+        "role": group.role,
+        "encryption": group.encryption,
+        "keyVersion": group.key_version,
+        "keyState": group.key_state.value,
+        "rotationRequired": group.rotation_required,
+        "retentionDays": group.retention_days,
+        "joinedAt": stamp(group.joined_at),
+        "isPaused": group.is_paused,
+        "resumesAt": stamp(group.resumes_at),
+    }
+
+
+def invitation_data(made: Invitation, url: str) -> dict[str, Any]:
+    """An invite with its code, which is shown once."""
+    return {
+        "id": str(made.id),
+        "link": made.link.text if made.link else None,
+        "code": made.code,
+        "url": url,
+        "forMe": made.for_me,
+        "expiresAt": stamp(made.expires_at),
+    }
+
+
+def invite_data(invite: OpenInvite) -> dict[str, Any]:
+    """An invite without its code."""
+    return {
+        "id": str(invite.id),
+        "groupId": str(invite.group_id),
+        "createdBy": str(invite.created_by),
+        "createdAt": stamp(invite.created_at),
+        "expiresAt": stamp(invite.expires_at),
+        "forMe": invite.for_me,
+    }
+
+
+def who_data(one: Comparison | Person | Device) -> dict[str, Any]:
+    """Who somebody is."""
+    return {"userId": str(one.user_id), "name": one.name}
+
+
+def person_data(person: Person) -> dict[str, Any]:
+    """Somebody in a group, and what this device holds of their devices."""
+    devices = [
+        {
+            "id": str(device.id),
+            "standing": device.standing.value,
+            "how": device.how.value if device.how else None,
+            "canAct": device.can_act,
+        }
+        for device in person.devices
+    ]
+    return {
+        **who_data(person),
+        "role": person.role,
+        "joinedAt": stamp(person.joined_at),
+        "isMe": person.is_me,
+        "isChanged": person.is_changed,
+        "devices": devices,
+        "phones": [
+            {"id": str(phone.id), "tid": phone.tid, "needsSetup": phone.needs_setup}
+            for phone in person.phones
+        ],
+    }
+
+
+def person_name(person: Person) -> str:
+    """Name a member, and what there is to heed."""
+    heed = " (you)" if person.is_me else " (keys changed: compare again)" * person.is_changed
+    other = (
+        ""
+        if same(person.listed_name) == same(person.name) or person.is_me
+        else (f" (now {plain(person.listed_name)}, says the service)")
+    )
+    return called(person) + other + heed
+
+
+def called(one: Person | Position | Comparison | Device) -> str:
+    """Name a person, told apart from others of the same name."""
+    return told_apart(plain(one.name), one.mark)
+
+
+def described(person: Person) -> str:
+    """Name a member with what tells them from others of the same name."""
+    if not person.mark:
+        return plain(person.name)
+    known = "; ".join(dict.fromkeys(map(standing, person.devices))) or "no device yet"
+    return f"{called(person)}, joined {clock(person.joined_at)}, {known}"
+
+
+def standing(device: Device) -> str:
+    """Say what this device holds of another."""
+    if device.how:
+        return _TRUSTED[device.how]
+    return _STANDINGS[device.standing]
+
+
+_TRUSTED = {
+    TrustSource.PROOF: "trusted by the invite link",
+    TrustSource.SAFETY: "trusted by the safety number",
+    TrustSource.ROSTER: "trusted by another member's word",
+}
+_STANDINGS = {
+    TrustState.THIS: "this device",
+    TrustState.TRUSTED: "trusted",
+    TrustState.PENDING: "not confirmed yet",
+    TrustState.ENDED: "trusted no more: confirm again",
+}
+
+
+def device_data(device: OwnDevice) -> dict[str, Any]:
+    """A device that can act for the member."""
+    return {
+        "id": str(device.id),
+        "name": device.name,
+        "kind": device.kind,
+        "createdAt": stamp(device.created_at),
+        "lastUsedOn": device.last_used_on.isoformat(),
+        "isThisOne": device.is_this_one,
+        "hasKey": device.has_key,
+        "groupId": str(device.group_id) if device.group_id else None,
+        "tid": device.tid,
+        "needsSetup": device.needs_setup,
+    }
+
+
+def setup_data(setup: PhoneSetup, file: str) -> dict[str, Any]:
+    """A phone that was set up, and where what it imports is: only the file holds that."""
+    return {
+        "id": str(setup.device_id),
+        "groupId": str(setup.group_id),
+        "name": setup.name,
+        "tid": setup.tid,
+        "username": str(setup.device_id),
+        "file": file,
+    }
+
+
+def setup_steps(*, has_code: bool) -> list[str]:
+    """Say how a phone is set up by a file, or a QR code where one is shown."""
+    scan = "Scan the code with the phone's camera, or open the file on it"
+    return [
+        'In OwnTracks on the phone: switch on "Allow external configuration" in its settings.',
+        "  Android has it under Remote Control. Before Android 2.6.0 and iOS 26.2.3 there is none.",
+        f"{scan if has_code else 'Open the file on the phone'}; let OwnTracks take it.",
+        "Switch that off again: any link could set the phone up to report elsewhere.",
+        "Delete the file and clear the screen: they hold the phone's password and the group's key.",
+    ]
+
+
+def phone_name(tid: str, *, needs_setup: bool) -> str:
+    """Name a phone by its tid, and say what there is to do."""
+    return plain(tid) + (" (needs setting up again)" if needs_setup else "")
+
+
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
+    """Somebody to compare a safety number with."""
+    return {
+        **who_data(comparison),
+        "safetyNumber": comparison.safety_number,
+        "deviceIds": [str(device.id) for device in comparison.devices],
+        "isMine": comparison.is_mine,
+        "wasShown": comparison.was_shown,
+        "givesKey": comparison.gives_key,
+    }
+
+
+def comparison_text(comparison: Comparison) -> Text:
+    """A name, and below it the number, four groups in a line."""
+    text = Text.assemble((called(comparison), "bold"))
+    if comparison.safety_number is None:
+        advice = (
+            "The service lists it as a device of yours. A device of your own joins by a link:"
+            " draugar invite --for-me"
+        )
+        return text.append(f"\n  {advice}")
+    parts = comparison.safety_number.split()
+    for start in range(0, len(parts), 4):
+        text.append(f"\n  {' '.join(parts[start : start + 4])}")
+    return text
+
+
+def rotation_data(rotation: Rotation) -> dict[str, Any]:
+    """A new key, and for whom."""
+    wrapped_for, left_out = (
+        [{**who_data(device), "deviceId": str(device.id)} for device in devices]
+        for devices in (rotation.wrapped_for, rotation.left_out)
+    )
+    return {
+        "groupId": str(rotation.group_id),
+        "keyVersion": rotation.key_version,
+        "wrappedFor": wrapped_for,
+        "leftOut": left_out,
+    }
+
+
+def rotation_texts(rotation: Rotation) -> list[str]:
+    """Say what a notice of the rotation leaves out: its number, and who waits."""
+    said = [f"It is key {rotation.key_version}."]
+    if rotation.left_out:
+        names = ", ".join(dict.fromkeys(map(called, rotation.left_out)))
+        said.append(f"Not confirmed yet: {names}. Next: draugar confirm")
+    return said

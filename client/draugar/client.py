@@ -1,0 +1,741 @@
+"""What a member can do: the use cases, each one method of `Client`.
+
+    with Home.open() as home, Client(home, tell=print) as member:
+        member.share([fix])
+        for position in member.where():
+            ...
+
+Every call that talks to the service first mends what a crash left unfinished, and then does by
+itself what needs nobody's word: it takes new keys, gives the key to those who proved to hold an
+invite's secret, and rotates when the service asks for it. What the member must know of it is told
+as a `Notice`. Whoever is in one group only need not name it. Everything raises `Failure`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Self
+from uuid import UUID
+
+from draugar.errors import (
+    InNoGroup,
+    InTheClear,
+    NotNamed,
+    NotPossible,
+    ServiceAway,
+    SignedOut,
+    Unknown,
+    so_far,
+)
+from draugar.maps.track import Track
+from draugar.models import (
+    Comparison,
+    Fix,
+    Group,
+    Invitation,
+    Kind,
+    OpenInvite,
+    OwnDevice,
+    Person,
+    Position,
+    Rotation,
+    Shared,
+)
+from draugar.protocol import naming, pasted
+from draugar.protocol.address import service_url
+from draugar.protocol.links import InviteLink
+from draugar.service.api import Api
+from draugar.service.responses import ListedGroup
+from draugar.service.transport import Transport
+from draugar.storage import last_known
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
+from draugar.storage.last_known import LastKnown
+from draugar.storage.trust_store import TrustStore
+from draugar.storage.vault import KeyLocation
+from draugar.usecases import confirm as confirming
+from draugar.usecases import invite as inviting
+from draugar.usecases import join as joining
+from draugar.usecases import leave as leaving
+from draugar.usecases import pause as pausing
+from draugar.usecases import phones
+from draugar.usecases import read as reading
+from draugar.usecases import remind as reminding
+from draugar.usecases import rotate as rotation
+from draugar.usecases.join import Invite, Newcomer
+from draugar.usecases.notify import Notifier, Tell
+from draugar.usecases.phones import HandOver, PhoneSetup
+from draugar.usecases.share import Outbox
+from draugar.usecases.sync import GroupSnapshot, KeySync
+
+PATIENCE = timedelta(seconds=30)
+
+
+class Client:
+    """One person's one device at one service."""
+
+    def __init__(self, home: Home, *, tell: Tell, patience: timedelta = PATIENCE) -> None:
+        """`tell` hears every notice; `patience` is how long a busy service is waited for.
+
+        Raises NotJoined.
+        """
+        self._home = home
+        self._me = home.me()
+        self._transport = Transport(self._me.url, patience=patience)
+        self._transport.token = self._me.token
+        self._api = Api(self._transport)
+        self._teller = Notifier(home, tell)
+        self._exchange = KeySync(home, self._api, self._teller)
+        self._outbox = Outbox(home, self._teller)
+        self._is_pause_checked = False
+        if home.keeps_secrets_in is KeyLocation.FILE:
+            self._teller.say(
+                Kind.SECRETS_IN_FILE,
+                "There is no keyring here: the key to this home is a file in it, which only your"
+                " user may read.",
+                once="home",
+            )
+
+    # Coming in
+
+    @classmethod
+    def found(  # noqa: PLR0913 -- each by its name
+        cls,
+        home: Home,
+        *,
+        url: str,
+        code: str,
+        name: str,
+        group: str,
+        encryption: str = "required",
+        device: str = "App",
+        tell: Tell,
+        patience: timedelta = PATIENCE,
+    ) -> Self:
+        """Redeem a founding invite: a new person, a new group, and its first key.
+
+        When an answer is lost, the same call finishes it; so it is for the two below.
+        """
+        newcomer = Newcomer(
+            name=name, device=device, group={"name": group, "encryption": encryption}
+        )
+        joining.join(home, Invite.typed(url, code, founds=True), newcomer, patience=patience)
+        return cls._settled(home, tell, patience, name=name, group=group)
+
+    @classmethod
+    def join(  # noqa: PLR0913 -- each by its name
+        cls,
+        home: Home,
+        invite: InviteLink,
+        *,
+        name: str,
+        device: str = "App",
+        tell: Tell,
+        patience: timedelta = PATIENCE,
+    ) -> Self:
+        """Come in by a link; with its key package this device reads at once.
+
+        Of a link `for_me` the name is not used: it makes another device of the inviter.
+        """
+        joining.join(
+            home, Invite.link(invite), Newcomer(name=name, device=device), patience=patience
+        )
+        return cls._settled(home, tell, patience)
+
+    @classmethod
+    def join_by_code(  # noqa: PLR0913 -- each by its name
+        cls,
+        home: Home,
+        *,
+        url: str,
+        code: str,
+        name: str,
+        device: str = "App",
+        tell: Tell,
+        patience: timedelta = PATIENCE,
+    ) -> Self:
+        """Come in by a typed code; then a member has to confirm this device."""
+        newcomer = Newcomer(name=name, device=device)
+        joining.join(home, Invite.typed(url, code), newcomer, patience=patience)
+        return cls._settled(home, tell, patience, name=name)
+
+    @classmethod
+    def _settled(
+        cls,
+        home: Home,
+        tell: Tell,
+        patience: timedelta,
+        *,
+        name: str | None = None,
+        group: str | None = None,
+    ) -> Self:
+        """Finish a join. `name` and `group` correct what an earlier attempt at it had sent.
+
+        Not of a link: it proves the name that was sent with it.
+        """
+        member = cls(home, tell=tell, patience=patience)
+        try:
+            if name is not None and naming.checked(name) != member.name:
+                member.rename(name)
+            for row in home.rows("SELECT id, name FROM groups") if group is not None else ():
+                if row["name"] != naming.checked(group or ""):
+                    member.change_group(UUID(row["id"]), name=group)
+            member._settle()
+        except BaseException:
+            member.close()
+            raise
+        return member
+
+    # Who I am: known without the service
+
+    @property
+    def user_id(self) -> UUID:
+        """The person's id."""
+        return self._me.user_id
+
+    @property
+    def device_id(self) -> UUID:
+        """This device's id."""
+        return self._me.device_id
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+        return self._me.name
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self._me.url
+
+    # Groups
+
+    def groups(self) -> list[Group]:
+        """The groups I am in."""
+        self._settle()
+        listed = self._api.groups()
+        with self._home.transaction():
+            # What is not listed for once is not lost: the service may only say so.
+            self._home.do("UPDATE groups SET is_member = 0")
+            for group in listed:
+                joining.enter(self._home, group.id, group.name, is_founding=False)
+            self._note_retention(listed)
+        return [reading.group(self._home, group) for group in listed]
+
+    def group(self, name_or_id: str | UUID | None = None) -> Group:
+        """One of my groups, by name or id, or the only one. Raises NotNamed, Unknown."""
+        groups = self.groups()
+        wanted, exact = naming.same(str(name_or_id)), pasted.as_id(str(name_or_id))
+        found = [group for group in groups if group.id == exact] or [
+            group for group in groups if name_or_id is None or naming.same(group.name) == wanted
+        ]
+        if len(found) == 1:
+            return found[0]
+        if not groups:
+            raise InNoGroup
+        if name_or_id is None:
+            raise NotNamed
+        if found:
+            raise NotNamed(
+                "Several of your groups have this name.",
+                advice="Give the id of one in its place: draugar groups --json",
+            )
+        raise Unknown
+
+    def found_group(self, name: str, *, encryption: str = "required") -> Group:
+        """Found a further group and make its first key."""
+        self._settle()
+        group = self._api.found_group(naming.checked(name), encryption)
+        joining.enter(self._home, group.id, group.name, is_founding=True)
+        return self.group(group.id)
+
+    def join_group(self, invite: InviteLink | str) -> Group:
+        """Join a further group of this service, by a link or a code."""
+        self._settle()
+        if isinstance(invite, str):
+            coming = Invite.typed(self.url, invite)
+        else:
+            coming = Invite.link(invite)
+            if invite.for_me:
+                raise NotPossible(
+                    "This link is for a new device, and this one has joined already.",
+                    advice="Use it on the new device: draugar join LINK",
+                )
+            if service_url(invite.url) != self.url:
+                raise NotPossible(
+                    "This link leads to another service than the one that you are at.",
+                    advice="Join there as another person on this machine, with a new directory:"
+                    " draugar --home DIRECTORY join LINK --name NAME",
+                )
+        return self.group(joining.join_group(self._home, self._api, coming))
+
+    def change_group(
+        self,
+        group_id: UUID | None = None,
+        *,
+        name: str | None = None,
+        retention_days: int | None = None,
+    ) -> Group:
+        """Rename a group, or set how many days it keeps points (admins only). None: as it is.
+
+        Raises NotAName.
+        """
+        group_id = self._resolve(group_id)
+        name = None if name is None else naming.checked(name)
+        listed = self._api.change_group(group_id, name=name, retention_days=retention_days)
+        joining.enter(self._home, listed.id, listed.name, is_founding=False)
+        return reading.group(self._home, listed)
+
+    def leave(self, group_id: UUID | None = None) -> None:
+        """Leave a group; what I posted there is deleted."""
+        leaving.leave(self._home, self._api, self._resolve(group_id))
+
+    def people(self, group_id: UUID | None = None) -> list[Person]:
+        """Everybody in a group, with their devices and what this device holds of them."""
+        census = self._update(self._resolve(group_id)).census
+        devices = census.devices()
+        names, marks = census.names(), census.marks()
+        return [
+            Person(
+                user_id=person.user_id,
+                name=names[person.user_id],
+                mark=marks.get(person.user_id, ""),
+                listed_name=person.name,
+                role=person.role,
+                joined_at=person.joined_at,
+                is_me=person.user_id == self.user_id,
+                is_changed=census.is_changed(person),
+                devices=tuple(device for device in devices if device.user_id == person.user_id),
+                phones=tuple(person.phones),
+            )
+            for person in census.people
+        ]
+
+    def remove(self, user_id: UUID, group_id: UUID | None = None) -> Rotation:
+        """Remove somebody (admins only), and change the key at once.
+
+        What they have fetched before cannot be taken back.
+        """
+        if user_id == self.user_id:
+            raise NotPossible("This is yourself.", advice="To leave the group: draugar leave")
+        group_id = self._resolve(group_id)
+        leaving.remove(self._home, self._api, self._update(group_id).census, user_id)
+        with so_far(
+            "The member is removed, but the group's key is not changed yet.",
+            "Change it as soon as the service answers: draugar rotate",
+        ):
+            return self._rotate(group_id)
+
+    def set_role(self, user_id: UUID, role: str, group_id: UUID | None = None) -> None:
+        """Make a member `admin` or `member` (admins only)."""
+        self._api.set_role(self._resolve(group_id), user_id, role)
+
+    # Invites
+
+    def invite(
+        self,
+        group_id: UUID | None = None,
+        *,
+        life: timedelta = timedelta(days=1),
+        for_me: bool = False,
+    ) -> Invitation:
+        """Make a link that carries the key; at most 7 days. `for_me`: for a device of my own."""
+        view = self._current(self._resolve(group_id))
+        return inviting.by_link(self._home, self._api, view, life=life, for_me=for_me)
+
+    def invite_by_code(
+        self, group_id: UUID | None = None, *, life: timedelta | None = timedelta(hours=1)
+    ) -> Invitation:
+        """Make a code to be typed, whose joiner waits to be confirmed. `life` None is for ever."""
+        return inviting.by_code(self._api, self._resolve(group_id), life=life)
+
+    def invites(self) -> list[OpenInvite]:
+        """The invites I made, and in groups that I run all of them."""
+        return self._api.invites()
+
+    def revoke_invite(self, invite_id: UUID) -> None:
+        """Make an invite worthless."""
+        self._api.revoke_invite(invite_id)
+        self._home.do("DELETE FROM invites WHERE id = :id", id=invite_id)
+
+    # Whom I trust
+
+    def pending(self, group_id: UUID | None = None) -> list[Comparison]:
+        """Those who wait for my word.
+
+        While this device itself has no key: those who have given it one, or else those who could.
+        """
+        return confirming.pending(self._home, self._update(self._resolve(group_id)))
+
+    def compare(self, user_id: UUID, group_id: UUID | None = None) -> Comparison:
+        """The safety number with one person. Raises Unknown, NotPossible."""
+        return confirming.compare(self._home, self._update(self._resolve(group_id)), user_id)
+
+    def confirm(self, comparison: Comparison) -> None:
+        """Trust the devices that were compared, and give them the key where this device has it.
+
+        Raises NotPossible.
+        """
+        group_id = comparison.group_id
+        view = self._update(self._resolve(group_id))
+        confirming.confirm(self._home, comparison)
+        with so_far(
+            "This device trusts them now, but the key could not be passed on yet.",
+            "It is passed on with your next command, such as: draugar where",
+        ):
+            if not view.holds_key:
+                self._update(group_id)  # which takes the key that they may have given
+            elif view.must_rotate:
+                self._rotate(group_id)
+            else:
+                self._exchange.give(view, [device.id for device in comparison.devices])
+
+    def rotate(self, group_id: UUID | None = None, *, is_restored: bool = False) -> Rotation:
+        """Make a new key for the devices that are trusted. The others wait.
+
+        `is_restored`: the member knows from whoever runs the service that it was restored from a
+        backup, which is why it shows an older version than this device has seen.
+        """
+        group_id = self._resolve(group_id)
+        if is_restored:
+            rotation.catch_up(self._home, self._api, group_id)
+        self._settle()
+        return self._rotate(group_id)
+
+    # Where
+
+    def where(self, group_id: UUID | None = None) -> list[Position]:
+        """The present position of each member, by name. Raises KeyPending."""
+        view = self._update(self._resolve(group_id))
+        positions = reading.where(self._home, self._api, self._exchange, self._teller, view)
+        last_known.keep(self._home, view.group_id, positions)
+        return positions
+
+    def last_known(self, name_or_id: str | UUID | None = None) -> LastKnown | None:
+        """What `where` returned last of a group, by name or id, or of my only one.
+
+        Needs no service. None where nothing is known.
+        """
+        return last_known.find(self._home, name_or_id)
+
+    def history(
+        self,
+        group_id: UUID | None = None,
+        *,
+        user_id: UUID | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[Position]:
+        """Points whose fix lies in [since, until), newest first by the times in their ids."""
+        view = self._update(self._resolve(group_id))
+        wanted = reading.Wanted(user_id=user_id, since=since, until=until)
+        return reading.history(self._home, self._api, self._teller, view, wanted)
+
+    def share(self, fixes: Sequence[Fix], group_id: UUID | None = None) -> Shared:
+        """Queue fixes on disk and send what can be sent.
+
+        Raises PointNotPossible with nothing queued, and ServiceFailure with all that is not stored
+        still queued.
+        """
+        dropped = self.enqueue(fixes, group_id)
+        if dropped and not self.waiting():
+            return Shared(stored=0, dropped=dropped, waiting=0)  # which needs no service
+        shared = self.flush()
+        return replace(shared, dropped=shared.dropped + dropped)
+
+    def enqueue(
+        self, fixes: Sequence[Fix], group_id: UUID | None = None, *, track: str | None = None
+    ) -> int:
+        """Queue only: needs no service. How many are not taken, since sharing is paused here.
+
+        `track` names the recording they are of.
+        """
+        return self._outbox.put(self._resolve(group_id), fixes, track=track)
+
+    def digest(self, track: Track) -> str:
+        """Name a recording, as only this device can."""
+        return track.digest(self._me.device_key.value)
+
+    def queued_at(self, track: str, group_id: UUID | None = None) -> datetime | None:
+        """Return when this device queued a recording for a group, unless that was undone."""
+        return self._outbox.queued_at(self._resolve(group_id), track)
+
+    def flush(self, on_progress: Callable[[int], None] = lambda _: None) -> Shared:
+        """Send the queue, of all groups. `on_progress` hears how many points still wait."""
+        self._settle()
+        shared = self._outbox.flush(self._api, self._exchange, on_progress)
+        self._home.shrink()
+        return shared
+
+    def waiting(self) -> int:
+        """How many points are queued."""
+        return self._outbox.waiting()
+
+    def queued(self, group_id: UUID | None = None) -> dict[UUID, Fix]:
+        """The fixes that are queued for a group, by the ids of their points."""
+        return self._outbox.queued(self._resolve(group_id))
+
+    def delete_points(
+        self,
+        group_id: UUID | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> int:
+        """Delete my own points of a group, by the times in their ids; how many.
+
+        That is the time of the fix, or of sending where the group keeps no points for so long.
+        Those that still wait here are deleted too, by the same.
+        """
+        group_id = self._resolve(group_id)
+        waiting = self._outbox.forget(group_id, since=since, until=until)
+        with so_far(
+            "What waited on this device is deleted, but not what was shared before.",
+            "As soon as the service answers, run the same command again.",
+        ):
+            return waiting + self._api.delete_points(group_id, since=since, until=until)
+
+    def delete_point(self, point_id: UUID, group_id: UUID | None = None) -> int:
+        """Delete one of my own points of a group, shared or still waiting here; how many.
+
+        Also one that this device cannot read.
+        """
+        group_id = self._resolve(group_id)
+        waiting = self._outbox.forget_point(group_id, point_id)
+        # One that waits may have been sent, and the answer lost.
+        done = "The position that waited on this device is deleted, and is not sent any more."
+        again = (
+            "If it has reached the service before, delete it there as soon as the service answers:"
+            f" draugar erase --id {point_id}"
+        )
+        with so_far(done, again) if waiting else nullcontext():
+            return max(waiting, self._api.delete_point(group_id, point_id))
+
+    def pause(
+        self, group_id: UUID | None = None, *, until: datetime | None = None
+    ) -> ServiceAway | None:
+        """Pause my sharing; others see me as offline.
+
+        On this device at once. Where the service does not answer, that failure is returned, my
+        other devices and phones share on, and it is told at the next call. Raises NotPossible for
+        an `until` that is past.
+        """
+        if until is not None and until <= datetime.now(UTC):
+            raise NotPossible(
+                "That time is past.",
+                effect="Nothing was changed.",
+                advice="Give a later time: draugar pause --until 2h",
+            )
+        group_id = self._resolve(group_id)
+        pausing.begin(self._home, group_id, until=until)
+        return self._tell_of_pause(group_id)
+
+    def resume(self, group_id: UUID | None = None) -> ServiceAway | None:
+        """Share again: on this device at once, and elsewhere as `pause` does."""
+        group_id = self._resolve(group_id)
+        pausing.end(self._home, group_id)
+        return self._tell_of_pause(group_id)
+
+    def _tell_of_pause(self, group_id: UUID) -> ServiceAway | None:
+        try:
+            pausing.tell_service(self._home, self._api, group_id)
+        except ServiceAway as failure:
+            return failure
+        return None
+
+    # My devices and my account
+
+    def devices(self) -> list[OwnDevice]:
+        """Every device that can act for me."""
+        return [OwnDevice(**vars(device)) for device in self._api.devices()]
+
+    def add_phone(
+        self,
+        name: str,
+        group_id: UUID | None = None,
+        tid: str | None = None,
+        *,
+        in_the_clear: bool = False,
+        hand_over: HandOver = lambda _: None,
+    ) -> PhoneSetup:
+        """Make a phone of mine that shares with OwnTracks; what sets it up holds the group's key.
+
+        `tid` is two letters or digits, chosen from my name where it is left out. `in_the_clear`
+        agrees to one that shares unsealed, in a group without a key. `hand_over` gives out the
+        result; where that fails, the same call finishes the phone. Raises InTheClear, TidTaken.
+        """
+        name, group_id = naming.checked(name), self._resolve(group_id)
+        usable = partial(self._usable, in_the_clear=in_the_clear)
+        return phones.add(
+            self._home, self._api, usable, group_id, name=name, tid=tid, hand_over=hand_over
+        )
+
+    def renew_phone(
+        self,
+        device_id: UUID,
+        *,
+        in_the_clear: bool = False,
+        hand_over: HandOver = lambda _: None,
+    ) -> PhoneSetup:
+        """Set a phone of mine up again: what it has is void, and it gets the present key.
+
+        Raises InTheClear.
+        """
+        self._settle()
+        usable = partial(self._usable, in_the_clear=in_the_clear)
+        return phones.renew(self._home, self._api, usable, device_id, hand_over=hand_over)
+
+    def remind(self, *, by_memory: bool = False) -> None:
+        """Tell which of my phones must be set up again.
+
+        The service is asked only where I have phones; `by_memory`, or while it is away, not at all.
+        """
+        if by_memory or self._transport.is_away:
+            reminding.remind_from_memory(self._home, self._teller)
+        else:
+            reminding.remind(self._home, self._api, self._teller)
+
+    def revoke_device(self, device_id: UUID) -> list[Rotation]:
+        """Make another device of mine worthless, and change the keys it may know."""
+        if device_id == self.device_id:
+            raise NotPossible(
+                "This is the device that you are using.", advice="To log out here: draugar logout"
+            )
+        self._settle()
+        phone_group = {device.id: device.group_id for device in self._api.devices()}.get(device_id)
+        self._api.revoke_device(device_id)
+        with so_far(
+            "The device is revoked, but not every key that it knows is changed yet.",
+            "Change them as soon as the service answers, in each of your groups: draugar rotate",
+        ):
+            return self._rotate_without(device_id, phone_group)
+
+    def _rotate_without(self, device_id: UUID, phone_group: UUID | None) -> list[Rotation]:
+        rotations = []
+        for group_id in self._my_groups():
+            if group_id == phone_group or device_id in TrustStore(self._home, group_id).known():
+                leaving.distrust(self._home, group_id, [device_id])
+            view = self._exchange.update(group_id)
+            if view.must_rotate and view.holds_key:
+                rotations.append(self._rotate(group_id))
+        return rotations
+
+    def rename(self, name: str) -> None:
+        """Change my name. Others see it as confirmed by me when I next rotate.
+
+        Raises NotAName.
+        """
+        name = naming.checked(name)
+        self._api.rename(name)
+        self._home.rename(name)
+        self._me = replace(self._me, name=name)
+
+    def export(self) -> dict[str, Any]:
+        """All that the service stores about me; of my points also what they say, as `opened`."""
+        self._settle()
+        return reading.export(self._home, self._api, self._teller)
+
+    def logout(self) -> None:
+        """Revoke this device, and wipe its home."""
+        with suppress(SignedOut):
+            self._api.logout()
+        self.close()
+        self._home.wipe()
+
+    def delete_account(self) -> None:
+        """Delete everything of mine from the service, and wipe the home."""
+        self._api.devices()  # whoever is signed out before deletes nothing
+        with suppress(SignedOut):  # it is done, and the answer was lost
+            self._api.delete_account()
+        self.close()
+        self._home.wipe()
+
+    def close(self) -> None:
+        """Close the way to the service. The home stays open."""
+        self._api.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Within
+
+    def _settle(self) -> None:
+        joining.settle(self._home, self._api, self._exchange, self._teller)
+        if not self._is_pause_checked:
+            pausing.check(self._home, self._api, self._teller)
+            self._is_pause_checked = True
+        if self._home.row("SELECT 1 FROM groups WHERE is_member AND retention_days IS NULL"):
+            self._note_retention(self._api.groups())
+
+    def _note_retention(self, listed: Iterable[ListedGroup]) -> None:
+        """Remember how long each group keeps points, for when they are queued without network."""
+        for group in listed:
+            self._home.do(
+                "UPDATE groups SET retention_days = :days WHERE id = :id",
+                days=group.retention_days,
+                id=group.id,
+            )
+
+    def _update(self, group_id: UUID) -> GroupSnapshot:
+        self._settle()
+        return self._exchange.update(group_id)
+
+    def _current(self, group_id: UUID) -> GroupSnapshot:
+        """Return a view with a key that nobody knows who has gone. Raises KeyPending."""
+        view = self._update(group_id)
+        view.require_key()
+        if view.must_rotate:
+            self._rotate(group_id)
+            view = self._exchange.update(group_id)
+            view.require_key()
+        return view
+
+    def _usable(self, group_id: UUID, *, in_the_clear: bool) -> GroupSnapshot:
+        """Return a view with a key as `_current` does, or of a group that goes without one.
+
+        That a group does is only the service's word. Raises InTheClear.
+        """
+        view = self._update(group_id)
+        is_keyed = view.key_version > 0 or Keyring(self._home, group_id).is_keyed
+        if is_keyed or self.group(group_id).encryption == "required":
+            return self._current(group_id)
+        if not in_the_clear:
+            raise InTheClear
+        return view
+
+    def _rotate(self, group_id: UUID) -> Rotation:
+        return rotation.rotate(self._home, self._api, self._exchange, self._teller, group_id)
+
+    def _my_groups(self) -> list[UUID]:
+        return [UUID(row["id"]) for row in self._home.rows("SELECT id FROM groups WHERE is_member")]
+
+    def group_id(self, name_or_id: str) -> UUID:
+        """The group that is meant by a name or id, without the service where it is known here.
+
+        Raises NotNamed, Unknown.
+        """
+        wanted, exact = naming.same(name_or_id), pasted.as_id(name_or_id)
+        names = {
+            UUID(row["id"]): naming.same(row["name"])
+            for row in self._home.rows("SELECT id, name FROM groups WHERE is_member")
+        }
+        found = [id_ for id_ in names if id_ == exact] or [
+            id_ for id_, name in names.items() if name == wanted
+        ]
+        return found[0] if len(found) == 1 else self.group(name_or_id).id
+
+    def _resolve(self, group_id: UUID | None) -> UUID:
+        """Return the group that is meant, without asking the service where it is known."""
+        mine = self._my_groups()
+        if group_id is None:
+            if len(mine) != 1:
+                raise NotNamed if mine else InNoGroup
+            return mine[0]
+        if group_id not in mine and group_id not in {group.id for group in self.groups()}:
+            raise Unknown
+        return group_id

@@ -1,0 +1,1 @@
+"""Maps, tracks and positions."""

@@ -1,0 +1,364 @@
+"""Tracks in files: reading GPX 1.0 and 1.1, writing GPX 1.1 and GeoJSON (RFC 7946).
+
+A file may come from anywhere, so reading is bounded: no document type (and so no entities), and no
+more than SIZE bytes. Of what stands around the track points nothing is used, so it refuses no
+file: undeclared prefixes, characters that XML does not allow, blanks before the declaration.
+"""
+
+import codecs
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+from xml.parsers import expat
+
+from draugar.maps.geo import NotAPosition, Trail, number
+from draugar.maps.track import Fault, NotATrack, Point, Track
+from draugar.models import Fix
+from draugar.usecases.points import CLOCKS_DIFFER, EARLIEST
+
+SIZE = 32 * 1024 * 1024
+SPACE = "http://www.topografix.com/GPX/1/1"
+HALF_TURN = 180
+HEIGHT = 20_000
+"""Metres above and below the sea; what is beyond is a recorder's mistake."""
+LONGEST = 64
+"""Characters after which no more of a time or a height is kept."""
+
+# XML 1.0 has no way to write these.
+NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_DECLARATION = re.compile(r"<\?xml\s[^>]*\?>")
+_ENCODING = re.compile(rb"<\?xml\s[^>]*encoding\s*=\s*[\"']([\w.:-]+)[\"']")
+_PROLOG = 1024
+"""Characters, or bytes, in which the declaration is looked for."""
+_CHARACTER = re.compile("&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,10}));")
+_AMPERSAND = re.compile(r"&(?!#?\w[\w.:-]*;)")
+"""One that begins no reference."""
+_ASCII = bytes(range(32, 127))
+_NOT_FOR_TEXT = {"idna", "punycode"}
+"""They read ASCII as it is, and take quadratic time."""
+
+_TIME = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ]"
+    r"(?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2}(?:[.,][0-9]+)?)?"
+    # Java writes the name of the zone behind its offset, and leaves out seconds that are zero.
+    r"(?: ?(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2}){0,2})(?:\[[\w/+-]+\])?)?",
+    re.ASCII | re.IGNORECASE,
+)
+_MIDNIGHT = re.compile(r"24:00(?::00(?:[.,]0+)?)?")
+
+
+def read(file: Path, now: datetime | None = None) -> Track:
+    """Read the points of all tracks of a GPX file, in the order in which they stand there.
+
+    Raises NotATrack, OSError.
+    """
+    with file.open("rb") as stream:
+        content = stream.read(SIZE + 1)
+    if len(content) > SIZE:
+        raise NotATrack(f"The file is larger than {SIZE // 1024 // 1024} MiB.")
+    found = _Content(now or datetime.now(UTC))
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = found.doctype
+    parser.StartElementHandler = found.start
+    parser.CharacterDataHandler = found.data
+    parser.EndElementHandler = found.end
+    text = _text(content)
+    try:
+        parser.Parse(text, True)  # noqa: FBT003 -- has no keywords
+    except expat.ExpatError as error:
+        behind = text.encode()[parser.ErrorByteIndex :]
+        if not found.is_over or b"trkpt" in behind:
+            raise _not_xml(error) from None
+    if not found.number:
+        raise NotATrack(" ".join(["The file holds no track points.", *found.others()]))
+    return Track(found.points, found.left_out)
+
+
+def _not_xml(error: expat.ExpatError) -> NotATrack:
+    if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:
+        return NotATrack(f"Line {error.lineno} uses an entity, which GPX has not.")
+    return NotATrack(f"The file is not XML, as GPX is: line {error.lineno} is broken.")
+
+
+def written(trails: Iterable[Trail]) -> str:
+    """Write trails as GPX 1.1, a track each, and a segment for each stretch of it."""
+    root = ET.Element("gpx", version="1.1", creator="draugar", xmlns=SPACE)
+    for trail in trails:
+        track = ET.SubElement(root, "trk")
+        ET.SubElement(track, "name").text = NOT_IN_XML.sub("\ufffd", trail.name)
+        for stretch in trail.stretches():
+            segment = ET.SubElement(track, "trkseg")
+            for fix in stretch:
+                # GPX ends before 180 degrees, which are the same meridian as -180.
+                longitude = -fix.longitude if fix.longitude == HALF_TURN else fix.longitude
+                point = ET.SubElement(
+                    segment, "trkpt", lat=_decimal(fix.latitude), lon=_decimal(longitude)
+                )
+                if fix.altitude is not None:
+                    ET.SubElement(point, "ele").text = _decimal(fix.altitude)
+                ET.SubElement(point, "time").text = stamp(fix.at)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def geojson(trails: Iterable[Trail]) -> dict[str, Any]:
+    """Write trails as a FeatureCollection: a line for each stretch, and `times` nested alike.
+
+    A line is cut where it crosses the antimeridian (RFC 7946, 3.1.9); one position alone is a
+    point.
+    """
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            _feature(trail.name, stretch) for trail in trails for stretch in trail.stretches()
+        ],
+    }
+
+
+def stamp(at: datetime) -> str:
+    """Write a time as programs read it, to the millisecond (or finer, where it is), in UTC."""
+    precision = "microseconds" if at.microsecond % 1000 else "milliseconds"
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _decimal(value: float) -> str:
+    """Write a number so that it reads back exactly, without an exponent and without "-0.0"."""
+    return f"{Decimal(repr(value + 0.0)):f}"
+
+
+def _feature(name: str, fixes: Sequence[Fix]) -> dict[str, Any]:
+    lines = [list(line) for line in _cut(fixes)]
+    coordinates: list[Any] = [
+        [[fix.longitude + 0.0, fix.latitude + 0.0] for fix in line] for line in lines
+    ]
+    times: list[Any] = [[stamp(fix.at) for fix in line] for line in lines]
+    kind = "MultiLineString"
+    if len(lines) == 1:
+        kind, coordinates, times = "LineString", coordinates[0], times[0]
+        if len(lines[0]) == 1:
+            kind, coordinates, times = "Point", coordinates[0], times[0]
+    return {
+        "type": "Feature",
+        "properties": {"name": name, "times": times},
+        "geometry": {"type": kind, "coordinates": coordinates},
+    }
+
+
+def _cut(fixes: Sequence[Fix]) -> Iterator[list[Fix]]:
+    """Split a line where it crosses the antimeridian, with an end on either side of it."""
+    line = list(fixes[:1])
+    for here, there in pairwise(fixes):
+        across = there.longitude - here.longitude
+        if abs(across) > HALF_TURN:
+            edge = math.copysign(HALF_TURN, here.longitude)
+            turn = across + 2 * edge
+            part = (edge - here.longitude) / turn if turn else 0.0
+            latitude = here.latitude + part * (there.latitude - here.latitude)
+            crossing = replace(
+                here, latitude=latitude, longitude=edge, at=here.at + part * (there.at - here.at)
+            )
+            yield [*line, crossing]
+            line = [replace(crossing, longitude=-edge)]
+        line.append(there)
+    yield line
+
+
+def _text(content: bytes) -> str:
+    """Return a file's text without its declaration, and without what XML cannot hold.
+
+    Lines keep their numbers. Raises NotATrack.
+    """
+    text = _decoded(content)
+    start = text.find("<")
+    if start < 0:
+        raise NotATrack("The file is not XML, as GPX is: line 1 is broken.")
+    head, rest = text[start : start + _PROLOG], text[start + _PROLOG :]
+    head = _DECLARATION.sub(lambda found: "\n" * found[0].count("\n"), head, count=1)
+    text = "\n" * text.count("\n", 0, start) + head + rest.rstrip("\0 \t\r\n")
+    text = _CHARACTER.sub(_reference, NOT_IN_XML.sub(" ", text))
+    return _AMPERSAND.sub("&amp;", text)
+
+
+def _decoded(content: bytes) -> str:
+    """Decode a file: by its byte order mark, else as its declaration says, else as UTF-8.
+
+    What cannot be decoded is in names and comments; in a position it leads to no number.
+    """
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, "replace")
+    if b"\0" in content[:2]:
+        return content.decode("utf-16-be" if content[0] == 0 else "utf-16-le", "replace")
+    declared = _ENCODING.search(content[:_PROLOG])
+    name = declared[1].decode() if declared else "utf-8"
+    if name.lower().replace("_", "-").startswith("utf-16"):
+        name = "utf-8"  # its declaration could not be read if it were
+    if not _is_readable(name):
+        raise NotATrack("The file is in an encoding that cannot be read; save it as UTF-8.")
+    return content.decode(name, "replace")
+
+
+def _is_readable(encoding: str) -> bool:
+    with suppress(LookupError, ValueError):
+        known = codecs.lookup(encoding).name
+        return known not in _NOT_FOR_TEXT and _ASCII.decode(encoding) == _ASCII.decode()
+    return False
+
+
+def _reference(found: re.Match[str]) -> str:
+    """Keep a reference to a character, unless XML has no such character."""
+    code = int(found[1], 16) if found[1] else int(found[2])
+    known = code <= 0x10FFFF and not NOT_IN_XML.match(chr(code))  # noqa: PLR2004 -- Unicode
+    return found[0] if known else " "
+
+
+class _Content:
+    """What the parser calls: it keeps track points, and refuses a document type."""
+
+    def __init__(self, now: datetime) -> None:
+        self.points: list[Point] = []
+        self.left_out: dict[int, Fault] = {}
+        self.number = 0
+        """Of the newest track point, from 1."""
+        self._latest = now + CLOCKS_DIFFER
+        self.is_over = False
+        """Whether the outermost element has ended."""
+        self._others: Counter[str] = Counter()
+        self._segment = 0
+        self._depth = 0
+        self._extensions_depth = 0
+        self._point_depth = 0
+        self._prefix = ""
+        self._attributes: dict[str, str] = {}
+        self._text: dict[str, str] = {}
+        self._open: str | None = None
+
+    def doctype(self, *_: object) -> None:
+        raise NotATrack("The file has a document type, which GPX has not.")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        prefix, _, name = tag.rpartition(":")
+        if self._extensions_depth:
+            return
+        if self._point_depth:
+            is_its_own = self._depth == self._point_depth + 1 and prefix == self._prefix
+            if is_its_own and name in {"time", "ele"} and name not in self._text:
+                self._open, self._text[name] = name, ""
+        elif name == "trkpt":
+            self.number += 1
+            self._point_depth, self._prefix, self._attributes = self._depth, prefix, attributes
+            self._text = {}
+        elif name == "extensions":
+            self._extensions_depth = self._depth
+        elif name in {"trk", "trkseg"}:
+            self._segment += 1
+        else:
+            self._others[name] += 1
+
+    def data(self, text: str) -> None:
+        if self._open and self._depth == self._point_depth + 1:
+            known = self._text[self._open]
+            if len(known) < LONGEST:
+                self._text[self._open] = known + text
+
+    def end(self, _: str) -> None:
+        if self._depth == self._extensions_depth:
+            self._extensions_depth = 0
+        elif self._depth == self._point_depth:
+            self._point_depth = 0
+            self._keep()
+        elif self._depth == self._point_depth + 1:
+            self._open = None
+        self._depth -= 1
+        self.is_over = not self._depth
+
+    def others(self) -> Iterator[str]:
+        """Say what the file has that is no track, where it has anything."""
+        found = [
+            f"{many} {name}{'s' * (many != 1)}"
+            for tag, name in (("wpt", "waypoint"), ("rtept", "route point"))
+            if (many := self._others[tag])
+        ]
+        if found:
+            yield (
+                f"It holds {' and '.join(found)}: they say where to go, not where a device was."
+                " Only recorded tracks are shared."
+            )
+
+    def _keep(self) -> None:
+        latitude = _number(self._attributes.get("lat", ""), 90)
+        longitude = _number(self._attributes.get("lon", ""), HALF_TURN)
+        if latitude is None or longitude is None:
+            self.left_out[self.number] = self._fault_of_place(latitude)
+            return
+        at, fault_of_time = self._at()
+        self.points.append(
+            Point(
+                number=self.number,
+                segment=self._segment,
+                latitude=latitude,
+                longitude=longitude,
+                altitude=_number(self._text.get("ele", ""), HEIGHT),
+                at=at,
+                fault=fault_of_time,
+            )
+        )
+
+    def _fault_of_place(self, latitude: float | None) -> Fault:
+        if latitude is not None:
+            return Fault.LONGITUDE
+        exchanged = (
+            _number(self._attributes.get("lon", ""), 90),
+            _number(self._attributes.get("lat", ""), HALF_TURN),
+        )
+        return Fault.LATITUDE if None in exchanged else Fault.SWAPPED
+
+    def _at(self) -> tuple[datetime | None, Fault | None]:
+        """Read an xsd:dateTime; GPX means UTC where no zone is named."""
+        text = self._text.get("time", "").strip()
+        if not text:
+            return None, Fault.NO_TIME
+        at = _moment(text)
+        if at is None:
+            return None, Fault.UNREADABLE
+        if at < EARLIEST:
+            return at, Fault.EARLY
+        return at, Fault.AHEAD if at > self._latest else None
+
+
+def _number(text: str, limit: float) -> float | None:
+    try:
+        return number(text, limit=limit, name="number")
+    except NotAPosition:
+        return None
+
+
+def _moment(text: str) -> datetime | None:
+    said = _TIME.fullmatch(text)
+    if said is None:
+        return None
+    clock, zone = said["minute"] + (said["second"] or ""), (said["zone"] or "Z").upper()
+    try:
+        if _MIDNIGHT.fullmatch(clock):  # the end of the day
+            at = datetime.fromisoformat(f"{said['day']}T00:00{zone}") + timedelta(days=1)
+        else:
+            at = datetime.fromisoformat(f"{said['day']}T{clock}{zone}")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,329 @@
+"""What a member meets: values without behaviour, whose reprs show no place, name or secret."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from draugar.errors import Failure
+from draugar.protocol.links import InviteLink
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fix:
+    """Where a device was, and when.
+
+    Degrees of WGS 84; accuracy (a radius) and altitude in metres; velocity in km/h; course in
+    degrees from north; battery in percent.
+    """
+
+    latitude: float = field(repr=False)
+    longitude: float = field(repr=False)
+    accuracy: float | None = field(repr=False)
+    """None: unknown."""
+    at: datetime
+    altitude: float | None = field(default=None, repr=False)
+    velocity: float | None = field(default=None, repr=False)
+    course: float | None = field(default=None, repr=False)
+    battery: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """A point as a member may believe it."""
+
+    point_id: UUID
+    group_id: UUID
+    user_id: UUID
+    device_id: UUID
+    name: str = field(repr=False)
+    fix: Fix
+    received_at: datetime
+    key_version: int | None
+    """None: it came unsealed, in a group that never had a key."""
+    is_confirmed: bool
+    """Whether this device trusts the sender's; otherwise `name` is what the service says."""
+    is_old: bool = False
+    """Of a present position: this device has seen a newer one, which the service shows no more."""
+    is_mine: bool = False
+    phone: "Phone | None" = None
+    """The phone with OwnTracks that it came from."""
+    silent: tuple["Phone", ...] = ()
+    """Of a present position: the person's other phones that must be set up again."""
+    mark: str = ""
+    """What tells the person from others of the same name; empty where no other has it."""
+
+    @property
+    def order(self) -> tuple[datetime, UUID]:
+        """What orders the positions of a person, in whatever order they arrived.
+
+        Of one second, the ids decide: those of a device ascend as it takes fixes.
+        """
+        return self.fix.at, self.point_id
+
+
+def newest(positions: Iterable[Position]) -> dict[UUID, Position]:
+    """Return the present position of each person: the newest by its own time."""
+    present: dict[UUID, Position] = {}
+    for position in positions:
+        known = present.get(position.user_id)
+        if known is None or position.order > known.order:
+            present[position.user_id] = position
+    return present
+
+
+class KeyState(StrEnum):
+    """What this device can do in a group."""
+
+    READY = "ready"
+    PENDING = "pending"
+    """Nobody has given this device the present key."""
+    MISSING = "missing"
+    """The group has no key at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group, and what the member is in it."""
+
+    id: UUID
+    name: str = field(repr=False)
+    role: str
+    encryption: str
+    key_version: int
+    rotation_required: bool
+    retention_days: int
+    joined_at: datetime
+    is_paused: bool
+    resumes_at: datetime | None
+    key_state: KeyState
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the member may run the group."""
+        return self.role == "admin"
+
+
+class TrustState(StrEnum):
+    """What this device holds of another one, in one group."""
+
+    THIS = "this device"
+    TRUSTED = "trusted"
+    PENDING = "pending"
+    """Not confirmed by anybody whom this device trusts."""
+    ENDED = "ended"
+    """Was trusted; removed, gone for a while, or left out of a newer key. Confirm it again."""
+
+
+class TrustSource(StrEnum):
+    """By what a device is trusted."""
+
+    PROOF = "invite proof"
+    SAFETY = "safety number"
+    ROSTER = "another member"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A device with a public key, in a group."""
+
+    id: UUID
+    user_id: UUID
+    name: str = field(repr=False)
+    """Of the person: as confirmed, or, of a device that is not trusted, as the service says."""
+    public_key: bytes = field(repr=False)
+    standing: TrustState
+    how: TrustSource | None
+    mark: str = ""
+    """What tells the person from others of the same name; empty where no other has it."""
+    can_act: bool
+    """Whether the service lets it read and write. For display: never a reason to trust."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phone:
+    """A phone with OwnTracks, in a group."""
+
+    id: UUID
+    tid: str
+    """By what the apps tell friends apart."""
+    needs_setup: bool
+    """Whether the group's key has changed since the phone was set up."""
+    waits_since: datetime | None = None
+    """Of a phone that must be set up again: since when, as far as this device knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody in a group. `name` is as confirmed, or, where nobody has, as the service says."""
+
+    user_id: UUID
+    name: str = field(repr=False)
+    role: str
+    joined_at: datetime
+    is_me: bool
+    is_changed: bool
+    """Whether their keys are others than when their safety number was compared: compare again."""
+    devices: tuple[Device, ...]
+    phones: tuple[Phone, ...] = ()
+    mark: str = ""
+    """What tells them from others of the same name; empty where no other has it."""
+    listed_name: str = field(default="", repr=False)
+    """What the service calls them: another name than `name` once they have renamed themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnDevice:
+    """A device that can act for the member; `standing` is None for one without a public key."""
+
+    id: UUID
+    name: str = field(repr=False)
+    kind: str
+    created_at: datetime
+    last_used_on: date
+    is_this_one: bool
+    has_key: bool
+    group_id: UUID | None = None
+    """The one group of a phone with OwnTracks."""
+    tid: str | None = None
+    needs_setup: bool = False
+    """Of such a phone: whether the group's key has changed since it was set up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Somebody to compare a safety number with, and what confirming them would trust.
+
+    Two people see the same number when no stranger's key stands in either's place. `confirm` takes
+    this very value, so that what is trusted is what was compared.
+    """
+
+    group_id: UUID
+    user_id: UUID
+    name: str = field(repr=False)
+    """As the service says, where nobody has confirmed it."""
+    devices: tuple[Device, ...]
+    """All their devices with public keys; those that are not trusted yet would be."""
+    safety_number: str | None = field(repr=False)
+    """12 groups of 5 digits. None for one's own devices: those come in by a link made for them."""
+    is_mine: bool
+    was_shown: bool
+    """Whether just this number was shown before: a word on a number of earlier is on this one."""
+    gives_key: bool
+    """Whether one of them has given this device the key, which it takes on its member's word."""
+    mark: str = ""
+    """What tells them from others of the same name; empty where no other has it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invitation:
+    """An invite just made. Whoever has the link, or the code, can come in by it, once."""
+
+    id: UUID
+    group_id: UUID
+    link: InviteLink | None = field(repr=False)
+    """Carries the group's key to the joiner; None for an invite by typed code."""
+    code: str = field(repr=False)
+    expires_at: datetime | None
+    for_me: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenInvite:
+    """An invite as the service lists it, without its code."""
+
+    id: UUID
+    group_id: UUID
+    created_by: UUID
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+    used_by: UUID | None
+    revoked_at: datetime | None
+    for_me: bool = False
+    """Whether it admits a further device of its maker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """A new key, and whom it was wrapped for. Those left out wait until somebody confirms them."""
+
+    group_id: UUID
+    key_version: int
+    is_mine: bool
+    """False where somebody else was faster; then the two lists are empty."""
+    wrapped_for: tuple[Device, ...]
+    left_out: tuple[Device, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What became of the queue."""
+
+    stored: int
+    dropped: int
+    """Refused for good; each was told as a notice."""
+    waiting: int
+    """Still in the queue; they go at the next flush."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """The codes for which points were dropped, with how many."""
+    obstacle: Failure | None = None
+    """Why some of them wait, though the service has answered."""
+
+
+class Kind(StrEnum):
+    """What a notice is about."""
+
+    SECRETS_IN_FILE = "secrets_in_file"
+    JOINED = "joined"
+    """Somebody came in by a link of this member's, and proved it; they were given the key."""
+    NEW_DEVICE = "new_device"
+    """For a week: a device or a phone has come to act for this member."""
+    CONFIRMED = "confirmed"
+    """A device that somebody trusted vouched for was given the key."""
+    PROOF_FAILED = "proof_failed"
+    """Somebody used a link's code without knowing the link's secret."""
+    UNCONFIRMED_DEVICE = "unconfirmed_device"
+    """A device may act, says the service, and nobody trusted has confirmed it."""
+    KEY_CHANGED = "key_changed"
+    """A device is not what it was, or somebody has others than when numbers were compared."""
+    TRUST_ENDED = "trust_ended"
+    """A device that was trusted is gone, or left out of a newer key."""
+    VOUCHED_BY_GONE = "vouched_by_gone"
+    """A device that is trusted because of somebody who has gone since."""
+    KEYS_DIFFER = "keys_differ"
+    """The service shows another commitment of a key than that of the key this device holds."""
+    RENAMED = "renamed"
+    """The service gives a person another name than the one that was confirmed."""
+    ENVELOPE_REFUSED = "envelope_refused"
+    """A key that did not open, match or come from somebody trusted; this device is pending."""
+    ROTATED = "rotated"
+    """The key was changed; the text says for whom it was wrapped."""
+    POINTS_DROPPED = "points_dropped"
+    """Points that were not what the service said they were."""
+    POINTS_UNREADABLE = "points_unreadable"
+    """Points under a key that this device never had."""
+    PLAINTEXT_REFUSED = "plaintext_refused"
+    """Unsealed points in a group that has a key."""
+    OLDER_THAN_SEEN = "older_than_seen"
+    """The service shows less of somebody than it did: they deleted points, or it withholds them."""
+    SEARCH_ENDED = "search_ended"
+    """There were more late points or other messages of a person than are looked through."""
+    NOT_SHARED = "not_shared"
+    """A point of one's own was refused for good, or shared while sharing was paused."""
+    PHONE_WAITS = "phone_waits"
+    """A phone of this member's must be set up again, and shares nothing until then."""
+    PAUSE_ENDED = "pause_ended"
+    """The service shares what this member has paused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something the member must be told. `text` is for people and holds no secret."""
+
+    kind: Kind
+    text: str = field(repr=False)
+    group_id: UUID | None = None
+    is_warning: bool = False
+    """Whether somebody may be doing harm."""

@@ -1,0 +1,1 @@
+"""docs/protocol.md as code: pure functions on bytes and texts."""

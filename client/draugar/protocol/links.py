@@ -1,0 +1,179 @@
+"""What people pass to each other so that somebody can join: a code, or a link that holds one.
+
+The secret stands behind the `#` of a scheme that only clients open, so that no web server is ever
+asked for a page with it.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from draugar.errors import AddressNotSafe
+from draugar.protocol import pasted
+from draugar.protocol.address import SERVICE, is_local, service_url
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.secrets import InviteSecret
+
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Without I, O, 0 and 1, which people take for one another."""
+
+_LETTER = f"[{ALPHABET}{''.join(filter(str.isalpha, ALPHABET)).lower()}]"
+_CODE = re.compile(f"{_LETTER}{{8}}|{_LETTER}{{16,32}}")
+_URL = re.compile(rf"(?P<scheme>https?)://{SERVICE}")
+_ENDING = r"(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]*)"
+_LINK = re.compile(
+    rf"(?i:(?P<scheme>draugar|https?)://){SERVICE}/join(?P<for_me>\?me)?(?:#|%23){_ENDING}",
+    re.ASCII,
+)
+_EXACT = re.compile(
+    rf"(?P<scheme>draugar|https)://{SERVICE}/join(?P<for_me>\?me)?"
+    r"#(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]+)",
+    re.ASCII,
+)
+"""A link as docs/protocol.md writes it."""
+_MOST_LINES = 8
+"""Over so many lines a link may be wrapped, with other text before and behind it."""
+_TAIL = re.compile(
+    rf"(?:(?:(?:{SERVICE})?/)?join)?(?P<for_me>\?me)?#?{_ENDING}",
+    re.ASCII,
+)
+"""A link whose front is missing: a double click, or a careless hand, leaves it out."""
+_SECRET = re.compile(r"([\w-]{22})[_-]*", re.ASCII)
+"""Behind it there may be the end of an emphasis, or a dash of the sentence around it."""
+_LOOKS_LIKE_A_LINK = re.compile(r"//|#|[A-Za-z0-9]\.[\w-]{16,}")
+
+
+class Unreadable(Exception):
+    """What was typed or scanned is no code, or no link. The text never repeats it."""
+
+
+def make_code() -> str:
+    """Make the code of a link: 16 characters, 80 random bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(16))
+
+
+def canonical(code: str) -> str:
+    """Return a code as it is hashed: upper case, no spaces or hyphens. Raises Unreadable.
+
+    It may be as it was pasted: what is left out is in no code, so that none becomes another one.
+    """
+    found = re.sub(r"[\s-]", "", pasted.bare(pasted.cleaned(code)))
+    if _CODE.fullmatch(found) is None:
+        raise Unreadable("This is not an invite code: one has 8 letters and digits, or 16 to 32.")
+    return found.upper()
+
+
+def is_link(text: str) -> bool:
+    """Whether a text is to be read as a link, or what is left of one, rather than as a code."""
+    return _LOOKS_LIKE_A_LINK.search(pasted.cleaned(text)) is not None
+
+
+@dataclass(frozen=True)
+class InviteLink:
+    """An invite to the service at `url`; `for_me` makes another device of the inviter."""
+
+    url: str
+    code: str = field(repr=False)
+    secret: InviteSecret
+    for_me: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises Unreadable for a service that no link can name."""
+        object.__setattr__(self, "url", self.url.rstrip("/"))
+        object.__setattr__(self, "code", canonical(self.code))
+        try:
+            is_address = _URL.fullmatch(self.url) is not None and service_url(self.url)
+        except AddressNotSafe:
+            is_address = False
+        if not is_address:
+            raise Unreadable(
+                "A link leads to https://host, with a port and a path if need be, "
+                "or to http:// on this machine."
+            )
+
+    @property
+    def text(self) -> str:
+        """The link itself: a device that has it can join.
+
+        Of a service on this machine the scheme stands for http.
+        """
+        scheme, _, place = self.url.partition("://")
+        service = _URL.fullmatch(self.url)
+        front = "draugar" if service and scheme == _scheme(service["host"]) else scheme
+        mark = "?me" if self.for_me else ""
+        return f"{front}://{place}/join{mark}#{self.code}.{self.secret.text}"
+
+    @classmethod
+    def parse(cls, text: str) -> "InviteLink":
+        """Read a link exactly as docs/protocol.md writes it. Raises Unreadable."""
+        found = _EXACT.fullmatch(text)
+        if found is None or (found["scheme"] == "https" and not is_local(found["host"])):
+            raise Unreadable("This is not an invite link.")
+        return cls._of(found, found["secret"], url=_service(found))
+
+    @classmethod
+    def paste(cls, text: str, *, url: str | None = None) -> "InviteLink":
+        """Read a link as it was pasted: wrapped, quoted, or within a sentence.
+
+        `url` is the service of one whose front is missing. Raises Unreadable.
+        """
+        found = _find(pasted.cleaned(text).replace("\\", ""))
+        scheme = found.groupdict().get("scheme")
+        if found["host"] and (scheme or not url or url.partition("://")[2] != _place(found)):
+            url = _service(found)
+        if not url:
+            raise Unreadable(
+                "The beginning of this invite link is missing: give the service's address as well,"
+                " by --url URL."
+            )
+        whole = _SECRET.fullmatch(found["secret"])
+        return cls._of(found, whole[1] if whole else found["secret"], url=url)
+
+    @classmethod
+    def _of(cls, found: re.Match[str], ending: str, *, url: str) -> "InviteLink":
+        try:
+            secret = InviteSecret.read(ending)
+        except NotAuthentic:
+            raise Unreadable("The end of this invite link is missing or damaged.") from None
+        return cls(url=url, code=found["code"], secret=secret, for_me=found["for_me"] is not None)
+
+
+def _place(found: re.Match[str]) -> str:
+    return f"{found['host']}{found['port'] or ''}{found['prefix']}"
+
+
+def _service(found: re.Match[str]) -> str:
+    """Return the address of the service that a link names."""
+    scheme = (found.groupdict().get("scheme") or "draugar").lower()
+    front = _scheme(found["host"]) if scheme == "draugar" else scheme
+    return f"{front}://{_place(found)}"
+
+
+def _find(text: str) -> re.Match[str]:
+    """Find the one link in a text. Raises Unreadable."""
+    lines = pasted.lines(text)
+    found = [link for start, _ in enumerate(lines) for link in _beginning(lines[start:])]
+    if len({link[0] for link in found}) > 1:
+        raise Unreadable("There are several invite links in this text.")
+    if found:
+        return found[0]
+    joined = pasted.bare("".join("".join(lines).split()), keep="-_?#")
+    link = _LINK.search(joined)
+    link = link if link and link.end() == len(joined) else None
+    link = link or _TAIL.fullmatch(joined) or _LINK.search("".join(lines))
+    if link is None:
+        raise Unreadable("This is not an invite link.")
+    return link
+
+
+def _beginning(lines: list[str]) -> list[re.Match[str]]:
+    """Return the links that begin in the first line, from as many lines as they take."""
+    for end in range(1, min(len(lines), _MOST_LINES) + 1):
+        links = list(_LINK.finditer("".join(lines[:end])))
+        if whole := [link for link in links if _SECRET.fullmatch(link["secret"])]:
+            return whole
+    return []
+
+
+def _scheme(host: str) -> str:
+    return "http" if is_local(host) else "https"

@@ -1,0 +1,74 @@
+"""Rosters: the devices that a member has confirmed, sealed under the group key."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from draugar.protocol.errors import NotAuthentic, Unsealable
+from draugar.protocol.json import from_base64url, members, read, text, to_base64url, uuid, written
+from draugar.protocol.sealing import open_sealed, seal
+from draugar.protocol.secrets import GroupKey, check_public_key
+
+ROSTER_BYTES = 16 * 1024
+_ENTRY = {"userId", "name", "deviceId", "publicKey"}
+
+
+@dataclass(frozen=True)
+class RosterEntry:
+    """A device that somebody has confirmed, and whose it is."""
+
+    user_id: UUID
+    name: str = field(repr=False)
+    device_id: UUID
+    public_key: bytes
+
+    def __post_init__(self) -> None:
+        """Raises NotAuthentic for what could not be a device's."""
+        text(self.name)
+        check_public_key(self.public_key)
+
+
+def seal_roster(entries: Iterable[RosterEntry], key: GroupKey) -> bytes:
+    """Return at most 16 KiB; raises Unsealable when there are too many for that."""
+    return seal(written(as_json(entries)), key, ROSTER_BYTES)
+
+
+def open_roster(sealed: bytes, key: GroupKey) -> list[RosterEntry]:
+    """Return whom its author has confirmed; raises NotAuthentic."""
+    return read_roster(read(open_sealed(sealed, key, ROSTER_BYTES)))
+
+
+def as_json(entries: Iterable[RosterEntry]) -> list[dict[str, str]]:
+    """Return entries as the members of a roster. Raises Unsealable."""
+    roster = list(entries)
+    if len({entry.device_id for entry in roster}) != len(roster):
+        raise Unsealable("A device stands in this roster more than once.")
+    return [
+        {
+            "userId": str(entry.user_id),
+            "name": entry.name,
+            "deviceId": str(entry.device_id),
+            "publicKey": to_base64url(entry.public_key),
+        }
+        for entry in roster
+    ]
+
+
+def read_roster(value: object) -> list[RosterEntry]:
+    """Return the entries of a roster that opened. Raises NotAuthentic."""
+    if not isinstance(value, list):
+        raise NotAuthentic("This is not a roster.")
+    entries = [_read_entry(members(item, _ENTRY)) for item in value]
+    if len({entry.device_id for entry in entries}) != len(entries):
+        raise NotAuthentic("A device stands in this roster more than once.")
+    return entries
+
+
+def _read_entry(entry: dict[str, Any]) -> RosterEntry:
+    return RosterEntry(
+        user_id=uuid(entry["userId"]),
+        name=text(entry["name"]),
+        device_id=uuid(entry["deviceId"]),
+        public_key=from_base64url(text(entry["publicKey"])),
+    )

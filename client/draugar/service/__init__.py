@@ -1,0 +1,1 @@
+"""The only HTTP, and what the service answers as values."""

@@ -1,0 +1,267 @@
+"""The service's routes, each a method that sends and reads."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from draugar.errors import AnswerNotUnderstood
+from draugar.models import OpenInvite
+from draugar.protocol.json import to_base64url
+from draugar.service import responses as answers
+from draugar.service.transport import Transport
+
+PAGE = 500  # points
+_LATEST_PAGES = 100
+"""Of a megabyte each: more than any family fills."""
+
+
+class Api:
+    """The routes. Every method raises ServiceFailure."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._call = transport.call
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._transport.close()
+
+    # Coming and going
+
+    def join(self, body: Mapping[str, Any], *, idempotency_key: str) -> answers.Joined:
+        """Spend a code; the same key again is answered again, without the package."""
+        headers = {"Idempotency-Key": idempotency_key}
+        answer = self._call("POST", "/auth/join", body, headers=headers)
+        user, device, group = (answer.child(name) for name in ("user", "device", "group"))
+        return answers.Joined(
+            token=answers.token(answer),
+            user_id=user.uuid("id"),
+            name=user.name("name"),
+            device_id=device.uuid("id"),
+            group_id=group.uuid("id"),
+            group_name=group.name("name"),
+            key_package=answers.key_package(answer),
+        )
+
+    def founds_group(self, code: str) -> bool:
+        """Whether a code founds a group; it is not spent. Older services do not say."""
+        answer = self._call("POST", "/invites/validate", {"code": code})
+        return bool(answer.maybe(answer.truth, "foundsGroup"))
+
+    def logout(self) -> None:
+        """Make this device's token void."""
+        self._call("POST", "/auth/logout")
+
+    def rename(self, name: str) -> None:
+        """Change the caller's name."""
+        self._call("PATCH", "/users/me", {"name": name})
+
+    def delete_account(self) -> None:
+        """Delete the caller."""
+        self._call("DELETE", "/users/me")
+
+    # Groups
+
+    def groups(self) -> list[answers.ListedGroup]:
+        """List the caller's groups."""
+        return self._call("GET", "/groups").children("groups", answers.listed_group)
+
+    def found_group(self, name: str, encryption: str) -> answers.ListedGroup:
+        """Found a further group."""
+        body = {"name": name, "encryption": encryption}
+        return answers.listed_group(self._call("POST", "/groups", body, is_repeatable=False))
+
+    def join_group(self, body: Mapping[str, Any]) -> answers.ListedGroup:
+        """Join a further group by a code."""
+        return answers.listed_group(self._call("POST", "/groups/join", body))
+
+    def change_group(
+        self, group_id: UUID, *, name: str | None = None, retention_days: int | None = None
+    ) -> answers.ListedGroup:
+        """Change a group's name, or how long it keeps points; what is None stays."""
+        changes = {"name": name, "retentionDays": retention_days}
+        body = {field: value for field, value in changes.items() if value is not None}
+        return answers.listed_group(self._call("PATCH", f"/groups/{group_id}", body))
+
+    def leave(self, group_id: UUID) -> None:
+        """Leave a group."""
+        self._call("POST", f"/groups/{group_id}/leave")
+
+    def remove(self, group_id: UUID, user_id: UUID) -> None:
+        """Remove a member."""
+        self._call("DELETE", f"/groups/{group_id}/members/{user_id}")
+
+    def set_role(self, group_id: UUID, user_id: UUID, role: str) -> None:
+        """Make a member admin, or an admin a member."""
+        self._call("PATCH", f"/groups/{group_id}/members/{user_id}", {"role": role})
+
+    def set_sharing(self, group_id: UUID, *, paused: bool, until: datetime | None) -> None:
+        """Pause or resume the caller's sharing."""
+        body = {"paused": paused, "until": None if until is None else until.isoformat()}
+        self._call("PUT", f"/groups/{group_id}/sharing", body)
+
+    # Invites
+
+    def invite(self, body: Mapping[str, Any]) -> tuple[UUID, str, datetime | None]:
+        """Make an invite; its id, code and end."""
+        # Only with a code of the client's own is a repeat the same invite.
+        answer = self._call("POST", "/invites", body, is_repeatable="code" in body)
+        return answer.uuid("id"), answer.text("code"), answer.maybe(answer.moment, "expiresAt")
+
+    def invites(self) -> list[OpenInvite]:
+        """List the invites the caller may see."""
+        return self._call("GET", "/invites").children("invites", answers.open_invite)
+
+    def revoke_invite(self, invite_id: UUID) -> None:
+        """Make an invite worthless."""
+        self._call("DELETE", f"/invites/{invite_id}")
+
+    # Keys
+
+    def keys(self, group_id: UUID) -> answers.Keys:
+        """Show a group's versions and this device's envelopes."""
+        answer = self._call("GET", f"/groups/{group_id}/keys")
+        versions = answer.children("versions", answers.version)
+        envelopes = answer.children("envelopes", answers.envelope)
+        return answers.Keys(
+            key_version=answer.whole("keyVersion", most=2**31 - 2),  # so that there is a next
+            rotation_required=answer.truth("rotationRequired"),
+            versions={version.key_version: version for version in versions},
+            envelopes=sorted(envelopes, key=lambda envelope: envelope.key_version),
+            entries=answer.children("rosterEntries", answers.entry),
+        )
+
+    def rotate(
+        self,
+        group_id: UUID,
+        *,
+        expected_version: int,
+        commitment: bytes,
+        roster: bytes,
+        envelopes: Mapping[UUID, bytes],
+    ) -> int:
+        """Give a group its next key; the version it has then."""
+        body = {
+            "expectedVersion": expected_version,
+            "commitment": to_base64url(commitment),
+            "roster": to_base64url(roster),
+            "envelopes": [
+                {"deviceId": str(device_id), "wrappedKey": to_base64url(wrapped_key)}
+                for device_id, wrapped_key in envelopes.items()
+            ],
+        }
+        return self._call("POST", f"/groups/{group_id}/keys", body).whole("keyVersion", least=1)
+
+    def pending(self, group_id: UUID) -> set[UUID]:
+        """List the devices that wait for the present key."""
+        answer = self._call("GET", f"/groups/{group_id}/keys/pending")
+        return set(answer.children("devices", lambda device: device.uuid("deviceId")))
+
+    def put_envelope(
+        self,
+        group_id: UUID,
+        key_version: int,
+        device_id: UUID,
+        *,
+        wrapped_key: bytes,
+        roster_entry: bytes | None = None,
+    ) -> None:
+        """Give a device a version of the key."""
+        body = {"wrappedKey": to_base64url(wrapped_key)}
+        if roster_entry is not None:
+            body["rosterEntry"] = to_base64url(roster_entry)
+        self._call("PUT", f"/groups/{group_id}/keys/{key_version}/envelopes/{device_id}", body)
+
+    def delete_envelope(self, group_id: UUID, key_version: int, device_id: UUID) -> None:
+        """Give back an envelope of this device."""
+        self._call("DELETE", f"/groups/{group_id}/keys/{key_version}/envelopes/{device_id}")
+
+    # People and devices
+
+    def people(self, group_id: UUID) -> list[answers.ListedPerson]:
+        """List everybody in a group."""
+        answer = self._call("GET", "/users")
+        listed = answer.children("users", lambda user: answers.listed_person(user, group_id))
+        people = [person for person in listed if person is not None]
+        devices = [device.id for person in people for device in person.devices]
+        devices += [phone.id for person in people for phone in person.phones]
+        users = {person.user_id for person in people}
+        if len(users) != len(people) or len(set(devices)) != len(devices):
+            raise AnswerNotUnderstood  # whose device it is would be anybody's guess
+        return people
+
+    def devices(self) -> list[answers.ListedOwnDevice]:
+        """List the devices that can act for the caller."""
+        return self._call("GET", "/devices").children("devices", answers.own_device)
+
+    def revoke_device(self, device_id: UUID) -> None:
+        """Make a device of the caller's worthless."""
+        self._call("DELETE", f"/devices/{device_id}")
+
+    def add_phone(self, name: str, *, group_id: UUID, tid: str | None) -> answers.NewPhone:
+        """Add a phone with OwnTracks to the caller."""
+        body = {"name": name, "kind": "owntracks", "groupId": str(group_id)}
+        if tid is not None:
+            body["tid"] = tid
+        return answers.new_phone(self._call("POST", "/devices", body, is_repeatable=False))
+
+    def renew_phone(self, device_id: UUID) -> answers.NewPhone:
+        """Give a phone of the caller's a new password, and the group's present key version."""
+        return answers.new_phone(self._call("POST", f"/devices/{device_id}/renew"))
+
+    # Points
+
+    def store(self, points: Iterable[Mapping[str, Any]]) -> list[answers.Verdict]:
+        """Store points that carry their ids; in the order they were sent."""
+        sent = list(points)
+        answer = self._call("POST", "/locations", {"locations": sent})
+        verdicts = answer.children("results", answers.verdict)
+        if [str(verdict.id) for verdict in verdicts] != [point["id"] for point in sent]:
+            raise AnswerNotUnderstood
+        return verdicts
+
+    def latest(self, group_id: UUID) -> list[answers.StoredPoint]:
+        """Show the newest point of each member of a group, of all pages that there are."""
+        query = {"groupId": str(group_id)}
+        points: list[answers.StoredPoint] = []
+        for _ in range(_LATEST_PAGES):
+            answer = self._call("GET", "/locations/latest", query=query)
+            points += answer.children("locations", answers.stored_point)
+            cursor = answer.maybe(answer.text, "nextCursor")
+            if cursor is None:
+                return points
+            query["cursor"] = cursor
+        raise AnswerNotUnderstood  # pages that do not end
+
+    def history(self, query: Mapping[str, str]) -> tuple[list[answers.StoredPoint], str | None]:
+        """Show a page of points, newest first, and the cursor of the next."""
+        answer = self._call("GET", "/locations", query={"limit": str(PAGE), **query})
+        return answer.children("locations", answers.stored_point), answer.maybe(
+            answer.text, "nextCursor"
+        )
+
+    def delete_point(self, group_id: UUID, point_id: UUID) -> int:
+        """Delete one point of the caller's; how many there were."""
+        query = {"groupId": str(group_id), "id": str(point_id)}
+        return self._call("DELETE", "/locations", query=query).whole("deleted", most=1)
+
+    def delete_points(
+        self, group_id: UUID, *, since: datetime | None, until: datetime | None
+    ) -> int:
+        """Delete the caller's points of a group; how many there were."""
+        query = {"groupId": str(group_id)}
+        if since is not None:
+            query["from"] = since.isoformat()
+        if until is not None:
+            query["to"] = until.isoformat()
+        return self._call("DELETE", "/locations", query=query).whole("deleted", most=2**53)
+
+    def export(
+        self, cursor: str | None
+    ) -> tuple[dict[str, Any], list[answers.StoredPoint], str | None]:
+        """Show a page of all that is stored about the caller, its points also as values."""
+        query = {} if cursor is None else {"cursor": cursor}
+        answer = self._call("GET", "/export", query=query)
+        points = answer.children("locations", answers.stored_point)
+        return answer.json(), points, answer.maybe(answer.text, "nextCursor")

@@ -1,0 +1,372 @@
+"""What a member's device remembers: one directory, with a database and the key to its secrets.
+
+A database, because two commands may run at once and a crash must lose nothing. Whatever is secret
+in it (the token, keys, codes, queued positions) is sealed by the vault.
+"""
+
+import json
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import platformdirs
+
+from draugar.errors import HomeUnusable, NotJoined
+from draugar.protocol.secrets import DeviceKey
+from draugar.service.transport import Token
+from draugar.storage import schema as layout
+from draugar.storage import vault
+from draugar.storage.vault import KeyLocation, Vault
+
+_DATABASE = "home.sqlite3"
+_MUCH = 1024 * 1024  # bytes
+_PATIENCE = 30.0  # seconds, for another command's transaction
+_NO_SPACE = partial(
+    HomeUnusable,
+    "The disk on which this device keeps its data is full.",
+    advice="Free some space on it, then run the same command again.",
+)
+_NOT_WRITABLE = partial(
+    HomeUnusable,
+    "The files in which this device keeps its data cannot be written.",
+    advice="See that they are yours and that the disk is not read-only, then run the same command"
+    " again.",
+)
+_NOT_READABLE = partial(
+    HomeUnusable,
+    "The files in which this device keeps its data cannot be read or written: the disk fails, is"
+    " full, or does not allow it.",
+    advice="See that the files are yours and that the disk has space, then run the same command"
+    " again.",
+)
+_IN_USE = partial(
+    HomeUnusable,
+    "Another draugar command is writing to this device's data, and has not ended in time.",
+    advice="When it has ended, run the same command again.",
+)
+_DAMAGED = partial(
+    HomeUnusable,
+    f"The file {_DATABASE}, in which this device keeps its data, is damaged.",
+    advice="Bring the whole directory back from a backup, then run the same command again. Without"
+    " one, delete what is here and join anew: draugar logout --local",
+)
+_NO_MEMORY = partial(
+    HomeUnusable,
+    "This machine has no memory left.",
+    advice="Close other programs, then run the same command again.",
+)
+_ANY_FAILURE = partial(HomeUnusable, "The database in which this device keeps its data fails.")
+_FAILURES: Mapping[int, Callable[[], HomeUnusable]] = {
+    sqlite3.SQLITE_FULL: _NO_SPACE,
+    sqlite3.SQLITE_READONLY: _NOT_WRITABLE,
+    sqlite3.SQLITE_PERM: _NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _NOT_READABLE,
+    sqlite3.SQLITE_IOERR: _NOT_READABLE,
+    sqlite3.SQLITE_BUSY: _IN_USE,
+    sqlite3.SQLITE_LOCKED: _IN_USE,
+    sqlite3.SQLITE_PROTOCOL: _IN_USE,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_NOMEM: _NO_MEMORY,
+}
+"""What each error of SQLite means to a person, by its primary code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Me:
+    """Whose home it is."""
+
+    url: str
+    user_id: uuid.UUID
+    name: str = field(repr=False)
+    device_id: uuid.UUID
+    token: Token
+    device_key: DeviceKey
+    is_further: bool = False
+    """Whether it came as a further device of somebody who had one."""
+
+
+class Home:
+    """One device of one person at one service, or of nobody yet.
+
+    `rows`, `row` and `do` are one statement each; those inside `transaction` are one change.
+    """
+
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
+        self.path = path
+        self._database = database
+        self._id, place = self._identify()
+        self.keeps_secrets_in: KeyLocation = place
+        """Where the key to its secrets is."""
+        self._vault: Vault = vault.load(place, path, self._id)
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Self:
+        """Open, or make, a home: `path`, else DRAUGAR_HOME, else the platform's own place.
+
+        Raises HomeUnusable.
+        """
+        directory = directory_of(path)
+        file = directory / _DATABASE
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held = [path.name for path in directory.iterdir()]
+            if held and not any(name.startswith(_DATABASE) for name in held):
+                # Somebody's own directory, or /tmp: to close it would lock others out.
+                raise HomeUnusable(
+                    "That directory holds something else.",
+                    advice="Name a new or an empty one: draugar --home DIRECTORY where",
+                )
+            directory.chmod(0o700)
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+            file.chmod(0o600)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else "it cannot be made"
+            raise HomeUnusable(
+                f"The directory in which this device keeps its data cannot be used: {reason}."
+            ) from None
+        database = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
+        try:
+            return cls(directory, database)
+        except BaseException:
+            database.close()
+            raise
+
+    def _identify(self) -> tuple[str, KeyLocation]:
+        self._database.row_factory = sqlite3.Row
+        self._log_ahead()
+        self.do("PRAGMA synchronous = FULL")
+        self.do("PRAGMA foreign_keys = ON")
+        self.do("PRAGMA secure_delete = ON")
+        # Without a lock where there is nothing to do: another command may be writing.
+        for number, statements in layout.missing(self._layout()):
+            self._upgrade(number, statements)
+        return str(self.recall("id")), KeyLocation(self.recall("place"))
+
+    def _layout(self) -> int:
+        return int(self.row("PRAGMA user_version")[0])
+
+    def _upgrade(self, number: int, statements: str) -> None:
+        """Apply an upgrade, all of it or nothing, unless another command was faster."""
+        with self.transaction():
+            if self._layout() >= number:
+                return
+            for statement in statements.split(";\n"):
+                self.do(statement)
+            if number == 1:
+                home_id = str(uuid.uuid4())
+                self.remember("id", home_id)
+                self.remember("place", vault.make(self.path, home_id))
+            self.do(f"PRAGMA user_version = {number}")
+
+    def _log_ahead(self) -> None:
+        """Write changes to a log first; where two begin with it at once, SQLite does not wait."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.Error as error:
+                is_busy = _code(error) == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until:
+                    raise unusable(error) from None
+                time.sleep(0.02)
+            else:
+                return
+
+    # The database
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and nobody else's change in between. Inside another: part of it."""
+        if self._database.in_transaction:
+            yield
+            return
+        self.do("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.rollback()
+            raise
+        self.do("COMMIT")
+
+    def rows(self, statement: str, **values: Any) -> list[sqlite3.Row]:
+        """Run a statement and return what it finds."""
+        return self._run(statement, values).fetchall()
+
+    def row(self, statement: str, **values: Any) -> Any:
+        """Run a statement and return the first row, or None."""
+        return self._run(statement, values).fetchone()
+
+    def do(self, statement: str, **values: Any) -> int:
+        """Run a statement and return how many rows it changed."""
+        return self._run(statement, values).rowcount
+
+    def _run(self, statement: str, values: dict[str, Any]) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, _storable(values))
+        except sqlite3.Error as error:
+            raise unusable(error) from None
+
+    def shrink(self) -> None:
+        """Give back to the disk what deleted rows have left, where that is much."""
+        free, size = (
+            int(self.row(f"PRAGMA {fact}")[0]) for fact in ("freelist_count", "page_size")
+        )
+        if free * size > _MUCH:
+            with suppress(HomeUnusable):  # another command is at work, or the disk is full
+                self.do("VACUUM")
+
+    # Secrets and small facts
+
+    def seal(self, plain: bytes) -> bytes:
+        """Seal what is to be stored."""
+        return self._vault.seal(plain)
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """Open what was stored."""
+        return self._vault.open(sealed)
+
+    def seal_json(self, value: Any) -> bytes:
+        """Seal a JSON value that is to be stored."""
+        return self.seal(json.dumps(value).encode())
+
+    def unseal_json(self, sealed: bytes) -> Any:
+        """Open a JSON value that was stored."""
+        return json.loads(self.unseal(sealed))
+
+    def remember(self, name: str, value: str | int) -> None:
+        """Keep a small fact."""
+        self.do(
+            "INSERT INTO facts VALUES (:name, :value) ON CONFLICT DO UPDATE SET value = :value",
+            name=name,
+            value=value,
+        )
+
+    def recall(self, name: str) -> Any:
+        """Return a small fact, or None."""
+        found = self.row("SELECT value FROM facts WHERE name = :name", name=name)
+        return found and found["value"]
+
+    def is_news(self, kind: str, about: str) -> bool:
+        """Whether this is said for the first time; from now on it is not."""
+        return bool(
+            self.do("INSERT OR IGNORE INTO told VALUES (:kind, :about)", kind=kind, about=about)
+        )
+
+    # Whose it is
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it belongs to somebody."""
+        return self.row("SELECT 1 FROM me") is not None
+
+    def me(self) -> Me:
+        """Return whose it is. Raises NotJoined."""
+        found = self.row("SELECT * FROM me")
+        if found is None:
+            raise NotJoined
+        return Me(
+            url=found["url"],
+            user_id=uuid.UUID(found["user_id"]),
+            name=found["name"],
+            device_id=uuid.UUID(found["device_id"]),
+            token=Token(self.unseal(found["token"])),
+            device_key=DeviceKey(self.unseal(found["device_key"])),
+            is_further=bool(found["is_further"]),
+        )
+
+    def belong_to(self, me: Me) -> None:
+        """Make it somebody's."""
+        self.do(
+            "INSERT INTO me VALUES"
+            " (1, :url, :user_id, :name, :device_id, :token, :device_key, :is_further)",
+            url=me.url,
+            user_id=me.user_id,
+            name=me.name,
+            device_id=me.device_id,
+            token=self.seal(me.token.value),
+            device_key=self.seal(me.device_key.value),
+            is_further=me.is_further,
+        )
+
+    def rename(self, name: str) -> None:
+        """Change the name of whose it is."""
+        self.do("UPDATE me SET name = :name", name=name)
+
+    def forget_join(self) -> None:
+        """Forget a join that was never finished."""
+        self.do("DELETE FROM joining")
+
+    def wipe(self) -> None:
+        """Delete all of it, the key first."""
+        vault.destroy(self.keeps_secrets_in, self.path, self._id)
+        self.close()
+        for ending in ("", "-wal", "-shm"):
+            (self.path / f"{_DATABASE}{ending}").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
+    @classmethod
+    def exists(cls, path: Path | None = None) -> bool:
+        """Whether there is a home, be it one that does not open any more."""
+        return (directory_of(path) / _DATABASE).exists()
+
+    @classmethod
+    def destroy(cls, path: Path | None = None) -> bool:
+        """Delete a home, also one that does not open any more. Raises HomeUnusable.
+
+        Return whether the service may know this device.
+        """
+        directory = directory_of(path)
+        try:
+            with cls.open(path) as home:
+                may_be_known = home.is_joined or home.row("SELECT 1 FROM joining") is not None
+                home.wipe()
+                return may_be_known
+        except HomeUnusable:
+            if not (directory / _DATABASE).exists():
+                raise
+        for name in (vault.FILE, _DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm"):
+            (directory / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            directory.rmdir()
+        return True
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def directory_of(path: Path | None) -> Path:
+    """Return the directory of a home: `path`, else DRAUGAR_HOME, else the platform's own place."""
+    named = path or os.environ.get("DRAUGAR_HOME") or platformdirs.user_data_path("draugar")
+    return Path(named).expanduser()
+
+
+def _storable(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: str(value) if isinstance(value, uuid.UUID) else value
+        for name, value in values.items()
+    }
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what the code says in detail
+
+
+def unusable(error: sqlite3.Error) -> HomeUnusable:
+    """Say what an error of SQLite means, without its name."""
+    return _FAILURES.get(_code(error), _ANY_FAILURE)()

@@ -1,0 +1,115 @@
+"""The key that seals whatever is secret in a home, and where that key is kept.
+
+One key instead of one entry for each secret: so a change of several secrets is one transaction of
+the database, and to destroy the key is to destroy them all.
+"""
+
+import os
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+
+import nacl.exceptions
+import nacl.secret
+import nacl.utils
+
+from draugar.errors import HomeUnusable
+from draugar.protocol.json import from_base64url, to_base64url
+from draugar.protocol.secrets import Secret
+
+_SERVICE = "draugar"
+FILE = "home.key"
+_BYTES = 32
+
+
+class KeyLocation(StrEnum):
+    """Where the key of a home is kept."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+
+
+class Vault:
+    """Seals and opens with the key of one home."""
+
+    def __init__(self, key: Secret) -> None:
+        self._box = nacl.secret.SecretBox(key.value)
+
+    def seal(self, plain: bytes) -> bytes:
+        """Seal for this home."""
+        return bytes(self._box.encrypt(plain))
+
+    def open(self, sealed: bytes) -> bytes:
+        """Open what this home has sealed. Raises HomeUnusable."""
+        try:
+            return self._box.decrypt(sealed)
+        except (nacl.exceptions.CryptoError, ValueError, TypeError):
+            raise HomeUnusable("A secret of this home does not open with its key.") from None
+
+
+def make(directory: Path, home_id: str) -> KeyLocation:
+    """Make the key of a new home, in the platform's keyring where there is one.
+
+    DRAUGAR_KEYRING=file keeps it in a file. Raises HomeUnusable.
+    """
+    text = to_base64url(nacl.utils.random(_BYTES))
+    if os.environ.get("DRAUGAR_KEYRING") != "file" and _into_keyring(home_id, text):
+        return KeyLocation.KEYRING
+    path = directory / FILE
+    try:
+        path.unlink(missing_ok=True)  # of a home that was never finished
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        raise HomeUnusable("The key of this home cannot be written.") from None
+    return KeyLocation.FILE
+
+
+def load(place: KeyLocation, directory: Path, home_id: str) -> Vault:
+    """Return the vault of a home. Raises HomeUnusable."""
+    text = None
+    if place is KeyLocation.KEYRING:
+        text = _from_keyring(home_id)
+    else:
+        with suppress(OSError, UnicodeDecodeError):
+            text = (directory / FILE).read_text()
+    with suppress(Exception):
+        key = Secret(from_base64url((text or "").strip()))
+        if len(key.value) == _BYTES:
+            return Vault(key)
+    raise HomeUnusable(
+        f"The key of this home is not in the {place}.",
+        advice="Unlock the keyring, or bring the file back: without the key nothing here can be"
+        " read. To delete what is here and join anew: draugar logout --local",
+    )
+
+
+def destroy(place: KeyLocation, directory: Path, home_id: str) -> None:
+    """Destroy the key of a home: nothing that it sealed can be opened again."""
+    if place is KeyLocation.KEYRING:
+        import keyring  # noqa: PLC0415 -- slow to import, and not always there
+
+        with suppress(Exception):  # its backends raise what they like
+            keyring.delete_password(_SERVICE, home_id)
+    (directory / FILE).unlink(missing_ok=True)
+
+
+def _into_keyring(home_id: str, text: str) -> bool:
+    import keyring  # noqa: PLC0415
+
+    try:
+        keyring.set_password(_SERVICE, home_id, text)
+        return keyring.get_password(_SERVICE, home_id) == text
+    except Exception:  # noqa: BLE001 -- its backends raise what they like; a file does as well
+        return False
+
+
+def _from_keyring(home_id: str) -> str | None:
+    import keyring  # noqa: PLC0415
+
+    try:
+        return keyring.get_password(_SERVICE, home_id)
+    except Exception:  # noqa: BLE001
+        return None

@@ -1,0 +1,1 @@
+"""What a member can do: load, ask, decide, save, act."""

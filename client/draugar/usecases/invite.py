@@ -1,0 +1,101 @@
+"""Invites: a link that carries the key, or a code that carries nothing."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from draugar.errors import AnswerNotUnderstood, KeyPending, NotPossible, TooManyDevices
+from draugar.models import Invitation
+from draugar.protocol.errors import Unsealable
+from draugar.protocol.invites import InviteKeys, Package, seal_package
+from draugar.protocol.json import to_base64url
+from draugar.protocol.links import InviteLink, Unreadable, canonical, make_code
+from draugar.protocol.secrets import InviteSecret
+from draugar.service.api import Api
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
+from draugar.storage.trust_store import TrustStore
+from draugar.usecases.sync import GroupSnapshot
+
+LONGEST_LIFE = timedelta(days=7)
+"""Of a link, which opens the key to whoever has it and comes first."""
+
+
+def by_link(
+    home: Home, api: Api, view: GroupSnapshot, *, life: timedelta, for_me: bool
+) -> Invitation:
+    """Make a link, and keep what proves who came in by it."""
+    if not timedelta() < life <= LONGEST_LIFE:
+        raise NotPossible(
+            "A link is good for at most seven days.", advice="Make one: draugar invite --hours 168"
+        )
+    me, group_id = home.me(), view.group_id
+    key = Keyring(home, group_id).key(view.key_version)
+    if key is None:
+        raise KeyPending
+    secret, code = InviteSecret.make(), make_code()
+    keys = InviteKeys.of(secret, code)
+    package = Package(
+        group_key=key,
+        key_version=view.key_version,
+        group_id=group_id,
+        inviter_user_id=me.user_id,
+        inviter_public_key=me.device_key.public,
+        commitment=key.commitment(group_id, view.key_version),
+        roster=TrustStore(home, group_id).roster(),
+    )
+    try:
+        sealed = seal_package(package, keys)
+    except Unsealable:
+        raise TooManyDevices from None
+    body = {
+        "groupId": str(group_id),
+        "expiresInHours": life / timedelta(hours=1),
+        "code": code,
+        "keyPackage": to_base64url(sealed),
+        "keyVersion": view.key_version,
+        "forMe": for_me,
+    }
+    link = _link(me.url, code, secret, for_me=for_me)
+    id_, _, expires_at = api.invite(body)
+    home.do(
+        "INSERT OR REPLACE INTO invites VALUES (:id, :group, :proof, :mine, :expires_at, NULL)",
+        id=id_,
+        group=group_id,
+        proof=home.seal_json({"key": to_base64url(keys.proof.value), "code": code}),
+        mine=for_me,
+        # By this device's own clock: the service has no say in how long a link is good.
+        expires_at=(datetime.now(UTC) + life).timestamp(),
+    )
+    return Invitation(
+        id=id_,
+        group_id=group_id,
+        link=link,
+        code=code,
+        expires_at=expires_at,
+        for_me=for_me,
+    )
+
+
+def by_code(api: Api, group_id: UUID, *, life: timedelta | None) -> Invitation:
+    """Make a code that is to be typed."""
+    hours = None if life is None else life / timedelta(hours=1)
+    body: dict[str, Any] = {"groupId": str(group_id), "expiresInHours": hours}
+    id_, code, expires_at = api.invite(body)
+    try:
+        code = canonical(code)
+    except Unreadable:
+        raise AnswerNotUnderstood from None
+    return Invitation(
+        id=id_, group_id=group_id, link=None, code=code, expires_at=expires_at, for_me=False
+    )
+
+
+def _link(url: str, code: str, secret: InviteSecret, *, for_me: bool) -> InviteLink:
+    try:
+        return InviteLink(url=url, code=code, secret=secret, for_me=for_me)
+    except Unreadable:
+        raise NotPossible(
+            "No link can name this service's address.",
+            advice="Invite by a code instead: draugar invite --typed",
+        ) from None

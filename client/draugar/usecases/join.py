@@ -1,0 +1,328 @@
+"""Coming in: so that neither a crash nor a lost answer costs the invite.
+
+plan      what is to be sent, written before it is sent: the same again is the same join
+answer    kept as it is, the key package included, which comes once only
+settling  the package is opened, or the first key made: at the next command if not at once
+"""
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from draugar.errors import (
+    AlreadyJoined,
+    FoundingCode,
+    JoinUnfinished,
+    NotPossible,
+    Refused,
+    ServiceAway,
+)
+from draugar.models import Kind, TrustSource
+from draugar.protocol import naming
+from draugar.protocol.address import service_url
+from draugar.protocol.envelopes import wrap
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.invites import InviteKeys, Package, join_proof, open_package
+from draugar.protocol.json import from_base64url, to_base64url
+from draugar.protocol.links import InviteLink, Unreadable, canonical
+from draugar.protocol.rosters import RosterEntry
+from draugar.protocol.secrets import DeviceKey, InviteSecret
+from draugar.service.api import Api
+from draugar.service.transport import Transport
+from draugar.storage.home import Home, Me
+from draugar.storage.keyring import Keyring
+from draugar.storage.trust_store import TrustStore
+from draugar.usecases import leave as leaving
+from draugar.usecases import rotate as rotation
+from draugar.usecases.directory import OWN_NAME
+from draugar.usecases.notify import Notifier
+from draugar.usecases.sync import KeySync
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invite:
+    """What somebody was given to come in by."""
+
+    url: str
+    code: str = field(repr=False)
+    """In its canonical form."""
+    secret: InviteSecret | None = None
+    for_me: bool = False
+
+    @classmethod
+    def typed(cls, url: str, code: str, *, founds: bool = False) -> Self:
+        """Read a code as it was typed. Raises NotPossible."""
+        again = "Type it again as you were given it: draugar join CODE --url URL --name NAME"
+        if founds:
+            again = "Type it again as you were given it: draugar found URL CODE --name NAME"
+        try:
+            return cls(url=url, code=canonical(code))
+        except Unreadable as reason:
+            raise NotPossible(str(reason), advice=again) from None
+
+    @classmethod
+    def link(cls, link: InviteLink) -> Self:
+        """Take a link."""
+        return cls(url=link.url, code=link.code, secret=link.secret, for_me=link.for_me)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newcomer:
+    """Who comes in, and what they would found."""
+
+    name: str = field(repr=False)
+    device: str = field(repr=False)
+    group: dict[str, str] | None = field(default=None, repr=False)
+
+
+def join(home: Home, invite: Invite, newcomer: Newcomer, *, patience: timedelta) -> None:
+    """Make a home somebody's. The same again finishes what was begun.
+
+    Raises AlreadyJoined, JoinUnfinished, FoundingCode, InviteNotValid and other ServiceFailure.
+    """
+    plan, is_new = _plan(home, invite, newcomer)
+    device_key = DeviceKey(from_base64url(plan["device_key"]))
+    with Transport(plan["url"], patience=patience) as transport:
+        api = Api(transport)
+        try:
+            if is_new and newcomer.group is None:
+                require_invitation(api, invite)
+            joined = api.join(_body(plan, device_key), idempotency_key=plan["idempotency_key"])
+        except (Refused, FoundingCode):
+            home.forget_join()
+            raise
+        except ServiceAway as failure:
+            if is_new and not failure.may_be_done:
+                home.forget_join()  # nothing of it has arrived, so that all of it may change
+            raise
+    with home.transaction():
+        home.forget_join()
+        home.belong_to(
+            Me(
+                url=plan["url"],
+                user_id=joined.user_id,
+                name=_name(plan, joined.name),
+                device_id=joined.device_id,
+                token=joined.token,
+                device_key=device_key,
+                is_further=invite.for_me,
+            )
+        )
+        _enter_by(home, invite, joined.group_id, joined.group_name)
+        if joined.key_package is not None:
+            _keep_package(home, joined.group_id, joined.key_package, invite)
+
+
+def require_invitation(api: Api, invite: Invite) -> None:
+    """See that a typed code leads to a group: else it would found one unasked.
+
+    Raises FoundingCode, ServiceFailure.
+    """
+    if invite.secret is not None:
+        return  # no link is made for founding
+    try:
+        is_founding = api.founds_group(invite.code)
+    except ServiceAway as failure:
+        failure.may_be_done = False  # to ask changes nothing
+        raise
+    if is_founding:
+        raise FoundingCode
+
+
+def join_group(home: Home, api: Api, invite: Invite) -> UUID:
+    """Join a further group. Raises FoundingCode, ServiceFailure."""
+    me = home.me()
+    require_invitation(api, invite)
+    body: dict[str, Any] = {"code": invite.code}
+    if invite.secret is not None:
+        keys = InviteKeys.of(invite.secret, invite.code)
+        proof = join_proof(keys.proof, me.device_key.public, me.name, invite.code)
+        body["proof"] = to_base64url(proof)
+    group = api.join_group(body)
+    with home.transaction():
+        if not home.row("SELECT 1 FROM groups WHERE id = :id AND is_member", id=group.id):
+            leaving.forget(home, group.id)  # what was known of it is from another time
+        _enter_by(home, invite, group.id, group.name)
+        if group.key_package is not None:
+            _keep_package(home, group.id, group.key_package, invite)
+    return group.id
+
+
+def enter(home: Home, group_id: UUID, name: str, *, is_founding: bool) -> None:
+    """Remember a group that this member is in."""
+    home.do(
+        "INSERT INTO groups (id, name, is_founding) VALUES (:id, :name, :is_founding)"
+        " ON CONFLICT DO UPDATE SET name = :name, is_member = 1",
+        id=group_id,
+        name=name,
+        is_founding=is_founding,
+    )
+
+
+def _enter_by(home: Home, invite: Invite, group_id: UUID, name: str) -> None:
+    # A link leads to a group that has a key; a code may be a founding one.
+    enter(home, group_id, name, is_founding=invite.secret is None)
+    if invite.secret is not None:
+        home.do("UPDATE groups SET has_key = 1 WHERE id = :id", id=group_id)
+
+
+def settle(home: Home, api: Api, exchange: KeySync, teller: Notifier) -> None:
+    """Finish what a join has begun: open a package, or make a group's first key."""
+    for row in home.rows("SELECT * FROM packages"):
+        _open_package(home, api, teller, UUID(row["group_id"]), home.unseal_json(row["plan"]))
+    for row in home.rows("SELECT id FROM groups WHERE is_founding AND is_member"):
+        group_id = UUID(row["id"])
+        view = exchange.update(group_id)
+        me = home.me()
+        is_alone = all(person.user_id == me.user_id for person in view.census.people)
+        if view.key_version == 0 and is_alone:
+            rotation.rotate(home, api, exchange, teller, group_id)
+        home.do("UPDATE groups SET is_founding = 0 WHERE id = :id", id=group_id)
+
+
+def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> tuple[dict[str, Any], bool]:
+    """Return what is to be sent, and whether nothing of it may have been sent before.
+
+    What was sent and not answered is sent with the same keys, so that it is one join however often
+    it arrives; a name that was corrected meanwhile is sent as it is now. For another service it is
+    made anew. Raises NotPossible before anything is kept.
+    """
+    group = newcomer.group and {**newcomer.group, "name": naming.checked(newcomer.group["name"])}
+    wanted: dict[str, Any] = {
+        "url": service_url(invite.url),
+        "code": invite.code,
+        "secret": invite.secret and invite.secret.text,
+        "for_me": invite.for_me,
+        "name": OWN_NAME if invite.for_me else naming.checked(newcomer.name),
+        "device": naming.checked(newcomer.device),
+        "group": group,
+    }
+    with home.transaction():
+        if home.is_joined:
+            raise AlreadyJoined
+        begun = home.row("SELECT plan FROM joining")
+        before: dict[str, Any] = home.unseal_json(begun["plan"]) if begun else {}
+        if before and before["code"] != wanted["code"]:
+            raise JoinUnfinished
+        is_new = before.get("url") != wanted["url"]
+        if is_new:
+            plan = wanted | {
+                "device_key": to_base64url(DeviceKey.make().value),
+                "idempotency_key": secrets.token_urlsafe(32),
+                "earlier_names": [],
+            }
+        else:
+            plan = before | wanted
+            plan["earlier_names"] = [*before.get("earlier_names", []), before["name"]]
+        home.do("INSERT OR REPLACE INTO joining VALUES (1, :plan)", plan=home.seal_json(plan))
+    return plan, is_new
+
+
+def _name(plan: dict[str, Any], answered: str) -> str:
+    """Return by which of the names that were sent the service knows this member.
+
+    Of a further device it is the answered one, until the package says which.
+    """
+    is_sent = answered in plan["earlier_names"]
+    return answered if plan["for_me"] or is_sent else str(plan["name"])
+
+
+def _body(plan: dict[str, Any], device_key: DeviceKey) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "code": plan["code"],
+        "name": plan["name"],
+        "device": {"name": plan["device"], "publicKey": to_base64url(device_key.public)},
+    }
+    if plan["group"] is not None:
+        body["group"] = plan["group"]
+    if plan["secret"] is not None:
+        keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
+        proof = join_proof(keys.proof, device_key.public, plan["name"], plan["code"])
+        body["proof"] = to_base64url(proof)
+    return body
+
+
+def _keep_package(home: Home, group_id: UUID, sealed: bytes, invite: Invite) -> None:
+    if invite.secret is None:
+        return  # for a code that was typed there is none
+    home.do(
+        "INSERT OR REPLACE INTO packages VALUES (:group, :plan)",
+        group=group_id,
+        plan=home.seal_json(
+            {
+                "sealed": to_base64url(sealed),
+                "secret": invite.secret.text,
+                "code": invite.code,
+                "for_me": invite.for_me,
+            }
+        ),
+    )
+
+
+def _open_package(
+    home: Home, api: Api, teller: Notifier, group_id: UUID, plan: dict[str, Any]
+) -> None:
+    me, ring, circle = home.me(), Keyring(home, group_id), TrustStore(home, group_id)
+    try:
+        package = _authentic(home, group_id, plan)
+        inviter = _inviter(package, api, group_id)
+    except NotAuthentic as reason:
+        teller.warn(
+            Kind.ENVELOPE_REFUSED,
+            f"The key that came with the link was refused. {reason} You are in the group, but can"
+            " neither read nor share. Tell the person who invited you, by another way. A member can"
+            " still confirm this device: draugar confirm",
+            group_id=group_id,
+        )
+        home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)
+        return
+    # Where the key was changed meanwhile, or this was done before a crash, it is as well.
+    with suppress(Refused):
+        api.put_envelope(
+            group_id,
+            package.key_version,
+            me.device_id,
+            wrapped_key=wrap(package.group_key, me.device_key.public, me.device_key),
+        )
+    with home.transaction():
+        ring.accept(package.key_version, package.group_key)
+        circle.trust(inviter, TrustSource.PROOF, version=package.key_version)
+        if plan["for_me"]:
+            home.rename(inviter.name)
+        circle.believe(
+            package.roster, version=package.key_version, author=inviter.device_id, is_whole=False
+        )
+        home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)
+
+
+def _authentic(home: Home, group_id: UUID, plan: dict[str, Any]) -> Package:
+    keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
+    package, ring = open_package(from_base64url(plan["sealed"]), keys), Keyring(home, group_id)
+    if ring.key(package.key_version) == package.group_key:
+        return package  # another command has just taken it
+    if (
+        package.group_id != group_id
+        or package.key_version <= ring.highest
+        or ring.holds(package.group_key)
+        or (package.inviter_user_id == home.me().user_id) != plan["for_me"]
+        or TrustStore(home, group_id).contradicts(package.roster, is_first=ring.highest == 0)
+    ):
+        raise NotAuthentic("It is of another group, another person or another time.")
+    return package
+
+
+def _inviter(package: Package, api: Api, group_id: UUID) -> RosterEntry:
+    """Return the inviter's device, whose key the package vouches for."""
+    for entry in package.roster:
+        if entry.public_key == package.inviter_public_key:
+            return entry
+    for person in api.people(group_id):
+        for device in person.devices:
+            if device.public_key == package.inviter_public_key:
+                return RosterEntry(
+                    package.inviter_user_id, person.name, device.id, device.public_key
+                )
+    raise NotAuthentic("Its inviter is not in the group any more.")

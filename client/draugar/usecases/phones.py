@@ -1,0 +1,208 @@
+"""Phones with OwnTracks: what sets one up, made on this device because it holds the group's key.
+
+The service gives a phone its user name and password. The key goes from here to the phone, in a
+file or a QR code, and the service never sees it.
+
+Both apps write the topic into what they seal, `owntracks/<user name>/<device id>`. So that it says
+whose it is, the device id that is set up is the person's id.
+"""
+
+import ipaddress
+import json
+import re
+import shlex
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+from draugar.errors import (
+    AnswerNotUnderstood,
+    NotPossible,
+    Refused,
+    ServiceAway,
+    Unknown,
+    VersionConflict,
+)
+from draugar.protocol.secrets import GroupKey
+from draugar.service.api import Api
+from draugar.service.responses import NewPhone
+from draugar.storage.home import Home, Me
+from draugar.storage.keyring import Keyring
+from draugar.usecases import remind as reminding
+from draugar.usecases.remind import Unfinished
+from draugar.usecases.sync import GroupSnapshot
+
+TID = re.compile("[A-Za-z0-9]{2}")
+"""By what the apps tell friends apart. Android cuts what is longer."""
+
+_ATTEMPTS = 5
+_AT_HOME = (".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box")
+_HTTP, _SIGNIFICANT_CHANGES = 3, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhoneSetup:
+    """What sets a phone up, once: it holds the phone's password and the group's key."""
+
+    device_id: UUID
+    """The phone's; its user name too."""
+    group_id: UUID
+    name: str = field(repr=False)
+    tid: str
+    otrc: bytes = field(repr=False)
+    """A configuration that both apps import, as a file `.otrc`."""
+
+    @property
+    def link(self) -> str:
+        """The same as a link, which the phone's camera reads off a QR code."""
+        return f"owntracks:///config?inline={quote(b64encode(self.otrc), safe='')}"
+
+
+Current = Callable[[UUID], GroupSnapshot]
+"""Returns a group with the key to be used in it now; version 0 where it goes without."""
+
+HandOver = Callable[[PhoneSetup], None]
+"""Gives out what sets a phone up, such as in a file."""
+
+
+def add(  # noqa: PLR0913 -- each by its name
+    home: Home,
+    api: Api,
+    current: Current,
+    group_id: UUID,
+    *,
+    name: str,
+    tid: str | None,
+    hand_over: HandOver,
+) -> PhoneSetup:
+    """Make a phone of this member's, or finish the one of this name that was begun before.
+
+    Until `hand_over` has returned, the phone counts as unfinished: the same call finishes it, and
+    makes no second one. Raises NotPossible, ServiceAway, TidTaken.
+    """
+    if tid is not None and not TID.fullmatch(tid):
+        raise NotPossible(
+            "A tid is two letters or digits.", advice="As in: draugar phone add NAME --tid un"
+        )
+    mine = api.devices()
+    begun = reminding.unfinished(home)
+    orphan = None
+    if begun is not None and (begun.group_id, begun.name, begun.tid) == (group_id, name, tid):
+        orphan = next((device.id for device in mine if begun.is_it(device)), None)
+    if orphan is not None:
+        make = partial(api.renew_phone, orphan)
+    else:
+        known = tuple(device.id for device in mine)
+        reminding.begin(home, Unfinished(group_id=group_id, name=name, tid=tid, known=known))
+        make = partial(api.add_phone, name, group_id=group_id, tid=tid)
+    try:
+        setup = _set_up(home, api, current, group_id, make)
+    except ServiceAway as failure:
+        if failure.may_be_done:
+            failure.effect = "The phone may have been added all the same."
+            failure.next_step = (
+                f"Repeat it: draugar phone add {shlex.quote(name)}. If the phone was added, that"
+                " finishes it and adds no second one; so does: draugar phone renew"
+            )
+        raise
+    except Refused:
+        if orphan is None:
+            reminding.finish(home)
+        raise
+    if tid is not None and setup.tid != tid:
+        raise AnswerNotUnderstood
+    hand_over(setup)
+    reminding.finish(home)
+    return setup
+
+
+def renew(
+    home: Home, api: Api, current: Current, device_id: UUID, *, hand_over: HandOver
+) -> PhoneSetup:
+    """Set a phone of this member's up again, with a new password and the present key."""
+    phone = next((one for one in api.devices() if one.id == device_id), None)
+    if phone is None or phone.group_id is None:
+        raise Unknown("You have no such phone.", advice="See what there is: draugar devices")
+    begun = Unfinished(
+        group_id=phone.group_id, name=phone.name, tid=phone.tid, known=(), device_id=device_id
+    )
+    reminding.begin(home, begun)
+    setup = _set_up(home, api, current, phone.group_id, partial(api.renew_phone, device_id))
+    hand_over(setup)
+    reminding.finish(home)
+    return setup
+
+
+def unreachable(url: str) -> str | None:
+    """Say why a phone cannot reach an address of the service always; None if it can."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        is_loopback = host == "localhost" or host.endswith(".localhost")
+        is_private = "." not in host or host.endswith(_AT_HOME)
+    else:
+        address = getattr(address, "ipv4_mapped", None) or address
+        is_loopback = address.is_loopback or address.is_unspecified
+        is_private = not address.is_global
+    if is_loopback:
+        return (
+            f"The service's address, {url}, is this computer itself: a phone does not reach it, and"
+            " shares nothing."
+        )
+    if is_private:
+        return (
+            f"The service's address, {url}, is one of your own network: a phone reaches it at home"
+            " only. What it posts elsewhere waits on the phone until it is back."
+        )
+    return None
+
+
+def _set_up(
+    home: Home, api: Api, current: Current, group_id: UUID, make: Callable[[], NewPhone]
+) -> PhoneSetup:
+    for _ in range(_ATTEMPTS):
+        view = current(group_id)
+        try:
+            phone = make()
+        except Refused as refusal:
+            if refusal.code != "rotation_required":
+                raise
+            continue
+        make = partial(api.renew_phone, phone.id)
+        # The service takes the phone to have the key of the moment when it was made.
+        if api.keys(group_id).key_version == view.key_version:
+            key = Keyring(home, group_id).key(view.key_version)
+            return PhoneSetup(
+                device_id=phone.id,
+                group_id=group_id,
+                name=phone.name,
+                tid=phone.tid,
+                otrc=_otrc(home.me(), phone, key),
+            )
+    raise VersionConflict(status=409, code="key_version_conflict")
+
+
+def _otrc(me: Me, phone: NewPhone, key: GroupKey | None) -> bytes:
+    configuration: dict[str, Any] = {
+        "_type": "configuration",
+        "mode": _HTTP,
+        "url": f"{me.url}/owntracks",
+        "username": str(phone.id),
+        "password": phone.password.value.decode(),
+        "auth": True,
+        "deviceId": str(me.user_id),
+        "tid": phone.tid,
+        **({} if key is None else {"encryptionKey": key.value.decode()}),
+        # No service should be able to change a phone's settings.
+        "cmd": False,
+        "remoteConfiguration": False,
+        "monitoring": _SIGNIFICANT_CHANGES,
+        "extendedData": True,
+    }
+    written = json.dumps(configuration, separators=(",", ":")).encode()
+    return written + b" " * (-len(written) % 3)  # so that its base64 ends without padding

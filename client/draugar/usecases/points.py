@@ -1,0 +1,496 @@
+"""Points: sealing a fix, and deciding which of those that come back can be believed.
+
+A receiver drops, and tells its person of, what is not from whom the service says, what it has seen
+before, what is sealed under a key that was replaced by then, and whatever is unsealed in a group
+that ever had a key. What opens and belongs where it is shown, and is no position, is passed over:
+that is a phone's other message, or its bad reading, and says nothing about anyone.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from draugar.models import Fix, Kind, Position
+from draugar.protocol.errors import NotALocation, NotAuthentic
+from draugar.protocol.locations import LARGEST_MESSAGE, LOCATION_BYTES, open_location, seal_location
+from draugar.protocol.secrets import GroupKey
+from draugar.service.responses import StoredPoint
+from draugar.storage.home import Home
+from draugar.storage.keyring import Keyring
+from draugar.storage.trust_store import TrustStore
+from draugar.usecases.directory import DeviceDirectory
+from draugar.usecases.notify import Notifier
+
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""By which the clocks of devices and service may differ. The service takes no more either."""
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before this there was no phone to take a fix: its clock was not set."""
+LARGEST_ACCURACY = 20_037_508
+"""Metres, half of the Earth's circumference. The service takes no more either."""
+
+_LARGEST = 1e7  # metres, km/h: what is beyond is left out of a position
+_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_TOPIC = re.compile(f"owntracks/({_UUID})/([^/]+)(?:/.*)?")
+_MILLISECONDS = 1e11  # a number above this is no time in seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """Who shares a point: by these a receiver finds out whether it is where it should be."""
+
+    group_id: UUID
+    user_id: UUID
+    device_id: UUID
+    name: str = field(repr=False)
+
+
+class _NotAPosition(Exception):
+    """A point that belongs where it is shown and holds no position that can be believed."""
+
+
+class _Unbelievable(Exception):
+    """A point that does not belong where it is shown; `kind` says how the member is told."""
+
+    def __init__(self, kind: Kind = Kind.POINTS_DROPPED) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+_TOLD = {
+    Kind.POINTS_DROPPED: (
+        "Left out {} of {}: what the service shows is not what was shared. If it happens again, ask"
+        " the person who runs the service."
+    ),
+    Kind.POINTS_UNREADABLE: (
+        "Left out {} of {}: sealed under a key that this device does not have. You see them when"
+        " they next share."
+    ),
+    Kind.PLAINTEXT_REFUSED: (
+        "Left out {} of {}: not sealed, though the group has a key, so the service could have made"
+        " it up."
+    ),
+}
+
+
+# Sealing
+
+
+def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
+    """Return a fix as an OwnTracks location, sealed; times are whole seconds.
+
+    The app for Android takes whole numbers only, but for the coordinates.
+    """
+    location: dict[str, Any] = {
+        "_type": "location",
+        "lat": fix.latitude,
+        "lon": fix.longitude,
+        "tst": int(fix.at.timestamp()),
+        "tid": author.name,
+        "draugar": {
+            "g": str(author.group_id),
+            "u": str(author.user_id),
+            "d": str(author.device_id),
+            "n": counter,
+        },
+    }
+    further = {
+        # A reader takes 0 for unknown.
+        "acc": max(1, fix.accuracy) if fix.accuracy else None,
+        "alt": fix.altitude,
+        "vel": fix.velocity,
+        "cog": fix.course,
+        "batt": fix.battery,
+    }
+    location |= {name: round(value) for name, value in further.items() if value is not None}
+    return seal_location(location, key)
+
+
+def broken_rule(fix: Fix) -> str:
+    """Return the rule that keeps a fix from being shared now; empty where there is none."""
+    if fix.at.tzinfo is None:
+        return "its time has no zone"
+    further = (fix.altitude, fix.velocity, fix.course, fix.battery)
+    if not all(number is None or abs(number) <= _LARGEST for number in further):
+        return f"altitude, velocity, course and battery are at most {_LARGEST:,.0f}"
+    rules = _rules(fix, arrived_at=datetime.now(UTC))
+    return next((rule for holds, rule in rules if not holds), "")
+
+
+def is_believable(fix: Fix, *, arrived_at: datetime) -> bool:
+    """Whether a device can have been there then, if that arrived at the service at a time."""
+    return all(holds for holds, _ in _rules(fix, arrived_at=arrived_at))
+
+
+def _rules(fix: Fix, *, arrived_at: datetime) -> Iterator[tuple[bool, str]]:
+    yield abs(fix.latitude) <= 90, "a latitude is from -90 to 90"  # noqa: PLR2004 -- degrees
+    yield abs(fix.longitude) <= 180, "a longitude is from -180 to 180"  # noqa: PLR2004
+    is_accuracy = fix.accuracy is None or 0 <= fix.accuracy <= LARGEST_ACCURACY
+    yield is_accuracy, f"an accuracy is from 0 to {LARGEST_ACCURACY:,} metres"
+    yield fix.at >= EARLIEST, f"its time is before the year {EARLIEST.year}"
+    yield fix.at <= arrived_at + CLOCKS_DIFFER, "its time is in the future"
+
+
+# Believing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The newest point that this device has seen of another, by the time of its fix."""
+
+    device_id: UUID
+    key_version: int
+    counter: int
+    is_counted: bool
+    """Whether any of its points had a counter."""
+    point_id: UUID
+    recorded_at: float
+    """The time in its id, as the service said it; this and the next in seconds of Unix time."""
+    fix_at: float
+
+    @property
+    def order(self) -> tuple[float, UUID]:
+        """As `Position.order`, with the time as a number."""
+        return self.fix_at, self.point_id
+
+    def is_newer_than(self, position: Position | None) -> bool:
+        """Whether it comes after a position."""
+        return position is None or self.order > (position.fix.at.timestamp(), position.point_id)
+
+    @classmethod
+    def of_group(cls, home: Home, group_id: UUID) -> "dict[UUID, Seen]":
+        """Return what was seen in a group, by device."""
+        rows = home.rows("SELECT * FROM seen WHERE group_id = :group", group=group_id)
+        return {
+            UUID(row["device_id"]): cls(
+                device_id=UUID(row["device_id"]),
+                key_version=row["key_version"],
+                counter=row["counter"],
+                is_counted=bool(row["is_counted"]),
+                point_id=UUID(row["point_id"]),
+                recorded_at=row["at"],
+                fix_at=row["fix_at"],
+            )
+            for row in rows
+        }
+
+    def merged(self, before: "Seen | None") -> "Seen":
+        """Return the newer of two of one device. The same point is taken as it was read now."""
+        if before is None:
+            return self
+        is_newer = self.point_id == before.point_id or self.order > before.order
+        return replace(
+            self if is_newer else before, is_counted=self.is_counted or before.is_counted
+        )
+
+
+class Reader:
+    """Reads the points of one group, page by page."""
+
+    def __init__(self, home: Home, teller: Notifier, census: DeviceDirectory) -> None:
+        self._home = home
+        self._teller = teller
+        self._group_id = census.group_id
+        self._me = home.me()
+        self._ring = Keyring(home, census.group_id)
+        self._is_keyed = self._ring.is_keyed
+        self._key = cache(self._ring.key)
+        self._superseded_at = cache(self._ring.superseded_at)
+        self._circle = TrustStore(home, census.group_id).trusted()
+        self._census = census
+        self._names = {person.user_id: person.name for person in census.people}
+        self._marks = census.marks()
+        self._trusted_names = {device.user_id: device.name for device in self._circle.values()}
+        self._dropped: defaultdict[tuple[Kind, UUID], set[UUID]] = defaultdict(set)
+        self._met: dict[tuple[UUID, int, int], UUID] = {}
+        self.seen = Seen.of_group(home, census.group_id)
+        """The newest of each device, of this and of earlier commands."""
+
+    def believe(self, points: Iterable[StoredPoint]) -> list[Position]:
+        """Return those that are positions; remember the newest of each device."""
+        believed = []
+        before = dict(self.seen)
+        for point in points:
+            try:
+                believed.append(self._read(point))
+            except _NotAPosition:
+                pass
+            except _Unbelievable as reason:
+                self._dropped[reason.kind, point.user_id].add(point.id)
+        if self.seen != before:
+            self._remember()
+        return believed
+
+    def report(self) -> None:
+        """Tell what was dropped."""
+        for (kind, user_id), ids in self._dropped.items():
+            name = self._names.get(user_id, "a person who is not in the group")
+            many = "1 point" if len(ids) == 1 else f"{len(ids)} points"
+            self._teller.warn(kind, _TOLD[kind].format(many, name), group_id=self._group_id)
+        self._dropped.clear()
+
+    def _remember(self) -> None:
+        with self._home.transaction():
+            stored = Seen.of_group(self._home, self._group_id)  # another command may read, too
+            for device_id, seen in self.seen.items():
+                newest = seen.merged(stored.get(device_id))
+                if newest != stored.get(device_id):
+                    self._home.do(
+                        "INSERT OR REPLACE INTO seen (group_id, device_id, key_version, counter,"
+                        " is_counted, point_id, at, fix_at) VALUES (:group, :device, :version,"
+                        " :counter, :is_counted, :point, :at, :fix_at)",
+                        group=self._group_id,
+                        device=device_id,
+                        version=newest.key_version,
+                        counter=newest.counter,
+                        is_counted=newest.is_counted,
+                        point=newest.point_id,
+                        at=newest.recorded_at,
+                        fix_at=newest.fix_at,
+                    )
+
+    def _read(self, point: StoredPoint) -> Position:
+        if point.group_id != self._group_id or point.user_id not in self._names:
+            raise _Unbelievable
+        if point.sealed is None:
+            return self._read_plain(point)
+        key = self._key(point.key_version)
+        if key is None:
+            raise _Unbelievable(Kind.POINTS_UNREADABLE)
+        try:
+            is_phone = point.device_id in self._census.phones
+            largest = LARGEST_MESSAGE if is_phone else LOCATION_BYTES
+            content = open_location(point.sealed, key, largest=largest)
+        except NotALocation:
+            raise _NotAPosition from None
+        except NotAuthentic:
+            raise _Unbelievable from None
+        counter = _counter(content, point)
+        fix = _fix(content) if counter is not None else self._foreign_fix(content, point)
+        self._check_counter(point, counter)
+        self._check_age(point, fix)
+        if not is_believable(fix, arrived_at=point.received_at):
+            raise _NotAPosition
+        self._see(point, fix, counter)
+        position = self._position(point, fix)
+        if counter is None and _named_in(content) == (point.device_id, point.user_id):
+            return replace(position, is_confirmed=True)
+        return position
+
+    def _read_plain(self, point: StoredPoint) -> Position:
+        if self._is_keyed or point.place is None:
+            raise _Unbelievable(Kind.PLAINTEXT_REFUSED)
+        latitude, longitude, accuracy = point.place
+        fix = Fix(
+            latitude=latitude,
+            longitude=longitude,
+            accuracy=accuracy or None,
+            at=point.recorded_at,
+        )
+        if not is_believable(fix, arrived_at=point.received_at):
+            raise _NotAPosition
+        return self._position(point, fix)
+
+    def _foreign_fix(self, content: dict[str, Any], point: StoredPoint) -> Fix:
+        """Read what an OwnTracks phone or the first Draugar app has sealed.
+
+        It says less of where it belongs, so its sender has to be trusted.
+        """
+        users = {device.user_id for device in self._circle.values()} | {self._me.user_id}
+        if point.user_id not in users:
+            raise _Unbelievable
+        if "userId" in content:
+            if content["userId"] != str(point.user_id):
+                raise _Unbelievable
+            return _first_app_fix(content)
+        self._check_phone(content, point)
+        return _fix(content)
+
+    def _check_phone(self, content: dict[str, Any], point: StoredPoint) -> None:
+        """See that a point is of the phone that the service says it is of.
+
+        The `tid` is inside the seal, so that the service cannot choose it: it only says which
+        phone has which tid, and whose that phone is. It is taken at its word where a phone that
+        was set up by hand names itself otherwise. One that has what `phones` makes names itself
+        and its person in the topic, inside the seal too: then the service's word is not needed,
+        and must not contradict it.
+        """
+        person, phone = self._census.phones.get(point.device_id, (None, None))
+        if person is None or phone is None or person.user_id != point.user_id:
+            raise _Unbelievable
+        phone_id, user_id = _named_in(content)
+        if phone_id not in (None, point.device_id):
+            raise _Unbelievable
+        if user_id != point.user_id and user_id in self._names:
+            raise _Unbelievable
+        if content.get("_type") != "location":
+            raise _NotAPosition
+        if content.get("tid") != phone.tid:
+            raise _Unbelievable
+
+    def _check_age(self, point: StoredPoint, fix: Fix) -> None:
+        """Refuse what is newer than its key: a former member may know that key."""
+        superseded_at = self._superseded_at(point.key_version)
+        newest = max(fix.at, point.recorded_at, point.received_at).timestamp()
+        slack = CLOCKS_DIFFER.total_seconds()
+        if superseded_at is not None and newest > superseded_at + slack:
+            raise _Unbelievable
+
+    def _check_counter(self, point: StoredPoint, counter: int | None) -> None:
+        """Refuse the same point under another id, and a counter that was left out."""
+        seen = self.seen.get(point.device_id)
+        if counter is None:
+            if seen is not None and seen.is_counted:
+                raise _Unbelievable
+            return
+        known = {self._met.setdefault((point.device_id, point.key_version, counter), point.id)}
+        if seen is not None and (seen.key_version, seen.counter) == (point.key_version, counter):
+            known.add(seen.point_id)
+        if known != {point.id}:
+            raise _Unbelievable
+
+    def _see(self, point: StoredPoint, fix: Fix, counter: int | None) -> None:
+        seen = Seen(
+            device_id=point.device_id,
+            key_version=point.key_version,
+            counter=counter or 0,
+            is_counted=counter is not None,
+            point_id=point.id,
+            recorded_at=point.recorded_at.timestamp(),
+            fix_at=fix.at.timestamp(),
+        )
+        self.seen[point.device_id] = seen.merged(self.seen.get(point.device_id))
+
+    def _position(self, point: StoredPoint, fix: Fix) -> Position:
+        is_mine = point.user_id == self._me.user_id
+        device = self._circle.get(point.device_id)
+        is_this = point.device_id == self._me.device_id
+        return Position(
+            point_id=point.id,
+            group_id=point.group_id,
+            user_id=point.user_id,
+            device_id=point.device_id,
+            name=self._me.name
+            if is_mine
+            else self._trusted_names.get(point.user_id, self._names[point.user_id]),
+            fix=fix,
+            received_at=point.received_at,
+            key_version=point.key_version if point.sealed is not None else None,
+            is_confirmed=is_this or (device is not None and device.user_id == point.user_id),
+            is_mine=is_mine,
+            phone=self._census.phone(point.device_id),
+            mark=self._marks.get(point.user_id, ""),
+        )
+
+
+def belongs(content: dict[str, Any], point: StoredPoint) -> bool:
+    """Whether a point is, as far as it says itself, of whom the service says it is."""
+    if "draugar" in content:
+        with suppress(_Unbelievable):
+            return _counter(content, point) is not None
+        return False
+    phone_id, user_id = _named_in(content)
+    return (
+        content.get("userId", str(point.user_id)) == str(point.user_id)
+        and phone_id in (None, point.device_id)
+        and user_id in (None, point.user_id)
+    )
+
+
+def _counter(content: dict[str, Any], point: StoredPoint) -> int | None:
+    """Return a point's counter, when it belongs where the service shows it; None: it has none."""
+    if "draugar" not in content:
+        return None
+    said = content["draugar"]
+    belongs = {
+        "g": str(point.group_id),
+        "u": str(point.user_id),
+        "d": str(point.device_id),
+    }
+    if not isinstance(said, dict) or {**said, "n": None} != {**belongs, "n": None}:
+        raise _Unbelievable
+    counter = said.get("n")
+    if type(counter) is not int or not 0 < counter < 2**53:
+        raise _Unbelievable
+    return counter
+
+
+def _named_in(content: dict[str, Any]) -> tuple[UUID | None, UUID | None]:
+    """Return the phone and the person that an OwnTracks message says it is of, where it does."""
+    topic = content.get("topic")
+    said = _TOPIC.fullmatch(topic) if isinstance(topic, str) else None
+    if said is None:
+        return None, None
+    return UUID(said[1]), UUID(said[2]) if re.fullmatch(_UUID, said[2]) else None
+
+
+def _fix(content: dict[str, Any]) -> Fix:
+    if content.get("_type") != "location":
+        raise _NotAPosition
+    if content.keys() & {"lat", "lon"}:
+        content = {"lat": 0, "lon": 0} | content  # the app for Android leaves out a zero
+    return Fix(
+        latitude=_number(content, "lat"),
+        longitude=_number(content, "lon"),
+        accuracy=_accuracy(content, "acc"),
+        at=_time(_number(content, "tst")),
+        altitude=_further(content, "alt", -_LARGEST, _LARGEST),
+        velocity=_further(content, "vel", 0, _LARGEST),
+        course=_further(content, "cog", 0, 360),
+        battery=_whole(_further(content, "batt", 0, 100)),
+    )
+
+
+def _first_app_fix(content: dict[str, Any]) -> Fix:
+    said = content.get("timestamp")
+    if isinstance(said, str):
+        try:
+            at = datetime.fromisoformat(said)
+            at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise _NotAPosition from None
+    else:
+        number = _number(content, "timestamp")
+        at = _time(number / 1000 if number > _MILLISECONDS else number)
+    return Fix(
+        latitude=_number(content, "latitude"),
+        longitude=_number(content, "longitude"),
+        accuracy=_accuracy(content, "accuracy"),
+        at=at,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _NotAPosition from None
+
+
+def _accuracy(content: dict[str, Any], name: str) -> float | None:
+    """Read a radius. The apps write 0, or nothing, where they do not know it."""
+    return None if content.get(name) is None else _number(content, name) or None
+
+
+def _number(content: dict[str, Any], name: str) -> float:
+    value = content.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _NotAPosition
+    return float(value)  # of at most 2^53, like every number that was sealed
+
+
+def _further(content: dict[str, Any], name: str, least: float, most: float) -> float | None:
+    """Read what a position may go without."""
+    with suppress(_NotAPosition):
+        value = _number(content, name)
+        return value if least <= value <= most else None
+    return None
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
