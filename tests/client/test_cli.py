@@ -3,13 +3,15 @@
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
-from draugar.cli.app import main
+from draugar.cli.app import app, main
 from tests.client.commands import Person
 
 COMMANDS = (
@@ -59,6 +61,44 @@ def test_every_command_explains_itself(here: Here, command: str) -> None:
     assert code == 0
     assert f"Usage: draugar {command}" in explained
     assert "--home" in explained or "Commands" in explained
+
+
+def helps(command: Any, path: str = "draugar") -> Iterator[tuple[str, str]]:
+    """Yield each command, with all that its help says."""
+    options = (getattr(option, "help", None) or "" for option in command.params)
+    yield path, "\n".join([command.help or "", *options])
+    for name, below in getattr(command, "commands", {}).items():
+        yield from helps(below, f"{path} {name}")
+
+
+def test_no_command_or_address_stands_where_help_wraps_or_frames_it() -> None:
+    to_copy = re.compile(r"\bdraugar\b|://|\b(history|share|invite|map) --?\w")
+
+    found = list(helps(get_command(app)))
+
+    assert len(found) > 30
+    assert [(path, said) for path, said in found if to_copy.search(said)] == []
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("phone add", "draugar --home ~/kid join LINK --name Kid"),
+        ("phone add", "draugar --home ~/kid phone add"),
+        ("map", "draugar map --tiles 'https://HOST/{z}/{x}/{y}.png'"),
+        ("rename", "draugar rotate"),
+        ("erase", "draugar history --json"),
+    ],
+)
+def test_help_shows_commands_on_a_line_of_their_own(
+    here: Here, monkeypatch: pytest.MonkeyPatch, columns: int, command: str, line: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    _, explained, _ = here(*command.split(), "--help")
+
+    assert line in map(str.strip, explained.splitlines())
 
 
 def test_the_version_is_that_of_the_package(una: Person) -> None:

@@ -151,6 +151,20 @@ class _ListsByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+def _with_lines_to_copy(base: type[TyperCommand], lines: str) -> type[TyperCommand]:
+    """Make a kind of command whose help ends with lines as they are.
+
+    In a frame, or wrapped by rich, a command could not be copied.
+    """
+
+    class WithLinesToCopy(base):  # type: ignore[valid-type, misc]
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            super().format_help(ctx, formatter)
+            typer.echo(lines)
+
+    return WithLinesToCopy
+
+
 class _BelowZero(TyperCommand):
     """A command that takes positions: degrees west and south start with a hyphen, as options do."""
 
@@ -272,7 +286,8 @@ def command(
 ) -> Callable[[Callable[..., None]], None]:
     """Make a command of a function of a Context, with the options that are common to all.
 
-    `stakes` is what it says when it fails.
+    `stakes` is what it says when it fails. Commands that are indented in its docstring end its help
+    as they are, with the sentence before them.
     """
     common = inspect.signature(_desk).parameters
 
@@ -294,10 +309,16 @@ def command(
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [option.replace(kind=option.KEYWORD_ONLY) for option in every]
         )
-        says = "\n\n".join(
-            " ".join(paragraph.split()) for paragraph in (function.__doc__ or "").split("\n\n")
-        )
-        to.command(name, help=says, rich_help_panel=panel, **settings)(run)
+        says: list[str] = []
+        to_copy: list[str] = []
+        for paragraph in (inspect.getdoc(function) or "").split("\n\n"):
+            sentence, indent, lines = paragraph.partition("\n    ")
+            said = " ".join(sentence.split())
+            (to_copy if indent else says).append(f"{said}{indent}{lines}")
+        if to_copy:
+            base = settings.get("cls", TyperCommand)
+            settings["cls"] = _with_lines_to_copy(base, "\n\n".join(to_copy))
+        to.command(name, help="\n\n".join(says), rich_help_panel=panel, **settings)(run)
 
     return register
 
@@ -599,8 +620,7 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
         str | None,
         option(
             "--tiles",
-            "Lay map tiles under it, as from https://HOST/{z}/{x}/{y}.png. Their host then learns"
-            " which area you look at.",
+            "Lay map tiles under it. Their host then learns which area you look at.",
             "URL",
         ),
     ] = None,
@@ -610,6 +630,9 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
     """Draw all members on a map: one file that any browser opens, without any network.
 
     While the service does not answer, it shows where they were when it last did.
+
+    With map tiles, where HOST stands for who offers them:
+        draugar map --tiles 'https://HOST/{z}/{x}/{y}.png'
     """
     named, now = desk.places(), _now()
     _may_write(desk, file, yes=yes)
@@ -1184,12 +1207,13 @@ def add_phone(  # noqa: PLR0913 -- the options of one command
     """Set up a phone that shares with OwnTracks: a file, and on a screen a QR code.
 
     They hold the phone's password and the group's key, which the service never sees. The phone
-    shares as the person whose home this is. For the phone of a child or a grandparent, give them a
-    home of their own on your computer:
+    shares as the person whose home this is.
 
-    draugar --home ~/kid join LINK --name Kid, with a LINK of: draugar invite
-
-    draugar --home ~/kid phone add
+    For the phone of a child or a grandparent, make a link and join by it, in a home of their own on
+    your computer:
+        draugar invite
+        draugar --home ~/kid join LINK --name Kid
+        draugar --home ~/kid phone add
     """
     _see_file(desk, file, yes=yes)
     with desk.member() as me:
@@ -1241,10 +1265,13 @@ def renew_phone(
     stakes=Stakes("Your name was not changed."),
 )
 def rename(desk: Context, name: Annotated[str, argument("NAME")]) -> None:
-    """Change your name. Those who know you already see it once you also run draugar rotate.
+    """Change your name. Those who know you already see it with the next key of the group.
 
     Until then their devices keep the name that they know you by, and are told of the new one once.
     With a new key, phones with OwnTracks have to be set up again.
+
+    To make a new key:
+        draugar rotate
     """
     name = checked(name, "draugar rename NAME")
     with desk.member() as me:
@@ -1273,7 +1300,7 @@ def erase(  # noqa: PLR0913 -- the options of one command
     ] = None,
     point: Annotated[
         UUID | None,
-        option("--id", "One position, by its pointId in history --json.", "ID", parser=_id),
+        option("--id", "One position, by its pointId.", "ID", parser=_id),
     ] = None,
     yes: Yes = False,
     group: InGroup = None,
@@ -1283,6 +1310,9 @@ def erase(  # noqa: PLR0913 -- the options of one command
     The times of --from and --to are those when you were there; of phones with OwnTracks, when they
     sent it. That of --at is what history shows. What others have fetched they keep, and those who
     have seen newer positions of yours than are left are told that there is less.
+
+    To see the pointId of each position:
+        draugar history --json
     """
     if sum((bool(since or until), at is not None, point is not None)) > 1:
         raise typer.BadParameter("Give --from and --to, or --at, or --id: one of the three.")
