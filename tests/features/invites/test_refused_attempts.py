@@ -1,13 +1,17 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from pg8000.native import Connection, identifier
+from pg8000.native import Connection
 from sqlalchemy.orm import Session
 
 from chalicelib.db import engine
 from chalicelib.limits import Bucket
 from tests import factories
+from tests.database import Server
 from tests.faults.processes import Call, perform
+from tests.servers import serving
 
 ATTEMPT = Call("POST", "/api/invites/validate", {"code": "ABCDEFGH"}, address="203.0.113.7")
 
@@ -22,8 +26,7 @@ def test_an_address_that_is_refused_takes_nothing_from_the_deployment(
         assert (after == before) == (status == 429)
 
 
-def test_nobody_is_let_through_uncounted(operator: Connection) -> None:
-    without_waiting_long(operator)
+def test_nobody_is_let_through_uncounted(server: Server, operator: Connection) -> None:
     with Session(engine.engine()) as session:
         una = factories.someone(session)
         factories.group(session, una)
@@ -32,12 +35,13 @@ def test_nobody_is_let_through_uncounted(operator: Connection) -> None:
     operator.run("BEGIN")
     operator.run("LOCK TABLE rate_limits")
 
-    answers = [
-        perform(ATTEMPT),
-        perform(Call("POST", "/api/auth/join", {"code": code.text, "name": "Ari"})),
-        perform(Call("POST", "/api/groups/join", {"code": code.text}, token=una.token)),
-        perform(Call("POST", "/api/invites", {}, token=una.token)),
-    ]
+    with not_waiting_long(server, operator):
+        answers = [
+            perform(ATTEMPT),
+            perform(Call("POST", "/api/auth/join", {"code": code.text, "name": "Ari"})),
+            perform(Call("POST", "/api/groups/join", {"code": code.text}, token=una.token)),
+            perform(Call("POST", "/api/invites", {}, token=una.token)),
+        ]
 
     operator.run("ROLLBACK")
     assert [answer.status for answer in answers] == [503] * 4
@@ -55,7 +59,6 @@ def test_a_code_that_leads_nowhere_any_more_waits_for_no_group(operator: Connect
         codes = [
             factories.invite(session, group_id=group_id, by=una, **columns).text for columns in dead
         ]
-    without_waiting_long(operator)
     operator.run("BEGIN")
     operator.run("SELECT FROM groups WHERE id = :id FOR UPDATE", id=group_id)
 
@@ -72,30 +75,33 @@ def test_a_code_that_leads_nowhere_any_more_waits_for_no_group(operator: Connect
     assert [(answer.status, answer.code) for answer in answers] == [(404, "invite_not_valid")] * 6
 
 
-def test_a_revocation_locks_the_group_before_the_invite(operator: Connection) -> None:
+def test_a_revocation_locks_the_group_before_the_invite(
+    server: Server, operator: Connection
+) -> None:
     with Session(engine.engine()) as session:
         una = factories.someone(session)
         group_id = factories.group(session, una)
         factories.invite(session, group_id=group_id, by=una)
     ((invite_id,),) = operator.run("SELECT id FROM invite_codes")
     revocation = Call("DELETE", f"/api/invites/{invite_id}", token=una.token)
-    without_waiting_long(operator)
     statuses = []
 
     for locked in ("groups", "invite_codes"):
         operator.run("BEGIN")
         operator.run(f"SELECT FROM {locked} FOR UPDATE")
-        statuses.append(perform(revocation).status)
+        with not_waiting_long(server, operator):
+            statuses.append(perform(revocation).status)
         operator.run("ROLLBACK")
 
     assert [*statuses, perform(revocation).status] == [503, 503, 204]
 
 
-def without_waiting_long(operator: Connection) -> None:
-    """Let whoever connects from now on wait for no lock."""
-    database = identifier(operator.run("SELECT current_database()")[0][0])
-    operator.run(f"ALTER DATABASE {database} SET lock_timeout = '100ms'")
-    engine.engine().dispose()
+@contextmanager
+def not_waiting_long(server: Server, operator: Connection) -> Iterator[None]:
+    """Let the service give up soon: of itself it waits for a lock as long as a test may take."""
+    ((name,),) = operator.run("SELECT current_database()")
+    with serving(server.url_of(name), timeout_seconds=1):
+        yield
 
 
 def bucket(operator: Connection) -> Any:
