@@ -29,9 +29,10 @@ import httpx
 from draugar.client import Client
 from draugar.errors import Failure
 from draugar.maps import gpx
-from draugar.models import Fix, Invitation, Notice
+from draugar.models import Fix, Notice
 from draugar.protocol.links import InviteLink
 from draugar.storage.home import Home
+from draugar.usecases.invite import Invitation
 from scripts.serve import FAILURES, laptop
 
 Walk = tuple[str, list[Fix]]

@@ -3,6 +3,7 @@
     client.py      Client, what a program calls: one method per use case
     models.py      positions, people, groups, notices, as values
     errors.py      the tree of failures
+    text/          what people type, paste and read: names, pasted text, times, lengths
 
     protocol/      docs/protocol.md as code: pure functions on bytes and texts
     storage/       the only SQL and the only files: the home of one device

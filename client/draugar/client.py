@@ -34,7 +34,6 @@ from draugar.models import (
     Comparison,
     Fix,
     Group,
-    Invitation,
     Kind,
     OpenInvite,
     OwnDevice,
@@ -43,7 +42,6 @@ from draugar.models import (
     Rotation,
     Shared,
 )
-from draugar.protocol import naming, pasted
 from draugar.protocol.address import service_url
 from draugar.protocol.links import InviteLink
 from draugar.service.api import Api
@@ -55,6 +53,7 @@ from draugar.storage.keyring import Keyring
 from draugar.storage.last_known import LastKnown
 from draugar.storage.trust_store import TrustStore
 from draugar.storage.vault import KeyLocation
+from draugar.text import naming, pasted
 from draugar.usecases import confirm as confirming
 from draugar.usecases import invite as inviting
 from draugar.usecases import join as joining
@@ -64,6 +63,7 @@ from draugar.usecases import phones
 from draugar.usecases import read as reading
 from draugar.usecases import remind as reminding
 from draugar.usecases import rotate as rotation
+from draugar.usecases.invite import Invitation
 from draugar.usecases.join import Invite, Newcomer
 from draugar.usecases.notify import Notifier, Tell
 from draugar.usecases.phones import HandOver, PhoneSetup

@@ -4,10 +4,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from draugar.errors import Failure
-from draugar.protocol.links import InviteLink
+
+PLACE_RADIUS = 150
+"""Metres within which a person is at a place, unless its owner says otherwise."""
+
+
+class Located(Protocol):
+    """Whatever has a place on the earth."""
+
+    @property
+    def latitude(self) -> float:
+        """Degrees, -90 to 90."""
+
+    @property
+    def longitude(self) -> float:
+        """Degrees, -180 to 180."""
+
+
+class Coordinates(NamedTuple):
+    """A latitude and a longitude."""
+
+    latitude: float
+    longitude: float
+
+    def __repr__(self) -> str:
+        return "Coordinates(...)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +52,16 @@ class Fix:
     velocity: float | None = field(default=None, repr=False)
     course: float | None = field(default=None, repr=False)
     battery: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A circle with a name; the radius in metres."""
+
+    name: str = field(repr=False)
+    latitude: float = field(repr=False)
+    longitude: float = field(repr=False)
+    radius: float = PLACE_RADIUS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,19 +249,6 @@ class Comparison:
     """Whether one of them has given this device the key, which it takes on its member's word."""
     mark: str = ""
     """What tells them from others of the same name; empty where no other has it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Invitation:
-    """An invite just made. Whoever has the link, or the code, can come in by it, once."""
-
-    id: UUID
-    group_id: UUID
-    link: InviteLink | None = field(repr=False)
-    """Carries the group's key to the joiner; None for an invite by typed code."""
-    code: str = field(repr=False)
-    expires_at: datetime | None
-    for_me: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,9 +34,10 @@ from draugar.errors import (
     VersionConflict,
 )
 from draugar.protocol.address import service_url
+from draugar.protocol.secrets import Token
 from draugar.service import transport
 from draugar.service.api import Api
-from draugar.service.transport import Token, Transport
+from draugar.service.transport import Transport
 from draugar.service.unreachable import (
     CertificateNotTrusted,
     CertificateOfAnother,

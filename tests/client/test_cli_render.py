@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.cli import app as cli
-from draugar.cli.terminal import Lines, ago, clock, degrees, metres, plain
+from draugar.cli.terminal import Lines
 from draugar.cli.times import NotATime, parse_time
 from draugar.maps import gpx
-from draugar.maps.geo import Coordinates
-from draugar.models import Fix, Position
+from draugar.models import Coordinates, Fix, Position
+from draugar.text.display import ago, clock, degrees, metres, plain
 from tests.client.commands import Person
 
 ESCAPE = "\x1b"

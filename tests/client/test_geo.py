@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from draugar.maps.geo import (
     EARTH_RADIUS,
-    Coordinates,
     NotAPosition,
     bearing,
     compass,
     distance,
     look_swapped,
+    parse_position,
 )
+from draugar.models import Coordinates
 
 QUARTER = math.pi / 2 * EARTH_RADIUS
 NORTH_POLE, SOUTH_POLE = Coordinates(90, 0), Coordinates(-90, 0)
@@ -125,7 +126,7 @@ def test_a_point_of_the_compass_reaches_half_way_to_the_next(degrees: float, exp
     [("64.1466", "-21.9426"), ("64.1466,", "-21.9426"), (" 64.1466 ", "-2.19426e1")],
 )
 def test_a_position_is_read_as_people_and_maps_write_it(latitude: str, longitude: str) -> None:
-    read = Coordinates.parse(latitude, longitude)
+    read = parse_position(latitude, longitude)
 
     assert read == (64.1466, -21.9426)
 
@@ -147,7 +148,7 @@ def test_a_position_is_read_as_people_and_maps_write_it(latitude: str, longitude
 )
 def test_what_is_no_position_is_refused_and_not_repeated(latitude: str, longitude: str) -> None:
     with pytest.raises(NotAPosition) as refused:
-        Coordinates.parse(latitude, longitude)
+        parse_position(latitude, longitude)
 
     assert "is a number from -" in refused.value.reason
     assert all(
@@ -187,7 +188,7 @@ def test_what_is_no_position_is_refused_and_not_repeated(latitude: str, longitud
     ids=ascii,
 )
 def test_a_position_is_read_as_it_was_copied(text: str) -> None:
-    assert Coordinates.parse(text) == (64.1466, -21.9426)
+    assert parse_position(text) == (64.1466, -21.9426)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_a_position_is_read_as_it_was_copied(text: str) -> None:
     ids=ascii,
 )
 def test_degrees_minutes_and_seconds_are_read(text: str) -> None:
-    assert Coordinates.parse(text) == pytest.approx((64.146611, -21.942611), abs=1e-6)
+    assert parse_position(text) == pytest.approx((64.146611, -21.942611), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def test_degrees_minutes_and_seconds_are_read(text: str) -> None:
 )
 def test_nothing_is_guessed_of_what_is_no_position(text: str) -> None:
     with pytest.raises(NotAPosition):
-        Coordinates.parse(text)
+        parse_position(text)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_nothing_is_guessed_of_what_is_no_position(text: str) -> None:
     ],
 )
 def test_the_one_position_of_a_link_to_a_map_is_read(link: str) -> None:
-    assert Coordinates.parse(link) == (64.1466, -21.9426)
+    assert parse_position(link) == (64.1466, -21.9426)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_the_one_position_of_a_link_to_a_map_is_read(link: str) -> None:
 )
 def test_a_link_that_holds_no_one_position_is_explained(link: str) -> None:
     with pytest.raises(NotAPosition) as refused:
-        Coordinates.parse(link)
+        parse_position(link)
 
     assert "link" in refused.value.reason
     assert "64.1466,-21.9426" not in refused.value.reason
@@ -280,25 +281,24 @@ def test_a_link_that_holds_no_one_position_is_explained(link: str) -> None:
 
 def test_a_link_to_a_map_is_held_to_the_limits_of_a_position() -> None:
     with pytest.raises(NotAPosition, match="-180 to 180"):
-        Coordinates.parse("https://maps.google.com/?q=64.1466,-221.9426")
+        parse_position("https://maps.google.com/?q=64.1466,-221.9426")
 
 
 def test_a_zero_is_not_negative() -> None:
     assert (
-        repr([*Coordinates.parse("-0", "-0.0"), *Coordinates.parse("0 S 0 W")])
-        == "[0.0, 0.0, 0.0, 0.0]"
+        repr([*parse_position("-0", "-0.0"), *parse_position("0 S 0 W")]) == "[0.0, 0.0, 0.0, 0.0]"
     )
 
 
 def test_swapped_numbers_are_told_apart_where_only_one_order_is_a_position() -> None:
     with pytest.raises(NotAPosition, match="swapped"):
-        Coordinates.parse("174.76 -36.85")
+        parse_position("174.76 -36.85")
 
 
 @given(st.text("0123456789.,-+ NSEW\u00b0'\"geo:\u2212", max_size=24))
 def test_whatever_is_read_is_a_position_or_refused(text: str) -> None:
     try:
-        latitude, longitude = Coordinates.parse(text)
+        latitude, longitude = parse_position(text)
     except NotAPosition:
         return
 

@@ -17,8 +17,7 @@ import pytest
 
 from draugar.errors import HomeUnusable, NotJoined
 from draugar.protocol.json import to_base64url
-from draugar.protocol.secrets import DeviceKey, GroupKey, Secret
-from draugar.service.transport import Token
+from draugar.protocol.secrets import DeviceKey, GroupKey, Secret, Token
 from draugar.storage import schema as layout
 from draugar.storage.home import Home, Me, unusable
 from draugar.storage.keyring import Keyring

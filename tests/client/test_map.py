@@ -17,9 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.maps import page as maps
-from draugar.maps.geo import Coordinates, Trail, distance
-from draugar.models import Fix
-from draugar.storage.places import Place
+from draugar.maps.geo import Trail, distance
+from draugar.models import Coordinates, Fix, Place
 
 NOW = datetime(2026, 8, 5, 12, tzinfo=UTC)
 HOME = (64.1466, -21.9426)

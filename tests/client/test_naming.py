@@ -2,7 +2,7 @@
 
 import pytest
 
-from draugar.protocol.naming import NotAName, checked, same
+from draugar.text.naming import NotAName, checked, same
 
 INVISIBLE = (
     *"\u200b\u2060\u3164\uffa0\u2800\u115f\u1160\u034f\ufe0f\u17b4\u17b5\u180e\u00ad\u061c\ufeff\ufffc",

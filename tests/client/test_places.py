@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from draugar.errors import Unknown
-from draugar.models import Fix
+from draugar.maps.nearby import Nearby, around
+from draugar.models import Fix, Place
 from draugar.storage import places
 from draugar.storage.home import Home
-from draugar.storage.places import NameTaken, Nearby, Place, around
+from draugar.storage.places import NameTaken
 
 HOUSE = Place("Home", 64.1466, -21.9426, 100)
 TOWN = Place("Reykjavík", 64.1466, -21.9, 5000)

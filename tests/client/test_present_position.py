@@ -20,10 +20,9 @@ from draugar.cli.app import _trails
 from draugar.cli.output import PositionRow
 from draugar.client import Client
 from draugar.errors import AnswerNotUnderstood
-from draugar.models import Fix, Kind, Position, newest
+from draugar.models import Fix, Kind, Place, Position, newest
 from draugar.protocol.locations import seal_location
 from draugar.protocol.secrets import GroupKey
-from draugar.storage.places import Place
 from draugar.usecases.phones import PhoneSetup
 from tests.client import malice
 from tests.client.family import Family, Service, fix

@@ -32,7 +32,7 @@ from rich.traceback import Traceback
 
 from draugar.cli.app import app
 from draugar.client import Client
-from draugar.models import Fix, Invitation
+from draugar.models import Fix
 from draugar.protocol.envelopes import unwrap
 from draugar.protocol.invites import InviteKeys, Package
 from draugar.protocol.links import InviteLink, canonical
@@ -40,6 +40,7 @@ from draugar.protocol.locations import open_location, seal_location
 from draugar.protocol.rosters import open_roster
 from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret
 from draugar.storage.home import Home
+from draugar.usecases.invite import Invitation
 from scripts.postgres import Postgres
 from tests.client import malice
 from tests.client.dump import Traces, files_of, plain_dump

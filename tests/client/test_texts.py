@@ -54,7 +54,7 @@ def written(part: ast.AST) -> str:
 
 def advices() -> Iterator[tuple[str, str]]:
     """Yield each advice that stands in the client, with its place."""
-    for file in sorted(CLIENT.glob("*.py")):
+    for file in sorted(CLIENT.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             names: list[object] = []
             if isinstance(node, ast.keyword):

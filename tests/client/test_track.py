@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.maps.track import LONGEST_REST, Fault, Point, Track
-from draugar.usecases.points import EARLIEST
+from draugar.protocol.locations import EARLIEST
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)

@@ -34,7 +34,7 @@ from draugar.cli import output as present
 from draugar.cli.explain import Stakes
 from draugar.cli.output import PositionRow, points
 from draugar.cli.refusals import REFUSALS
-from draugar.cli.terminal import NobodyToAsk, Terminal, ago, clock, degrees, metres, plain, within
+from draugar.cli.terminal import NobodyToAsk, Terminal
 from draugar.cli.times import EmptyRange, NotATime, between, parse_time
 from draugar.client import Client
 from draugar.errors import (
@@ -49,17 +49,30 @@ from draugar.errors import (
 )
 from draugar.maps import gpx
 from draugar.maps import page as maps
-from draugar.maps.geo import Coordinates, Located, NotAPosition, Trail, look_swapped
+from draugar.maps.geo import NotAPosition, Trail, look_swapped, parse_position
 from draugar.maps.track import NotATrack, Track
-from draugar.models import Fix, Group, OwnDevice, Person, Position, Shared, TrustState, newest
-from draugar.protocol import pasted
+from draugar.models import (
+    PLACE_RADIUS,
+    Coordinates,
+    Fix,
+    Group,
+    Located,
+    OwnDevice,
+    Person,
+    Place,
+    Position,
+    Shared,
+    TrustState,
+    newest,
+)
 from draugar.protocol.address import is_local, service_url
 from draugar.protocol.links import InviteLink, Unreadable, is_link
-from draugar.protocol.naming import checked, same, told_apart
 from draugar.storage import last_shared, places
 from draugar.storage.home import Home, directory_of
 from draugar.storage.last_known import LastKnown
-from draugar.storage.places import Place
+from draugar.text import pasted
+from draugar.text.display import ago, clock, degrees, metres, plain, within
+from draugar.text.naming import checked, same, told_apart
 from draugar.usecases import phones
 from draugar.usecases import remind as reminding
 from draugar.usecases.notify import Notifier
@@ -885,7 +898,7 @@ def add_place(
     radius: Annotated[
         float,
         option("--radius", "How large it is.", "METRES", min=1, max=100_000, show_default=True),
-    ] = places.RADIUS,
+    ] = PLACE_RADIUS,
 ) -> None:
     """Name a place; it stays on this device."""
     here = _position(desk.terminal, latitude, longitude)
@@ -1532,7 +1545,7 @@ def _position(terminal: Terminal, latitude: str, longitude: str | None) -> Coord
     """Read a position as it was typed; in the place of both, a hyphen means stdin."""
     if latitude == "-" and longitude is None:
         latitude = terminal.paste("Latitude and longitude: ")
-    return Coordinates.parse(latitude, longitude or "")
+    return parse_position(latitude, longitude or "")
 
 
 def _spot(fixes: Sequence[Fix]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from draugar.cli.terminal import NobodyToAsk, plain
+from draugar.cli.terminal import NobodyToAsk
 from draugar.errors import (
     AskedTooOften,
     NotAMember,
@@ -18,6 +18,7 @@ from draugar.errors import (
     ServiceFailure,
     SignedOut,
 )
+from draugar.text.display import plain
 
 NOT_THERE = {
     *("device_not_found", "invite_not_found", "invite_used", "member_not_found", "user_not_found"),

@@ -10,27 +10,28 @@ from typing import Any
 
 from rich.text import Text
 
-from draugar.cli.terminal import ago, clock, degrees, metres, plain, within
 from draugar.client import Client
 from draugar.maps import gpx
 from draugar.maps.geo import bearing, compass, distance
+from draugar.maps.nearby import SLACK, Nearby, around
 from draugar.models import (
     Comparison,
     Device,
     Fix,
     Group,
-    Invitation,
     KeyState,
     OpenInvite,
     OwnDevice,
     Person,
+    Place,
     Position,
     Rotation,
     TrustSource,
     TrustState,
 )
-from draugar.protocol.naming import same, told_apart
-from draugar.storage.places import SLACK, Nearby, Place, around
+from draugar.text.display import ago, clock, degrees, metres, plain, within
+from draugar.text.naming import same, told_apart
+from draugar.usecases.invite import Invitation
 from draugar.usecases.phones import PhoneSetup
 
 HERE = 20.0

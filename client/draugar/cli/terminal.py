@@ -5,13 +5,11 @@ all else that others wrote, pass through `plain`: they could steer the terminal.
 """
 
 import json
-import re
 import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
 from itertools import zip_longest
 
 import segno
@@ -22,23 +20,15 @@ from rich.table import Table
 from rich.text import Text
 
 from draugar.errors import NotPossible
-from draugar.maps.geo import Located
 from draugar.models import Notice
+from draugar.text.display import plain
 
-REPLACEMENT = "\ufffd"
-_STEERS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\ud800-\udfff]")
-"""Controls, embeddings, overrides and isolates of directions, annotations, half characters."""
-_BLANK = re.compile("[\u2028\u2029]|[^\\S ]")
 UNBOUNDED = 10_000
 """Columns where nobody reads on a screen: a pipe's reader cuts for itself."""
 PASTING = 0.1
 """Seconds in which the next line of what is pasted is there."""
-KILOMETRE = 1000
-LONG = 10_000
-"""Metres from which nobody asks for hundreds."""
 SILENCE = 10.0
 """Seconds after which long work says how far it is."""
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 class NobodyToAsk(NotPossible):
@@ -228,49 +218,3 @@ def qr(content: str) -> Text:
         pairs = zip(upper, lower, strict=True)
         lines.append("".join("█▀▄ "[2 * up + down] for up, down in pairs))
     return Text("\n".join(lines), "bright_white on black")
-
-
-def plain(text: str) -> str:
-    """Return others' text without what controls a terminal or turns the direction of writing.
-
-    What steers nothing stays: marks of scripts, flags, characters that this Python does not know.
-    """
-    return _BLANK.sub(" ", _STEERS.sub(REPLACEMENT, text))
-
-
-def metres(length: float) -> str:
-    """Write a length: 12 m, 850 m, 2.3 km, 1,240 km."""
-    if round(length) < KILOMETRE:
-        return f"{length:.0f} m"
-    if length < LONG:
-        return f"{length / KILOMETRE:.1f} km"
-    return f"{length / KILOMETRE:,.0f} km"
-
-
-def within(accuracy: float | None) -> str:
-    """Write how far off a fix may be; nothing where that is unknown."""
-    return metres(max(1.0, accuracy)) if accuracy else ""
-
-
-def ago(age: timedelta) -> str:
-    """Write how long ago something was."""
-    if age < MINUTE:
-        return "just now"
-    if age < HOUR:
-        return f"{age // MINUTE} min ago"
-    if age < 2 * DAY:
-        return f"{age // HOUR} h ago"
-    return f"{age // DAY} days ago"
-
-
-def clock(at: datetime, now: datetime | None = None) -> str:
-    """Write a time as a person here reads it, without the date on the day of `now`."""
-    local = at.astimezone()
-    if now and local.date() == now.astimezone().date():
-        return f"{local:%H:%M}"
-    return f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
-
-
-def degrees(spot: Located) -> str:
-    """Write a position to the metre, as maps and GPS devices read it."""
-    return f"{spot.latitude:z.5f}, {spot.longitude:z.5f}"

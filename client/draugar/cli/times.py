@@ -13,9 +13,9 @@ import re
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 
-from draugar.cli.terminal import clock
 from draugar.errors import NotPossible
-from draugar.protocol import pasted
+from draugar.text import pasted
+from draugar.text.display import clock
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAY = timedelta(days=1)

@@ -9,13 +9,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs, unquote
 
 from draugar.errors import NotPossible
 from draugar.maps import map_links
-from draugar.models import Fix
-from draugar.protocol import pasted
+from draugar.models import Coordinates, Fix, Located
+from draugar.text import pasted
 
 EARTH_RADIUS = 6_371_008.8
 """Metres: (2a + b) / 3 of WGS 84."""
@@ -73,38 +72,6 @@ class NotAPosition(NotPossible):
     advice = "Give decimal degrees, like 64.1466 -21.9426, as in: draugar share 64.1466 -21.9426"
 
 
-class Located(Protocol):
-    """Whatever has a place on the earth."""
-
-    @property
-    def latitude(self) -> float:
-        """Degrees, -90 to 90."""
-
-    @property
-    def longitude(self) -> float:
-        """Degrees, -180 to 180."""
-
-
-class Coordinates(NamedTuple):
-    """A latitude and a longitude."""
-
-    latitude: float
-    longitude: float
-
-    def __repr__(self) -> str:
-        return "Coordinates(...)"
-
-    @classmethod
-    def parse(cls, latitude: str, longitude: str = "") -> "Coordinates":
-        """Read a position as people type it and as maps show it, in one text or in two.
-
-        Decimal degrees or degrees, minutes and seconds, with a sign or a letter of the compass, or
-        a `geo:` address, or a link of a map site: `64.1466, -21.9426`,
-        `64\u00b0 8' 47.8" N 21\u00b0 56' 33.4" W`. Raises NotAPosition.
-        """
-        return cls(*_read(f"{latitude} {longitude}"))
-
-
 @dataclass(frozen=True)
 class Trail:
     """Where somebody has been, oldest first; the last is where they are."""
@@ -123,6 +90,16 @@ class Trail:
                 start = end
         if self.fixes:
             yield self.fixes[start:]
+
+
+def parse_position(latitude: str, longitude: str = "") -> Coordinates:
+    """Read a position as people type it and as maps show it, in one text or in two.
+
+    Decimal degrees or degrees, minutes and seconds, with a sign or a letter of the compass, or
+    a `geo:` address, or a link of a map site: `64.1466, -21.9426`,
+    `64\u00b0 8' 47.8" N 21\u00b0 56' 33.4" W`. Raises NotAPosition.
+    """
+    return Coordinates(*_read(f"{latitude} {longitude}"))
 
 
 def is_gap(here: Fix, there: Fix) -> bool:

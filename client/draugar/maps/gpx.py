@@ -23,7 +23,7 @@ from xml.parsers import expat
 from draugar.maps.geo import NotAPosition, Trail, number
 from draugar.maps.track import Fault, NotATrack, Point, Track
 from draugar.models import Fix
-from draugar.usecases.points import CLOCKS_DIFFER, EARLIEST
+from draugar.protocol.locations import CLOCKS_DIFFER, EARLIEST
 
 SIZE = 32 * 1024 * 1024
 SPACE = "http://www.topografix.com/GPX/1/1"

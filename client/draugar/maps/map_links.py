@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote_plus, urlsplit
 
-from draugar.protocol import pasted
+from draugar.text import pasted
 
 _LINK = re.compile(r"https?://[^\s<>]+", re.IGNORECASE)
 _SITE = re.compile(

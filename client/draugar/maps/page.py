@@ -23,13 +23,12 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from draugar.cli.output import spot
-from draugar.cli.terminal import ago, clock, degrees, plain, within
 from draugar.errors import NotPossible
-from draugar.maps.geo import EARTH_RADIUS, Located, Trail, is_gap
+from draugar.maps.geo import EARTH_RADIUS, Trail, is_gap
 from draugar.maps.gpx import stamp
-from draugar.models import Fix
-from draugar.storage.places import Place, around
+from draugar.maps.nearby import Nearby, around
+from draugar.models import Fix, Located, Place
+from draugar.text.display import ago, clock, degrees, plain, within
 
 EQUATOR = math.tau * EARTH_RADIUS
 """Metres."""
@@ -129,7 +128,7 @@ class _Person:
     @classmethod
     def of(cls, index: int, trail: Trail, places: Sequence[Place], now: datetime) -> "_Person":
         last = trail.fixes[-1]
-        place = spot(around(last, places))
+        place = _place(around(last, places))
         age = ", ".join(filter(None, (ago(now - last.at), trail.note)))
         return cls(index, plain(trail.name), trail.fixes, age, place)
 
@@ -432,6 +431,14 @@ def cut(name: str) -> str:
     if cell_len(name) <= LONGEST_NAME:
         return name
     return set_cell_size(name, LONGEST_NAME - 1).rstrip() + "…"
+
+
+def _place(nearby: Nearby | None) -> str:
+    """Name the place that a person is at, or near."""
+    if nearby is None:
+        return ""
+    name = plain(nearby.place.name)
+    return name if nearby.is_at else f"near {name}"
 
 
 def _lines(people: Sequence[_Person]) -> str:

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from draugar.errors import NotPossible
 from draugar.models import Fix
-from draugar.usecases.points import EARLIEST
+from draugar.protocol.locations import EARLIEST
 
 LONGEST_REST = timedelta(days=30)
 """A longer one, in a track that is shifted, is a clock that was wrong."""

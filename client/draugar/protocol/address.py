@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 import httpx
 
 from draugar.errors import AddressNotSafe, AddressNotUsable
-from draugar.protocol import pasted
+from draugar.text import pasted
 
 SERVICE = (
     r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{1,5})?"

@@ -9,10 +9,10 @@ import secrets
 from dataclasses import dataclass, field
 
 from draugar.errors import AddressNotSafe
-from draugar.protocol import pasted
 from draugar.protocol.address import SERVICE, is_local, service_url
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.secrets import InviteSecret
+from draugar.text import pasted
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without I, O, 0 and 1, which people take for one another."""

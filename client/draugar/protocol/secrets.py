@@ -103,6 +103,13 @@ class InviteSecret(Secret):
         return to_base64url(self.value)
 
 
+class Token(Secret):
+    """A token or password by which the service knows a device."""
+
+    __slots__ = ()
+    _form = re.compile(rb"[A-Za-z0-9._~-]{16,256}")
+
+
 def check_public_key(value: bytes) -> None:
     """Check the length of a public key. Raises NotAuthentic."""
     if len(value) != KEY_BYTES:

@@ -12,8 +12,8 @@ from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.invites import PACKAGE_BYTES
 from draugar.protocol.locations import LARGEST_MESSAGE
 from draugar.protocol.rosters import ROSTER_BYTES
+from draugar.protocol.secrets import Token
 from draugar.service.json_reader import JsonObject
-from draugar.service.transport import Token
 
 _LEAST_SEALED = 41
 _HASH = _KEY = 32

@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import cache
 from socket import SHUT_RDWR, socket
 from threading import Event, Timer
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -38,9 +38,11 @@ from draugar.errors import (
     VersionConflict,
 )
 from draugar.protocol.address import is_local, service_url
-from draugar.protocol.secrets import Secret
 from draugar.service.json_reader import JsonObject
 from draugar.service.unreachable import NotThatServer, why
+
+if TYPE_CHECKING:
+    from draugar.protocol.secrets import Token
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """A page of points takes less than 1 MiB; of a former release of the service, less than 4 MiB."""
@@ -55,13 +57,6 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 """What fails before a request is on its way: no name, no connection, no certificate."""
 
 _SUCCESS, _REDIRECT, _ERROR, _SERVER_ERROR = 200, 300, 400, 500
-
-
-class Token(Secret):
-    """By which the service knows this device."""
-
-    __slots__ = ()
-    _form = re.compile(rb"[A-Za-z0-9._~-]{16,256}")
 
 
 @dataclass(frozen=True)

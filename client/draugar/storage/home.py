@@ -19,8 +19,7 @@ from typing import Any, Self
 import platformdirs
 
 from draugar.errors import HomeUnusable, NotJoined
-from draugar.protocol.secrets import DeviceKey
-from draugar.service.transport import Token
+from draugar.protocol.secrets import DeviceKey, Token
 from draugar.storage import schema as layout
 from draugar.storage import vault
 from draugar.storage.vault import KeyLocation, Vault

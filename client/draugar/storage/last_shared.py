@@ -3,7 +3,7 @@
 The next one is compared with it: numbers in the wrong order lead far away.
 """
 
-from draugar.maps.geo import Coordinates, Located
+from draugar.models import Coordinates, Located
 from draugar.protocol.json import from_base64url, to_base64url
 from draugar.storage.home import Home
 

@@ -7,16 +7,16 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from draugar.models import Device, Kind, Phone, Position, TrustSource, TrustState
-from draugar.protocol import naming
 from draugar.protocol.invites import proof_holds
 from draugar.protocol.json import from_base64url
-from draugar.protocol.naming import told_apart
 from draugar.protocol.rosters import RosterEntry
 from draugar.protocol.secrets import Secret
 from draugar.service.responses import ListedDevice, ListedPerson
 from draugar.storage.home import Home
 from draugar.storage.keyring import Keyring
 from draugar.storage.trust_store import Ended, Trusted, TrustStore
+from draugar.text import naming
+from draugar.text.naming import told_apart
 from draugar.usecases.notify import Notifier
 
 _OWN = "own"

@@ -1,11 +1,11 @@
 """Invites: a link that carries the key, or a code that carries nothing."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from draugar.errors import AnswerNotUnderstood, KeyPending, NotPossible, TooManyDevices
-from draugar.models import Invitation
 from draugar.protocol.errors import Unsealable
 from draugar.protocol.invites import InviteKeys, Package, seal_package
 from draugar.protocol.json import to_base64url
@@ -19,6 +19,19 @@ from draugar.usecases.sync import GroupSnapshot
 
 LONGEST_LIFE = timedelta(days=7)
 """Of a link, which opens the key to whoever has it and comes first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invitation:
+    """An invite just made. Whoever has the link, or the code, can come in by it, once."""
+
+    id: UUID
+    group_id: UUID
+    link: InviteLink | None = field(repr=False)
+    """Carries the group's key to the joiner; None for an invite by typed code."""
+    code: str = field(repr=False)
+    expires_at: datetime | None
+    for_me: bool
 
 
 def by_link(

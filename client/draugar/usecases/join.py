@@ -21,7 +21,6 @@ from draugar.errors import (
     ServiceAway,
 )
 from draugar.models import Kind, TrustSource
-from draugar.protocol import naming
 from draugar.protocol.address import service_url
 from draugar.protocol.envelopes import wrap
 from draugar.protocol.errors import NotAuthentic
@@ -35,6 +34,7 @@ from draugar.service.transport import Transport
 from draugar.storage.home import Home, Me
 from draugar.storage.keyring import Keyring
 from draugar.storage.trust_store import TrustStore
+from draugar.text import naming
 from draugar.usecases import leave as leaving
 from draugar.usecases import rotate as rotation
 from draugar.usecases.directory import OWN_NAME

@@ -11,14 +11,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from draugar.models import Fix, Kind, Position
 from draugar.protocol.errors import NotALocation, NotAuthentic
-from draugar.protocol.locations import LARGEST_MESSAGE, LOCATION_BYTES, open_location, seal_location
+from draugar.protocol.locations import (
+    CLOCKS_DIFFER,
+    EARLIEST,
+    LARGEST_MESSAGE,
+    LOCATION_BYTES,
+    open_location,
+    seal_location,
+)
 from draugar.protocol.secrets import GroupKey
 from draugar.service.responses import StoredPoint
 from draugar.storage.home import Home
@@ -27,10 +34,6 @@ from draugar.storage.trust_store import TrustStore
 from draugar.usecases.directory import DeviceDirectory
 from draugar.usecases.notify import Notifier
 
-CLOCKS_DIFFER = timedelta(minutes=10)
-"""By which the clocks of devices and service may differ. The service takes no more either."""
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before this there was no phone to take a fix: its clock was not set."""
 LARGEST_ACCURACY = 20_037_508
 """Metres, half of the Earth's circumference. The service takes no more either."""
 

@@ -13,14 +13,14 @@ from uuid import UUID
 from draugar.errors import AnswerNotUnderstood
 from draugar.models import Group, KeyState, Kind, Position, newest
 from draugar.protocol.errors import NotAuthentic
-from draugar.protocol.locations import LARGEST_MESSAGE, open_location
+from draugar.protocol.locations import CLOCKS_DIFFER, LARGEST_MESSAGE, open_location
 from draugar.service.api import PAGE, Api
 from draugar.service.responses import ListedGroup, StoredPoint
 from draugar.storage.home import Home
 from draugar.storage.keyring import Keyring
 from draugar.usecases.directory import DeviceDirectory
 from draugar.usecases.notify import Notifier
-from draugar.usecases.points import CLOCKS_DIFFER, Reader, Seen, belongs
+from draugar.usecases.points import Reader, Seen, belongs
 from draugar.usecases.sync import GroupSnapshot, KeySync
 
 _MOST_PAGES = 20_000

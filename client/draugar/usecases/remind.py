@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from draugar.cli.terminal import clock
 from draugar.models import Kind, Phone
 from draugar.service.api import Api
 from draugar.storage.home import Home
 from draugar.storage.keyring import Keyring
+from draugar.text.display import clock
 from draugar.usecases.notify import Notifier
 
 KIND = "owntracks"

@@ -29,6 +29,7 @@ from draugar.errors import (
 )
 from draugar.models import Fix, Kind, Shared
 from draugar.protocol.json import to_base64url
+from draugar.protocol.locations import CLOCKS_DIFFER
 from draugar.service.api import Api
 from draugar.service.responses import Verdict
 from draugar.storage.home import Home
@@ -90,7 +91,7 @@ class Outbox:
             if track is not None:
                 self._home.remember(f"{_track_of(group_id)}{track}", now.isoformat())
             for fix in fixes:
-                is_kept = oldest <= fix.at <= now + points.CLOCKS_DIFFER
+                is_kept = oldest <= fix.at <= now + CLOCKS_DIFFER
                 self._home.do(
                     "UPDATE groups SET counter = counter + 1 WHERE id = :group", group=group_id
                 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from draugar.errors import NotPossible
-from draugar.protocol.characters import (
+from draugar.text.characters import (
     APOSTROPHES,
     DASHES,
     DOUBLE_QUOTES,

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from uuid import UUID
 
-from draugar.protocol.characters import DASHES, without_invisible
+from draugar.text.characters import DASHES, without_invisible
 
 _FULL_WIDTH = {0xFF01 + step: chr(ord("!") + step) for step in range(94)} | {0x3002: "."}
 """As keyboards for Chinese, Japanese and Korean write ASCII."""
