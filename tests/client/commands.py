@@ -32,7 +32,7 @@ PATIENCE = 60.0
 class Result:
     """What a command left behind."""
 
-    code: int
+    code: object
     out: str
     err: str
 
@@ -41,6 +41,10 @@ class Result:
         """What stderr says, in one line and without the notice of where secrets are kept."""
         lines = [line for line in self.err.splitlines() if "no keyring" not in line]
         return " ".join(" ".join(lines).split())
+
+
+Type = Callable[..., Result]
+"""Runs a command of a person, by their name, in the process of the test."""
 
 
 @dataclass

@@ -1,58 +1,21 @@
 """Failures as people meet them: what happened, what did not, and the command to type next."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
 
-from draugar.cli.app import main
 from draugar.client import Client
 from draugar.storage.home import Home
 from draugar.usecases import pause as pausing
+from tests.client.commands import Type
 from tests.client.family import Family, Service, fix
 from tests.client.malice import JOIN, Forward, Relay, Reply, Request, refused
 
 UNHEARD = "http://127.0.0.1:9"
 """Where no service listens."""
-
-
-class Shown(NamedTuple):
-    """What a command leaves on the screen."""
-
-    code: object
-    out: str
-    err: str
-
-    @property
-    def told(self) -> str:
-        """What stderr says, in one line and without the notice of where secrets are kept."""
-        lines = [line for line in self.err.splitlines() if "no keyring" not in line]
-        return " ".join(" ".join(lines).split())
-
-
-Type = Callable[..., Shown]
-
-
-@pytest.fixture
-def types(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Type:
-    """Run a command of a person in this very process, which is quicker."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(name: str, *arguments: object) -> Shown:
-        monkeypatch.setenv("DRAUGAR_HOME", str(tmp_path / name))
-        monkeypatch.setattr("sys.argv", ["draugar", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Shown(ended.value.code or 0, *capsys.readouterr())
-
-    return run
 
 
 def lose_contact(*members: Client) -> None:

@@ -261,7 +261,7 @@ def test_a_point_that_does_not_belong_is_told_and_hides_nothing(
     assert seen(ari) == {"Una": (40.5, False)}
     (warning,) = [notice for notice in relayed.hears("Ari") if notice.is_warning]
     assert warning.kind is Kind.POINTS_DROPPED
-    assert "1 point of Una" in warning.text
+    assert "1 position of Una" in warning.text
 
 
 @pytest.mark.parametrize("accuracy", [3e7, 1e300])

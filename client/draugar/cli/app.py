@@ -922,7 +922,7 @@ def remove_place(desk: Context, name: Annotated[str, argument("NAME")]) -> None:
     """Forget a place."""
     with desk.own_home() as home:
         places.remove(home, name)
-    desk.terminal.answer({"removed": name}, f"{plain(name)} is no place of yours any more.")
+    desk.terminal.answer({"removed": name}, f"The place {plain(name)} is removed from this device.")
 
 
 # Whom you trust

@@ -129,7 +129,7 @@ class Home:
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else "it cannot be made"
             raise HomeUnusable(
-                f"The directory in which this device keeps its data cannot be used: {reason}."
+                f"This device cannot keep its data in {directory}: {reason}."
             ) from None
         database = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
         try:

@@ -176,11 +176,14 @@ class DeviceDirectory:
         for device in self._circle.trusted().values():
             voucher = known.get(device.vouched_by) if device.vouched_by else None
             if voucher is not None and voucher.ended is not None:
+                whose = self._called(voucher)
+                if voucher.user_id == device.user_id:
+                    whose = "another device of theirs"
                 self._teller.say(
                     Kind.VOUCHED_BY_GONE,
-                    f"You know {self._called(device)} by the word of {self._called(voucher)} only,"
-                    " a device that is not trusted any more. To be sure of them, compare numbers:"
-                    " draugar safety NAME",
+                    f"You know a device of {self._called(device)} by the word of {whose} only,"
+                    " which is not trusted any more. To be sure of it, compare numbers: draugar"
+                    " safety NAME",
                     group_id=self.group_id,
                     once=f"{device.device_id} {voucher.device_id}",
                 )

@@ -233,7 +233,7 @@ class Reader:
         """Tell what was dropped."""
         for (kind, user_id), ids in self._dropped.items():
             name = self._names.get(user_id, "a person who is not in the group")
-            many = "1 point" if len(ids) == 1 else f"{len(ids)} points"
+            many = "1 position" if len(ids) == 1 else f"{len(ids)} positions"
             self._teller.warn(kind, _TOLD[kind].format(many, name), group_id=self._group_id)
         self._dropped.clear()
 

@@ -149,8 +149,8 @@ def export(home: Home, api: Api, teller: Notifier) -> dict[str, Any]:
     if strange:
         teller.warn(
             Kind.POINTS_DROPPED,
-            f"The service lists {strange} of {len(locations)} points as yours that this device"
-            " cannot verify. They are in the file as they came, and were not opened.",
+            f"The service lists {strange} of {len(locations)} positions as yours that this"
+            " device cannot verify. They are in the file as they came, and were not opened.",
         )
     return {**everything, "locations": locations, "nextCursor": None}
 
@@ -304,7 +304,7 @@ def _tell_of_less(
         teller.warn(
             Kind.OLDER_THAN_SEEN,
             f"The service shows less of {_name(view, user_id, shown)} than it did before: either"
-            " they have deleted points, or the service withholds them.",
+            " they have deleted positions, or the service withholds them.",
             group_id=view.group_id,
             once=f"{user_id} {shown.point_id if shown else None}",
         )
