@@ -393,6 +393,7 @@ def test_a_name_is_proved_as_the_service_stores_it() -> None:
         (DEVICE.public, "\ud800", CODE),
         (DEVICE.public, "", CODE),
         (DEVICE.public, "Ari", "rt5w-lj8b-k2mn-p4qx"),
+        *((DEVICE.public, "Ari", length * "A") for length in (0, 7, 9, 15, 33)),
     ],
 )
 def test_what_cannot_be_proved_is_no_proof(public_key: bytes, name: str, code: str) -> None:
@@ -401,9 +402,17 @@ def test_what_cannot_be_proved_is_no_proof(public_key: bytes, name: str, code: s
     assert not proof_holds(bytes(32), KEYS.proof, public_key, name, code)
 
 
-def test_an_invites_keys_are_made_of_the_canonical_code_alone() -> None:
+@pytest.mark.parametrize("code", [CODE.lower(), 9 * "A", 15 * "A", 33 * "A", "I" + 7 * "A"])
+def test_an_invites_keys_are_made_of_the_canonical_code_alone(code: str) -> None:
     with pytest.raises(NotAuthentic):
-        InviteKeys.of(InviteSecret.make(), CODE.lower())
+        InviteKeys.of(InviteSecret.make(), code)
+
+
+@pytest.mark.parametrize("length", [8, 16, 32])
+def test_an_invites_keys_are_made_of_a_code_of_each_length_that_there_is(length: int) -> None:
+    secret = InviteSecret.make()
+
+    assert InviteKeys.of(secret, length * "A") == InviteKeys.of(secret, length * "A")
 
 
 # Safety numbers

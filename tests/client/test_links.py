@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar.protocol.links import ALPHABET, InviteLink, Unreadable, canonical, is_link, make_code
+from draugar.protocol.codes import ALPHABET, make_code
+from draugar.protocol.links import InviteLink, Unreadable, canonical, is_link
 from draugar.protocol.secrets import InviteSecret
 
 SECRET = InviteSecret(bytes(range(16)))
@@ -219,6 +220,8 @@ def test_a_slash_at_the_end_of_a_service_is_nothing() -> None:
         "https://draugar.example\n",
         "https://-",
         "ftp://draugar.example",
+        "HTTPS://draugar.example",
+        "https://draugar.example/api/docs",
         "https://xn--evil",
         "https://[::1]evil.example",
         "https://[1:2]",

@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
-import httpx
+import idna
 
 from draugar.errors import AddressNotSafe, AddressNotUsable
 from draugar.text import pasted
@@ -47,7 +47,7 @@ def service_url(text: str) -> str:
         raise AddressNotUsable
     scheme, host, port = found["scheme"].lower(), found["host"].lower(), found["port"] or ""
     url = f"{scheme}://{host}{port}{found['prefix']}"
-    if not (_is_host(host) and _is_port(port) and _is_taken(url)):
+    if not (_is_host(host) and _is_port(port) and _is_decoded(host)):
         raise AddressNotUsable
     if scheme != "https" and not is_local(host):
         raise AddressNotSafe
@@ -79,7 +79,8 @@ def _is_port(port: str) -> bool:
     return not port or 0 < int(port[1:]) <= _LAST_PORT
 
 
-def _is_taken(url: str) -> bool:
-    with suppress(httpx.InvalidURL, UnicodeError):
-        return bool(httpx.URL(url).host)  # which decodes a name that begins with xn--
+def _is_decoded(host: str) -> bool:
+    """Whether the HTTP library takes a host: it decodes a name in another script."""
+    with suppress(idna.IDNAError):
+        return not host.startswith("xn--") or bool(idna.decode(host))
     return False

@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
+from draugar.protocol.codes import is_code
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.json import from_base64url, members, read, text, to_base64url, uuid, written
 from draugar.protocol.json import version as checked_version
@@ -16,7 +16,6 @@ from draugar.protocol.sealing import open_sealed, seal
 from draugar.protocol.secrets import GroupKey, InviteSecret, Secret, check_public_key
 
 PACKAGE_BYTES = 20 * 1024
-_CODE = re.compile("[A-HJ-NP-Z2-9]{8,32}")
 _PACKAGE = {
     "groupKey",
     "keyVersion",
@@ -123,6 +122,6 @@ def _hkdf(secret: bytes, salt: bytes, info: bytes) -> Secret:
 
 def canonical_code(code: str) -> bytes:
     """Return the bytes of a code in canonical form. Raises NotAuthentic."""
-    if _CODE.fullmatch(code) is None:
+    if not is_code(code):
         raise NotAuthentic("This is not a code in its canonical form.")
     return code.encode()

@@ -5,21 +5,17 @@ asked for a page with it.
 """
 
 import re
-import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from draugar.errors import AddressNotSafe
 from draugar.protocol.address import SERVICE, is_local, service_url
+from draugar.protocol.codes import is_code
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.secrets import InviteSecret
 from draugar.text import pasted
 
-ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Without I, O, 0 and 1, which people take for one another."""
-
-_LETTER = f"[{ALPHABET}{''.join(filter(str.isalpha, ALPHABET)).lower()}]"
-_CODE = re.compile(f"{_LETTER}{{8}}|{_LETTER}{{16,32}}")
-_URL = re.compile(rf"(?P<scheme>https?)://{SERVICE}")
 _ENDING = r"(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]*)"
 _LINK = re.compile(
     rf"(?i:(?P<scheme>draugar|https?)://){SERVICE}/join(?P<for_me>\?me)?(?:#|%23){_ENDING}",
@@ -47,18 +43,14 @@ class Unreadable(Exception):
     """What was typed or scanned is no code, or no link. The text never repeats it."""
 
 
-def make_code() -> str:
-    """Make the code of a link: 16 characters, 80 random bits."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(16))
-
-
 def canonical(code: str) -> str:
     """Return a code as it is hashed: upper case, no spaces or hyphens. Raises Unreadable.
 
     It may be as it was pasted: what is left out is in no code, so that none becomes another one.
     """
     found = re.sub(r"[\s-]", "", pasted.bare(pasted.cleaned(code)))
-    if _CODE.fullmatch(found) is None:
+    # In upper case, some letters of other scripts are those of a code.
+    if not (found.isascii() and is_code(found.upper())):
         raise Unreadable("This is not an invite code: one has 8 letters and digits, or 16 to 32.")
     return found.upper()
 
@@ -81,11 +73,7 @@ class InviteLink:
         """Raises Unreadable for a service that no link can name."""
         object.__setattr__(self, "url", self.url.rstrip("/"))
         object.__setattr__(self, "code", canonical(self.code))
-        try:
-            is_address = _URL.fullmatch(self.url) is not None and service_url(self.url)
-        except AddressNotSafe:
-            is_address = False
-        if not is_address:
+        if not _is_address(self.url):
             raise Unreadable(
                 "A link leads to https://host, with a port and a path if need be, "
                 "or to http:// on this machine."
@@ -98,8 +86,8 @@ class InviteLink:
         Of a service on this machine the scheme stands for http.
         """
         scheme, _, place = self.url.partition("://")
-        service = _URL.fullmatch(self.url)
-        front = "draugar" if service and scheme == _scheme(service["host"]) else scheme
+        is_usual = scheme == _scheme(urlsplit(self.url).hostname or "")
+        front = "draugar" if is_usual else scheme
         mark = "?me" if self.for_me else ""
         return f"{front}://{place}/join{mark}#{self.code}.{self.secret.text}"
 
@@ -136,6 +124,13 @@ class InviteLink:
         except NotAuthentic:
             raise Unreadable("The end of this invite link is missing or damaged.") from None
         return cls(url=url, code=found["code"], secret=secret, for_me=found["for_me"] is not None)
+
+
+def _is_address(url: str) -> bool:
+    """Whether this is the address of a service in its one form, but for capital letters in it."""
+    with suppress(AddressNotSafe):
+        return service_url(url).lower() == url.lower() and url.startswith("http")
+    return False
 
 
 def _place(found: re.Match[str]) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from draugar.errors import AnswerNotUnderstood, KeyPending, NotPossible, TooManyDevices
+from draugar.protocol.codes import make_code
 from draugar.protocol.errors import Unsealable
 from draugar.protocol.invites import InviteKeys, Package, seal_package
 from draugar.protocol.json import to_base64url
-from draugar.protocol.links import InviteLink, Unreadable, canonical, make_code
+from draugar.protocol.links import InviteLink, Unreadable, canonical
 from draugar.protocol.secrets import InviteSecret
 from draugar.service.api import Api
 from draugar.storage.home import Home
