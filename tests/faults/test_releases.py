@@ -9,9 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -21,15 +19,14 @@ from sqlalchemy.orm import Session
 
 from chalicelib.db import engine
 from chalicelib.jobs.migrate import configuration
-from tests import tools
 from tests.database import Server
 from tests.faults.processes import Call, Processes, perform
 from tests.faults.test_delivered_twice import TABLE, make_scene
+from tests.releases.checkout import ROOT, extract, git
 from tests.releases.listed import Listed, previous, releases
 
 pytestmark = pytest.mark.tools("git")
 
-ROOT = Path(__file__).parents[2]
 VERSIONS = Path("migrations", "versions")
 FEW = ["auth/test_join.py", "locations/test_latest.py"]
 CASES = {route: cases[0] for route, cases in TABLE.items()}
@@ -54,27 +51,10 @@ class Release:
         return max(file.name[:4] for file in self.directory.joinpath(VERSIONS).glob("[0-9]*.py"))
 
 
-def git(*arguments: str) -> bytes:
-    """Ask the repository, which has to be a clone with its whole history."""
-    options = ["-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
-    done = subprocess.run(
-        [tools.program("git"), *options, *arguments], check=False, capture_output=True
-    )
-    assert done.returncode == 0, (
-        "The former release is taken from the history, which is not here. Clone the repository"
-        f" whole, or git fetch --unshallow --tags. {done.stderr.decode()}"
-    )
-    return done.stdout
-
-
 @pytest.fixture
 def former(tmp_path: Path) -> Release:
     """The release before this one, as docs/releases.md lists it."""
-    if git("rev-parse", "--is-shallow-repository").strip() == b"true":
-        git("fetch", "--quiet", "--unshallow", "--tags")
-    archive = git("archive", "--format=tar", previous().commit)
-    with tarfile.open(fileobj=BytesIO(archive)) as files:
-        files.extractall(tmp_path / "former", filter="data")
+    extract(previous().commit, tmp_path / "former")
     return Release(tmp_path / "former")
 
 
@@ -145,8 +125,6 @@ def test_a_release_is_a_commit_of_the_history_with_the_schema_that_is_listed(
     listed: Listed, tmp_path: Path
 ) -> None:
     git("merge-base", "--is-ancestor", listed.commit, "HEAD")
-    archive = git("archive", "--format=tar", listed.commit, str(VERSIONS))
-    with tarfile.open(fileobj=BytesIO(archive)) as files:
-        files.extractall(tmp_path, filter="data")
+    extract(listed.commit, tmp_path, str(VERSIONS))
 
     assert Release(tmp_path).revision == listed.schema
