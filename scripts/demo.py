@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
+from draugar.cli import notices
 from draugar.client import Client
 from draugar.errors import Failure
 from draugar.maps import gpx
@@ -87,7 +88,7 @@ def main() -> None:
 
 def _tell(notice: Notice) -> None:
     if notice.is_warning:
-        print(f"  {notice.text}")
+        print(f"  {notices.text(notice)}")
 
 
 def _founding_code() -> str:

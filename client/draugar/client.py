@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Self
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
 
 from draugar.errors import (
@@ -31,10 +31,10 @@ from draugar.errors import (
 )
 from draugar.maps.track import Track
 from draugar.models import (
+    Code,
     Comparison,
     Fix,
     Group,
-    Kind,
     OpenInvite,
     OwnDevice,
     Person,
@@ -72,6 +72,24 @@ from draugar.usecases.sync import GroupSnapshot, KeySync
 
 PATIENCE = timedelta(seconds=30)
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _step(
+    method: Callable[Concatenate["Client", _Arguments], _Result],
+) -> Callable[Concatenate["Client", _Arguments], _Result]:
+    """Have a method tell at its end what its use cases have collected, also when it fails."""
+
+    @wraps(method)
+    def step(self: "Client", /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._hand_on()
+
+    return step
+
 
 class Client:
     """One person's one device at one service."""
@@ -86,17 +104,14 @@ class Client:
         self._transport = Transport(self._me.url, patience=patience)
         self._transport.token = self._me.token
         self._api = Api(self._transport)
-        self._teller = Notifier(home, tell)
+        self._tell = tell
+        self._teller = Notifier(home)
         self._exchange = KeySync(home, self._api, self._teller)
         self._outbox = Outbox(home, self._teller)
         self._is_pause_checked = False
         if home.keeps_secrets_in is KeyLocation.FILE:
-            self._teller.say(
-                Kind.SECRETS_IN_FILE,
-                "There is no keyring here: the key to this home is a file in it, which only your"
-                " user may read.",
-                once="home",
-            )
+            self._teller.tell(Code.SECRETS_IN_FILE, once="home")
+        self._hand_on()
 
     # Coming in
 
@@ -182,7 +197,7 @@ class Client:
             for row in home.rows("SELECT id, name FROM groups") if group is not None else ():
                 if row["name"] != naming.checked(group or ""):
                     member.change_group(UUID(row["id"]), name=group)
-            member._settle()
+            member._finish()
         except BaseException:
             member.close()
             raise
@@ -212,6 +227,7 @@ class Client:
 
     # Groups
 
+    @_step
     def groups(self) -> list[Group]:
         """The groups I am in."""
         self._settle()
@@ -244,6 +260,7 @@ class Client:
             )
         raise Unknown
 
+    @_step
     def found_group(self, name: str, *, encryption: str = "required") -> Group:
         """Found a further group and make its first key."""
         self._settle()
@@ -251,6 +268,7 @@ class Client:
         joining.enter(self._home, group.id, group.name, is_founding=True)
         return self.group(group.id)
 
+    @_step
     def join_group(self, invite: InviteLink | str) -> Group:
         """Join a further group of this service, by a link or a code."""
         self._settle()
@@ -292,6 +310,7 @@ class Client:
         """Leave a group; what I posted there is deleted."""
         leaving.leave(self._home, self._api, self._resolve(group_id))
 
+    @_step
     def people(self, group_id: UUID | None = None) -> list[Person]:
         """Everybody in a group, with their devices and what this device holds of them."""
         census = self._update(self._resolve(group_id)).census
@@ -313,6 +332,7 @@ class Client:
             for person in census.people
         ]
 
+    @_step
     def remove(self, user_id: UUID, group_id: UUID | None = None) -> Rotation:
         """Remove somebody (admins only), and change the key at once.
 
@@ -334,6 +354,7 @@ class Client:
 
     # Invites
 
+    @_step
     def invite(
         self,
         group_id: UUID | None = None,
@@ -362,6 +383,7 @@ class Client:
 
     # Whom I trust
 
+    @_step
     def pending(self, group_id: UUID | None = None) -> list[Comparison]:
         """Those who wait for my word.
 
@@ -369,10 +391,12 @@ class Client:
         """
         return confirming.pending(self._home, self._update(self._resolve(group_id)))
 
+    @_step
     def compare(self, user_id: UUID, group_id: UUID | None = None) -> Comparison:
         """The safety number with one person. Raises Unknown, NotPossible."""
         return confirming.compare(self._home, self._update(self._resolve(group_id)), user_id)
 
+    @_step
     def confirm(self, comparison: Comparison) -> None:
         """Trust the devices that were compared, and give them the key where this device has it.
 
@@ -392,6 +416,7 @@ class Client:
             else:
                 self._exchange.give(view, [device.id for device in comparison.devices])
 
+    @_step
     def rotate(self, group_id: UUID | None = None, *, is_restored: bool = False) -> Rotation:
         """Make a new key for the devices that are trusted. The others wait.
 
@@ -406,6 +431,7 @@ class Client:
 
     # Where
 
+    @_step
     def where(self, group_id: UUID | None = None) -> list[Position]:
         """The present position of each member, by name. Raises KeyPending."""
         view = self._update(self._resolve(group_id))
@@ -420,6 +446,7 @@ class Client:
         """
         return last_known.find(self._home, name_or_id)
 
+    @_step
     def history(
         self,
         group_id: UUID | None = None,
@@ -431,8 +458,10 @@ class Client:
         """Points whose fix lies in [since, until), newest first by the times in their ids."""
         view = self._update(self._resolve(group_id))
         wanted = reading.Wanted(user_id=user_id, since=since, until=until)
-        return reading.history(self._home, self._api, self._teller, view, wanted)
+        points = reading.history(self._home, self._api, self._teller, view, wanted)
+        return self._handing_on(points)
 
+    @_step
     def share(self, fixes: Sequence[Fix], group_id: UUID | None = None) -> Shared:
         """Queue fixes on disk and send what can be sent.
 
@@ -445,6 +474,7 @@ class Client:
         shared = self.flush()
         return replace(shared, dropped=shared.dropped + dropped)
 
+    @_step
     def enqueue(
         self, fixes: Sequence[Fix], group_id: UUID | None = None, *, track: str | None = None
     ) -> int:
@@ -462,6 +492,7 @@ class Client:
         """Return when this device queued a recording for a group, unless that was undone."""
         return self._outbox.queued_at(self._resolve(group_id), track)
 
+    @_step
     def flush(self, on_progress: Callable[[int], None] = lambda _: None) -> Shared:
         """Send the queue, of all groups. `on_progress` hears how many points still wait."""
         self._settle()
@@ -551,6 +582,7 @@ class Client:
         """Every device that can act for me."""
         return [OwnDevice(**vars(device)) for device in self._api.devices()]
 
+    @_step
     def add_phone(
         self,
         name: str,
@@ -572,6 +604,7 @@ class Client:
             self._home, self._api, usable, group_id, name=name, tid=tid, hand_over=hand_over
         )
 
+    @_step
     def renew_phone(
         self,
         device_id: UUID,
@@ -587,6 +620,7 @@ class Client:
         usable = partial(self._usable, in_the_clear=in_the_clear)
         return phones.renew(self._home, self._api, usable, device_id, hand_over=hand_over)
 
+    @_step
     def remind(self, *, by_memory: bool = False) -> None:
         """Tell which of my phones must be set up again.
 
@@ -597,6 +631,7 @@ class Client:
         else:
             reminding.remind(self._home, self._api, self._teller)
 
+    @_step
     def revoke_device(self, device_id: UUID) -> list[Rotation]:
         """Make another device of mine worthless, and change the keys it may know."""
         if device_id == self.device_id:
@@ -632,6 +667,7 @@ class Client:
         self._home.rename(name)
         self._me = replace(self._me, name=name)
 
+    @_step
     def export(self) -> dict[str, Any]:
         """All that the service stores about me; of my points also what they say, as `opened`."""
         self._settle()
@@ -663,6 +699,21 @@ class Client:
         self.close()
 
     # Within
+
+    def _hand_on(self) -> None:
+        """Tell what a step has collected."""
+        for notice in self._teller.take():
+            self._tell(notice)
+
+    def _handing_on(self, points: Iterator[Position]) -> Iterator[Position]:
+        try:
+            yield from points
+        finally:
+            self._hand_on()
+
+    @_step
+    def _finish(self) -> None:
+        self._settle()
 
     def _settle(self) -> None:
         joining.settle(self._home, self._api, self._exchange, self._teller)
@@ -739,3 +790,11 @@ class Client:
         if group_id not in mine and group_id not in {group.id for group in self.groups()}:
             raise Unknown
         return group_id
+
+
+def remind_from_memory(home: Home, tell: Tell) -> None:
+    """Tell which of the member's phones waited when the service was last asked."""
+    notifier = Notifier(home)
+    reminding.remind_from_memory(home, notifier)
+    for notice in notifier.take():
+        tell(notice)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from draugar.errors import Failure
@@ -340,12 +340,100 @@ class Kind(StrEnum):
     """The service shares what this member has paused."""
 
 
+class Code(StrEnum):
+    """What happened, exactly: a notice of one code has always the same parameters."""
+
+    SECRETS_IN_FILE = "secrets_in_file"
+    JOINED = "joined"
+    OWN_DEVICE_JOINED = "own_device_joined"
+    OWN_DEVICE_ELSEWHERE = "own_device_elsewhere"
+    OWN_DEVICE_PRESENT = "own_device_present"
+    OWN_PHONE_PRESENT = "own_phone_present"
+    LINK_USED_TWICE = "link_used_twice"
+    UNCONFIRMED_DEVICE = "unconfirmed_device"
+    KEY_CHANGED = "key_changed"
+    NUMBER_VOID = "number_void"
+    DEVICE_GONE = "device_gone"
+    DEVICE_LEFT_OUT = "device_left_out"
+    VOUCHER_GONE = "voucher_gone"
+    KEYS_DIFFER = "keys_differ"
+    SERVICE_NAME_DIFFERS = "service_name_differs"
+    ENVELOPE_REFUSED = "envelope_refused"
+    PACKAGE_REFUSED = "package_refused"
+    ROSTER_REFUSED = "roster_refused"
+    ROTATED = "rotated"
+    POINTS_DROPPED = "points_dropped"
+    POINTS_UNREADABLE = "points_unreadable"
+    PLAINTEXT_REFUSED = "plaintext_refused"
+    EXPORT_UNVERIFIED = "export_unverified"
+    OLDER_THAN_SEEN = "older_than_seen"
+    SEARCH_ENDED = "search_ended"
+    NOT_SHARED = "not_shared"
+    PHONES_WAIT = "phones_wait"
+    PAUSE_ENDED = "pause_ended"
+
+
+_KINDS = {
+    Code.OWN_DEVICE_JOINED: Kind.JOINED,
+    Code.OWN_DEVICE_ELSEWHERE: Kind.JOINED,
+    Code.OWN_DEVICE_PRESENT: Kind.NEW_DEVICE,
+    Code.OWN_PHONE_PRESENT: Kind.NEW_DEVICE,
+    Code.LINK_USED_TWICE: Kind.PROOF_FAILED,
+    Code.NUMBER_VOID: Kind.KEY_CHANGED,
+    Code.DEVICE_GONE: Kind.TRUST_ENDED,
+    Code.DEVICE_LEFT_OUT: Kind.TRUST_ENDED,
+    Code.VOUCHER_GONE: Kind.VOUCHED_BY_GONE,
+    Code.SERVICE_NAME_DIFFERS: Kind.RENAMED,
+    Code.PACKAGE_REFUSED: Kind.ENVELOPE_REFUSED,
+    Code.ROSTER_REFUSED: Kind.ENVELOPE_REFUSED,
+    Code.EXPORT_UNVERIFIED: Kind.POINTS_DROPPED,
+    Code.PHONES_WAIT: Kind.PHONE_WAITS,
+}
+"""The codes that share a kind; every other code has the kind of its own name."""
+
+WARNINGS = frozenset(
+    {
+        Code.LINK_USED_TWICE,
+        Code.UNCONFIRMED_DEVICE,
+        Code.KEY_CHANGED,
+        Code.NUMBER_VOID,
+        Code.KEYS_DIFFER,
+        Code.ENVELOPE_REFUSED,
+        Code.PACKAGE_REFUSED,
+        Code.ROSTER_REFUSED,
+        Code.POINTS_DROPPED,
+        Code.POINTS_UNREADABLE,
+        Code.PLAINTEXT_REFUSED,
+        Code.EXPORT_UNVERIFIED,
+        Code.OLDER_THAN_SEEN,
+        Code.PAUSE_ENDED,
+    }
+)
+"""The codes of what may be an attack."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something the member must be told. `text` is for people and holds no secret."""
+    """Something the member must be told. `draugar.cli.notices.text` puts it into words."""
 
-    kind: Kind
-    text: str = field(repr=False)
+    code: Code
     group_id: UUID | None = None
-    is_warning: bool = False
-    """Whether somebody may be doing harm."""
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Names, numbers and ids; no secret."""
+    once: str | None = field(default=None, repr=False)
+    """What the notice is about, where it is told once about that, in its group and of its kind."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it is about: several codes may be of one kind."""
+        return _KINDS.get(self.code) or Kind(self.code)
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether it may be an attack."""
+        return self.code in WARNINGS
+
+    @property
+    def subject(self) -> str | None:
+        """What a home keeps of a notice that is told once."""
+        return None if self.once is None else f"{self.group_id} {self.once}"

@@ -34,7 +34,7 @@ def key_of(member: Client, version: int = 1) -> GroupKey:
 
 def post(member: Client, content: Point, *, version: int = 1) -> None:
     """Post what another client seals under the group's key."""
-    with_id = Outbox(member._home, Notifier(member._home, print))._new_id(datetime.now(UTC))
+    with_id = Outbox(member._home, Notifier(member._home))._new_id(datetime.now(UTC))
     sealed = seal_location(content, key_of(member, version))
     (verdict,) = member._api.store(
         [

@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from draugar.client import Client
+from draugar.cli.notices import text
+from draugar.client import Client, remind_from_memory
 from draugar.errors import (
     AnswerNotUnderstood,
     InTheClear,
@@ -30,8 +31,6 @@ from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.locations import open_location
 from draugar.storage.home import Home
 from draugar.storage.keyring import Keyring
-from draugar.usecases import remind as reminding
-from draugar.usecases.notify import Notifier
 from draugar.usecases.phones import PhoneSetup
 from tests.client import malice
 from tests.client.family import Family, fix
@@ -302,9 +301,9 @@ def test_a_tid_that_the_service_made_up_is_no_command_to_be_copied(tmp_path: Pat
     told: list[Notice] = []
     with Home.open(tmp_path / "una") as home:
         home.remember("phones", json.dumps([["Mobile", "$(ls)", "2026-11-30T12:00:00+00:00"]]))
-        reminding.remind_from_memory(home, Notifier(home, told.append))
+        remind_from_memory(home, told.append)
 
-    assert told[0].text.endswith("Next: draugar phone renew '$(ls)'")
+    assert text(told[0]).endswith("Next: draugar phone renew '$(ls)'")
 
 
 # Who sees whom
@@ -654,8 +653,8 @@ def test_a_rotation_says_that_phones_must_be_set_up_again(
     una.rotate()
 
     first, second = [one for one in relayed.hears("Una") if one.kind is Kind.ROTATED]
-    assert "OwnTracks" not in first.text
-    assert "Phones with OwnTracks have to be set up again." in second.text
+    assert "OwnTracks" not in text(first)
+    assert "Phones with OwnTracks have to be set up again." in text(second)
 
 
 def test_who_revokes_a_phone_changes_the_key_that_it_knew(

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from draugar.cli.app import _trails
+from draugar.cli.notices import text
 from draugar.cli.output import PositionRow
 from draugar.client import Client
 from draugar.errors import AnswerNotUnderstood
@@ -261,7 +262,7 @@ def test_a_point_that_does_not_belong_is_told_and_hides_nothing(
     assert seen(ari) == {"Una": (40.5, False)}
     (warning,) = [notice for notice in relayed.hears("Ari") if notice.is_warning]
     assert warning.kind is Kind.POINTS_DROPPED
-    assert "1 position of Una" in warning.text
+    assert "1 position of Una" in text(warning)
 
 
 @pytest.mark.parametrize("accuracy", [3e7, 1e300])
@@ -379,8 +380,8 @@ def test_a_search_that_ends_early_says_so_and_accuses_nobody(
     (notice,) = relayed.hears("Ari")[1:]
     assert found == {"Una": (50.0, False)}
     assert (notice.kind, notice.is_warning) == (Kind.SEARCH_ENDED, False)
-    assert "there may be a newer position" in notice.text
-    assert "draugar history --who Una" in notice.text
+    assert "there may be a newer position" in text(notice)
+    assert "draugar history --who Una" in text(notice)
     assert [asked.route for asked in relay.received].count(HISTORY) == 6
 
 

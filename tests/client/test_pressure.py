@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from draugar.cli.app import app
+from draugar.cli.notices import text
 from draugar.cli.output import PositionRow
 from draugar.cli.terminal import NobodyToAsk
 from draugar.client import Client
@@ -31,7 +32,7 @@ def watched(family: Family) -> tuple[Client, Client]:
 
 
 def told(heard: Heard, kind: Kind) -> list[str]:
-    return [notice.text for notice in heard if notice.kind is kind]
+    return [text(notice) for notice in heard if notice.kind is kind]
 
 
 def days_later(member: Client, days: int) -> None:

@@ -418,7 +418,7 @@ def test_two_commands_that_queue_at_once_never_share_a_number(family: Family) ->
 
     def queue(_: int) -> None:
         with Home.open(family.path("Una")) as home:
-            outbox = Outbox(home, Notifier(home, print))
+            outbox = Outbox(home, Notifier(home))
             for _ in range(20):
                 outbox.put(group_id, many(3))
 

@@ -14,6 +14,7 @@ import pytest
 from pg8000.native import Connection, identifier
 
 from chalicelib.health.service import REVISION
+from draugar.cli.notices import text
 from draugar.client import Client
 from draugar.models import Kind, Notice, TrustState
 from draugar.protocol.locations import open_location
@@ -140,7 +141,7 @@ def test_members_read_each_other_and_are_warned_of_nothing(homes: Path) -> None:
     for name in FAMILY:
         assert seen[name]["Ari"] == PLACE
         assert seen[name]["Sif"] == (PLACE[0], PLACE[1] - 1)
-    assert [notice.text for notice in heard if notice.is_warning] == []
+    assert [text(notice) for notice in heard if notice.is_warning] == []
 
 
 def test_members_are_trusted_as_before(homes: Path) -> None:

@@ -30,13 +30,14 @@ from uuid import UUID
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from draugar.cli import notices
 from draugar.cli import output as present
 from draugar.cli.explain import Stakes
 from draugar.cli.output import PositionRow, points
 from draugar.cli.refusals import REFUSALS
 from draugar.cli.terminal import NobodyToAsk, Terminal
 from draugar.cli.times import EmptyRange, NotATime, between, parse_time
-from draugar.client import Client
+from draugar.client import Client, remind_from_memory
 from draugar.errors import (
     Failure,
     InviteNotValid,
@@ -75,7 +76,6 @@ from draugar.text.display import ago, clock, degrees, metres, plain, within
 from draugar.text.naming import checked, same, told_apart
 from draugar.usecases import phones
 from draugar.usecases import remind as reminding
-from draugar.usecases.notify import Notifier
 from draugar.usecases.phones import PhoneSetup
 
 _Mistyped: Any = typer.BadParameter.__mro__[1]
@@ -264,12 +264,12 @@ class Context:
         """Open the home for a command that needs no service, and tell which phones wait."""
         with self.home() as home:
             yield home
-            reminding.remind_from_memory(home, Notifier(home, self.terminal.notice))
+            remind_from_memory(home, partial(notices.show, self.terminal))
 
     @property
     def manner(self) -> dict[str, Any]:
         """How a member is to be: whom they tell, and how long they wait."""
-        return {"tell": self.terminal.notice, "patience": self.patience}
+        return {"tell": partial(notices.show, self.terminal), "patience": self.patience}
 
     def places(self) -> list[Place]:
         """Return the places that the member has named."""

@@ -20,8 +20,6 @@ from rich.table import Table
 from rich.text import Text
 
 from draugar.errors import NotPossible
-from draugar.models import Notice
-from draugar.text.display import plain
 
 UNBOUNDED = 10_000
 """Columns where nobody reads on a screen: a pipe's reader cuts for itself."""
@@ -104,13 +102,6 @@ class Terminal:
     def say(self, text: str | Text, style: str = "") -> None:
         """Say something beside the answer."""
         self.err.print(text, style=style, soft_wrap=True)
-
-    def notice(self, notice: Notice) -> None:
-        """Tell what happened by itself."""
-        self.say(
-            f"{'Warning' if notice.is_warning else 'Note'}: {plain(notice.text)}",
-            "yellow" if notice.is_warning else "dim",
-        )
 
     def fail(self, reason: str, advice: str) -> None:
         """Tell what went wrong, and what to do next."""

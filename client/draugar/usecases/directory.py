@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from draugar.models import Device, Kind, Phone, Position, TrustSource, TrustState
+from draugar.models import Code, Device, Phone, Position, TrustSource, TrustState
 from draugar.protocol.invites import proof_holds
 from draugar.protocol.json import from_base64url
 from draugar.protocol.rosters import RosterEntry
@@ -97,26 +97,20 @@ class DeviceDirectory:
             person, now = self.listed.get(id_, (None, None))
             if person is None or now is None:
                 gone.append(id_)
-                self.say_ended(
-                    device, "is gone from the group: they left, were removed, or revoked it"
-                )
+                self.tell_ended(Code.DEVICE_GONE, device)
             elif (person.user_id, now.public_key) != (device.user_id, device.public_key):
                 gone.append(id_)
-                self._teller.warn(
-                    Kind.KEY_CHANGED,
-                    f"The service shows another key, or another owner, for a device of"
-                    f" {self._called(device)}. The key of a device never changes, so this device"
-                    " does not trust it any more. Ask them whether they have a new device, and"
-                    " compare numbers: draugar confirm NAME",
-                    group_id=self.group_id,
+                self._teller.tell(
+                    Code.KEY_CHANGED, group_id=self.group_id, name=self._called(device)
                 )
             elif person.name != device.name and person.name != called[person.user_id]:
-                self._teller.say(
-                    Kind.RENAMED,
-                    f"{self._called(device)} is listed as {person.name} now. This device goes on"
-                    f" showing {device.name}, until they run: draugar rotate",
+                self._teller.tell(
+                    Code.SERVICE_NAME_DIFFERS,
                     group_id=self.group_id,
                     once=f"{person.user_id} {person.name}",
+                    name=self._called(device),
+                    listed=person.name,
+                    shown=device.name,
                 )
         if gone:
             self._circle.end(gone, Ended.GONE, version=self._ring.highest)
@@ -125,13 +119,11 @@ class DeviceDirectory:
         marks = self.marks()
         for person in self.people:
             if self.is_changed(person):
-                self._teller.warn(
-                    Kind.KEY_CHANGED,
-                    f"{told_apart(person.name, marks.get(person.user_id, ''))} has other devices"
-                    " than when you compared your safety numbers. Compare them again: draugar"
-                    " safety NAME",
+                self._teller.tell(
+                    Code.NUMBER_VOID,
                     group_id=self.group_id,
                     once=f"{person.user_id} {sorted(device.id for device in person.devices)}",
+                    name=told_apart(person.name, marks.get(person.user_id, "")),
                 )
 
     def check_own(self) -> None:
@@ -142,28 +134,25 @@ class DeviceDirectory:
         today = date.today()  # noqa: DTZ011 -- as the reader counts days
         is_first = self._home.recall(_OWN) is None
         self._home.remember(_OWN, "met")
-        for id_, what in self._own():
+        for id_, code, parameters in self._own():
             met = self._home.recall(f"{_OWN} {id_}")
             if met is None:
                 # A further device of somebody finds the others there.
                 day = today - 2 * _REMINDED if is_first and self._me.is_further else today
                 self._home.remember(f"{_OWN} {id_}", day.isoformat())
             elif timedelta() < today - date.fromisoformat(met) <= _REMINDED:
-                self._teller.say(
-                    Kind.NEW_DEVICE,
-                    f"{what} since {met}. If you do not know it: draugar devices",
-                    group_id=self.group_id,
-                    once=f"{id_} {today}",
+                self._teller.tell(
+                    code, group_id=self.group_id, once=f"{id_} {today}", since=met, **parameters
                 )
 
-    def _own(self) -> Iterator[tuple[UUID, str]]:
+    def _own(self) -> Iterator[tuple[UUID, Code, dict[str, str]]]:
         for person in self.people:
             if person.user_id == self._me.user_id:
                 for device in person.devices:
                     if device.id != self._me.device_id:
-                        yield device.id, "A further device of yours is in this group"
+                        yield device.id, Code.OWN_DEVICE_PRESENT, {}
                 for phone in person.phones:
-                    yield phone.id, f"A phone with OwnTracks, {phone.tid}, shares as you"
+                    yield phone.id, Code.OWN_PHONE_PRESENT, {"tid": phone.tid}
 
     def is_changed(self, person: ListedPerson) -> bool:
         """Whether somebody has other keys than when their safety number was compared."""
@@ -176,16 +165,12 @@ class DeviceDirectory:
         for device in self._circle.trusted().values():
             voucher = known.get(device.vouched_by) if device.vouched_by else None
             if voucher is not None and voucher.ended is not None:
-                whose = self._called(voucher)
-                if voucher.user_id == device.user_id:
-                    whose = "another device of theirs"
-                self._teller.say(
-                    Kind.VOUCHED_BY_GONE,
-                    f"You know a device of {self._called(device)} by the word of {whose} only,"
-                    " which is not trusted any more. To be sure of it, compare numbers: draugar"
-                    " safety NAME",
+                self._teller.tell(
+                    Code.VOUCHER_GONE,
                     group_id=self.group_id,
                     once=f"{device.device_id} {voucher.device_id}",
+                    name=self._called(device),
+                    voucher=None if voucher.user_id == device.user_id else self._called(voucher),
                 )
 
     def recognise(self) -> list[UUID]:
@@ -203,12 +188,7 @@ class DeviceDirectory:
                 self._circle.trust(entry, TrustSource.PROOF, version=self._ring.highest)
                 proven.append(id_)
             if is_mine:
-                self._teller.say(
-                    Kind.JOINED,
-                    "A device of yours that proved itself in another of your groups can read this"
-                    " one too. If you do not know it: draugar devices",
-                    group_id=self.group_id,
-                )
+                self._teller.tell(Code.OWN_DEVICE_ELSEWHERE, group_id=self.group_id)
         return proven
 
     def _proves(self, entry: RosterEntry, proof: bytes | None) -> bool:
@@ -226,13 +206,11 @@ class DeviceDirectory:
             if invite["device_id"] == str(entry.device_id):
                 return False  # it was believed once
             if invite["device_id"] is not None:
-                self._teller.warn(
-                    Kind.PROOF_FAILED,
-                    f"A second device, listed as {entry.name}, has joined by a link that was used"
-                    " already: a third person has the link. That device is not trusted, and is"
-                    " given no key. See who is in the group: draugar people",
+                self._teller.tell(
+                    Code.LINK_USED_TWICE,
                     group_id=self.group_id,
                     once=str(entry.device_id),
+                    listed=entry.name,
                 )
                 return False
             self._home.do(
@@ -240,12 +218,10 @@ class DeviceDirectory:
                 device=entry.device_id,
                 id=invite["id"],
             )
-            who = "A further device of yours" if is_mine else entry.name
-            self._teller.say(
-                Kind.JOINED,
-                f"{who} has joined by your link, and was given the key.",
-                group_id=self.group_id,
-            )
+            if is_mine:
+                self._teller.tell(Code.OWN_DEVICE_JOINED, group_id=self.group_id)
+            else:
+                self._teller.tell(Code.JOINED, group_id=self.group_id, name=entry.name)
             return True
         return False
 
@@ -255,23 +231,16 @@ class DeviceDirectory:
         fine = {*trusted, *waiting, self._me.device_id}
         for id_, (person, device) in self.listed.items():
             if device.can_act and id_ not in fine:
-                self._teller.warn(
-                    Kind.UNCONFIRMED_DEVICE,
-                    f"The service says that a device of {person.name} can open what is shared in"
-                    " this group. No member whom this device trusts has confirmed it. See who is"
-                    " in the group: draugar people",
+                self._teller.tell(
+                    Code.UNCONFIRMED_DEVICE,
                     group_id=self.group_id,
                     once=f"{id_} {key_version}",
+                    name=person.name,
                 )
 
-    def say_ended(self, device: Trusted, what: str) -> None:
+    def tell_ended(self, code: Code, device: Trusted) -> None:
         """Tell that a device is trusted no more."""
-        self._teller.say(
-            Kind.TRUST_ENDED,
-            f"A device of {self._called(device)} {what}. It is given no new key, unless a member"
-            " confirms it again.",
-            group_id=self.group_id,
-        )
+        self._teller.tell(code, group_id=self.group_id, name=self._called(device))
 
     def devices(self) -> list[Device]:
         """Every listed device, with what this one holds of it."""

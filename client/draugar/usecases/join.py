@@ -20,7 +20,7 @@ from draugar.errors import (
     Refused,
     ServiceAway,
 )
-from draugar.models import Kind, TrustSource
+from draugar.models import Code, TrustSource
 from draugar.protocol.address import service_url
 from draugar.protocol.envelopes import wrap
 from draugar.protocol.errors import NotAuthentic
@@ -270,13 +270,7 @@ def _open_package(
         package = _authentic(home, group_id, plan)
         inviter = _inviter(package, api, group_id)
     except NotAuthentic as reason:
-        teller.warn(
-            Kind.ENVELOPE_REFUSED,
-            f"The key that came with the link was refused. {reason} You are in the group, but can"
-            " neither read nor share. Tell the person who invited you, by another way. A member can"
-            " still confirm this device: draugar confirm",
-            group_id=group_id,
-        )
+        teller.tell(Code.PACKAGE_REFUSED, group_id=group_id, reason=str(reason))
         home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)
         return
     # Where the key was changed meanwhile, or this was done before a crash, it is as well.
@@ -310,7 +304,7 @@ def _authentic(home: Home, group_id: UUID, plan: dict[str, Any]) -> Package:
         or (package.inviter_user_id == home.me().user_id) != plan["for_me"]
         or TrustStore(home, group_id).contradicts(package.roster, is_first=ring.highest == 0)
     ):
-        raise NotAuthentic("It is of another group, another person or another time.")
+        raise NotAuthentic("misplaced")
     return package
 
 
@@ -325,4 +319,4 @@ def _inviter(package: Package, api: Api, group_id: UUID) -> RosterEntry:
                 return RosterEntry(
                     package.inviter_user_id, person.name, device.id, device.public_key
                 )
-    raise NotAuthentic("Its inviter is not in the group any more.")
+    raise NotAuthentic("inviter_gone")

@@ -1,36 +1,40 @@
-"""How the member is told what they must know."""
+"""What the member must be told: collected here, and handed on by the facade after each step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import UUID
 
-from draugar.models import Kind, Notice
+from draugar.models import Code, Notice
 from draugar.storage.home import Home
 
 Tell = Callable[[Notice], None]
 
 
 class Notifier:
-    """Tells by calling; what is a state and not an event is told once."""
+    """Collects notices. What is a state and not an event is told once."""
 
-    def __init__(self, home: Home, tell: Tell) -> None:
+    def __init__(self, home: Home) -> None:
         self._home = home
-        self._tell = tell
+        self._collected: list[Notice] = []
 
-    def say(
+    def tell(
         self,
-        kind: Kind,
-        text: str,
+        code: Code,
         *,
         group_id: UUID | None = None,
-        is_warning: bool = False,
         once: str | None = None,
+        **parameters: Any,
     ) -> None:
-        """Tell; with `once`, only if nothing of this kind was told about that yet."""
-        if once is None or self._home.is_news(kind, f"{group_id} {once}"):
-            self._tell(Notice(kind=kind, text=text, group_id=group_id, is_warning=is_warning))
+        """Collect a notice; with `once`, only if nothing of its kind was told about that yet."""
+        self.add([Notice(code=code, group_id=group_id, parameters=parameters, once=once)])
 
-    def warn(
-        self, kind: Kind, text: str, *, group_id: UUID | None = None, once: str | None = None
-    ) -> None:
-        """Tell of what may be somebody's ill will."""
-        self.say(kind, text, group_id=group_id, is_warning=True, once=once)
+    def add(self, notices: Iterable[Notice]) -> None:
+        """Collect notices, but for what was told before."""
+        for notice in notices:
+            if notice.subject is None or self._home.is_news(notice.kind, notice.subject):
+                self._collected.append(notice)
+
+    def take(self) -> list[Notice]:
+        """Return what was collected since the last time, in the order in which it happened."""
+        taken, self._collected = self._collected, []
+        return taken

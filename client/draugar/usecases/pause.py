@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from draugar.errors import Refused
-from draugar.models import Kind
+from draugar.models import Code
 from draugar.service.api import Api
 from draugar.storage.home import Home
 from draugar.usecases.notify import Notifier
@@ -88,14 +88,7 @@ def check(home: Home, api: Api, teller: Notifier) -> None:
         return
     for group in api.groups():
         if not group.is_paused and is_on(home, group.id):
-            teller.warn(
-                Kind.PAUSE_ENDED,
-                f"Sharing with {group.name} is paused on this device, which sends nothing. But the"
-                " service says that you share: another device of yours has ended the pause, or the"
-                " service has. Your phones with OwnTracks are seen again. To pause again: draugar"
-                " pause. To share again: draugar resume",
-                group_id=group.id,
-            )
+            teller.tell(Code.PAUSE_ENDED, group_id=group.id, group=group.name)
 
 
 def _is_ahead(end: str) -> bool:

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from draugar.models import Fix, Kind, Position
+from draugar.models import Code, Fix, Position
 from draugar.protocol.errors import NotALocation, NotAuthentic
 from draugar.protocol.locations import (
     CLOCKS_DIFFER,
@@ -58,27 +58,11 @@ class _NotAPosition(Exception):
 
 
 class _Unbelievable(Exception):
-    """A point that does not belong where it is shown; `kind` says how the member is told."""
+    """A point that does not belong where it is shown; `code` says how the member is told."""
 
-    def __init__(self, kind: Kind = Kind.POINTS_DROPPED) -> None:
-        super().__init__(kind)
-        self.kind = kind
-
-
-_TOLD = {
-    Kind.POINTS_DROPPED: (
-        "Left out {} of {}: what the service shows is not what was shared. If it happens again, ask"
-        " the person who runs the service."
-    ),
-    Kind.POINTS_UNREADABLE: (
-        "Left out {} of {}: sealed under a key that this device does not have. You see them when"
-        " they next share."
-    ),
-    Kind.PLAINTEXT_REFUSED: (
-        "Left out {} of {}: not sealed, though the group has a key, so the service could have made"
-        " it up."
-    ),
-}
+    def __init__(self, code: Code = Code.POINTS_DROPPED) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 # Sealing
@@ -209,7 +193,7 @@ class Reader:
         self._names = {person.user_id: person.name for person in census.people}
         self._marks = census.marks()
         self._trusted_names = {device.user_id: device.name for device in self._circle.values()}
-        self._dropped: defaultdict[tuple[Kind, UUID], set[UUID]] = defaultdict(set)
+        self._dropped: defaultdict[tuple[Code, UUID], set[UUID]] = defaultdict(set)
         self._met: dict[tuple[UUID, int, int], UUID] = {}
         self.seen = Seen.of_group(home, census.group_id)
         """The newest of each device, of this and of earlier commands."""
@@ -224,17 +208,17 @@ class Reader:
             except _NotAPosition:
                 pass
             except _Unbelievable as reason:
-                self._dropped[reason.kind, point.user_id].add(point.id)
+                self._dropped[reason.code, point.user_id].add(point.id)
         if self.seen != before:
             self._remember()
         return believed
 
     def report(self) -> None:
         """Tell what was dropped."""
-        for (kind, user_id), ids in self._dropped.items():
-            name = self._names.get(user_id, "a person who is not in the group")
-            many = "1 position" if len(ids) == 1 else f"{len(ids)} positions"
-            self._teller.warn(kind, _TOLD[kind].format(many, name), group_id=self._group_id)
+        for (code, user_id), ids in self._dropped.items():
+            self._teller.tell(
+                code, group_id=self._group_id, count=len(ids), name=self._names.get(user_id)
+            )
         self._dropped.clear()
 
     def _remember(self) -> None:
@@ -264,7 +248,7 @@ class Reader:
             return self._read_plain(point)
         key = self._key(point.key_version)
         if key is None:
-            raise _Unbelievable(Kind.POINTS_UNREADABLE)
+            raise _Unbelievable(Code.POINTS_UNREADABLE)
         try:
             is_phone = point.device_id in self._census.phones
             largest = LARGEST_MESSAGE if is_phone else LOCATION_BYTES
@@ -287,7 +271,7 @@ class Reader:
 
     def _read_plain(self, point: StoredPoint) -> Position:
         if self._is_keyed or point.place is None:
-            raise _Unbelievable(Kind.PLAINTEXT_REFUSED)
+            raise _Unbelievable(Code.PLAINTEXT_REFUSED)
         latitude, longitude, accuracy = point.place
         fix = Fix(
             latitude=latitude,

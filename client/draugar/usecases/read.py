@@ -1,7 +1,6 @@
 """Reading: groups, where everybody is and was, and all that is stored of oneself."""
 
 import math
-import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from draugar.errors import AnswerNotUnderstood
-from draugar.models import Group, KeyState, Kind, Position, newest
+from draugar.models import Code, Group, KeyState, Position, newest
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.locations import CLOCKS_DIFFER, LARGEST_MESSAGE, open_location
 from draugar.service.api import PAGE, Api
@@ -147,11 +146,7 @@ def export(home: Home, api: Api, teller: Notifier) -> dict[str, Any]:
             raise AnswerNotUnderstood
         met.add(cursor)
     if strange:
-        teller.warn(
-            Kind.POINTS_DROPPED,
-            f"The service lists {strange} of {len(locations)} positions as yours that this"
-            " device cannot verify. They are in the file as they came, and were not opened.",
-        )
+        teller.tell(Code.EXPORT_UNVERIFIED, count=strange, total=len(locations))
     return {**everything, "locations": locations, "nextCursor": None}
 
 
@@ -301,24 +296,21 @@ def _tell_of_less(
 ) -> None:
     for user_id in less:
         shown = present.get(user_id)
-        teller.warn(
-            Kind.OLDER_THAN_SEEN,
-            f"The service shows less of {_name(view, user_id, shown)} than it did before: either"
-            " they have deleted positions, or the service withholds them.",
+        teller.tell(
+            Code.OLDER_THAN_SEEN,
             group_id=view.group_id,
             once=f"{user_id} {shown.point_id if shown else None}",
+            name=_name(view, user_id, shown),
         )
 
 
 def _tell_of_the_end(teller: Notifier, view: GroupSnapshot, user_id: UUID) -> None:
-    name = _name(view, user_id, None)
-    teller.say(
-        Kind.SEARCH_ENDED,
-        f"{name} has sent many messages that arrived late or hold no position. Only the newest"
-        f" {_MOST_POINTS_BACK:,} were read here, for {_LONGEST_BACK:.0f} seconds at most, so"
-        f" there may be a newer position. To read all of them: draugar history --who"
-        f" {shlex.quote(name)}",
+    teller.tell(
+        Code.SEARCH_ENDED,
         group_id=view.group_id,
+        name=_name(view, user_id, None),
+        points=_MOST_POINTS_BACK,
+        seconds=_LONGEST_BACK,
     )
 
 

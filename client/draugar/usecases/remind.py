@@ -5,18 +5,16 @@ phone cannot know, so the owner is told at each command, also at those that need
 """
 
 import json
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from draugar.models import Kind, Phone
+from draugar.models import Code, Phone
 from draugar.service.api import Api
 from draugar.storage.home import Home
 from draugar.storage.keyring import Keyring
-from draugar.text.display import clock
 from draugar.usecases.notify import Notifier
 
 KIND = "owntracks"
@@ -136,16 +134,9 @@ def remind_from_memory(home: Home, teller: Notifier) -> None:
     waiting = json.loads(home.recall(_OWN) or "[]")
     if not waiting:
         return
-    now = datetime.now(UTC)
-    names = [
-        f"{name} ({tid}) since {clock(datetime.fromisoformat(since), now)}"
-        for name, tid, since in waiting
-    ]
-    again = "; ".join(f"draugar phone renew {shlex.quote(tid)}" for _, tid, _ in waiting)
-    many = "Your phone shares" if len(names) == 1 else "Your phones share"
-    teller.say(
-        Kind.PHONE_WAITS,
-        f"{many} nothing until set up again: {', '.join(names)}. Next: {again}",
+    teller.tell(
+        Code.PHONES_WAIT,
+        phones=tuple((name, tid, datetime.fromisoformat(since)) for name, tid, since in waiting),
     )
 
 

@@ -12,7 +12,7 @@ from draugar.errors import (
     TooManyDevices,
     VersionConflict,
 )
-from draugar.models import Device, Kind, Rotation
+from draugar.models import Code, Device, Rotation
 from draugar.protocol.envelopes import wrap
 from draugar.protocol.errors import NotAuthentic, Unsealable
 from draugar.protocol.rosters import RosterEntry, seal_roster
@@ -119,26 +119,22 @@ def _send(api: Api, group_id: UUID, proposal: _Proposal) -> None:
         raise AnswerNotUnderstood
 
 
-def _named(devices: Iterable[Device]) -> str:
-    """Name people, each with how many devices: one more than they know of is somebody else's."""
+def _people(devices: Iterable[Device]) -> tuple[tuple[str, int], ...]:
+    """Return the name of each person, with how many devices."""
     counted = Counter((device.user_id, device.name) for device in devices)
-    return ", ".join(
-        name if count == 1 else f"{name} ({count} devices)" for (_, name), count in counted.items()
-    )
+    return tuple((name, count) for (_, name), count in counted.items())
 
 
 def _tell(teller: Notifier, view: GroupSnapshot, proposal: _Proposal) -> Rotation:
     devices = view.census.devices()
     wrapped_for = tuple(device for device in devices if device.id in proposal.envelopes)
     left_out = tuple(device for device in devices if device.id not in proposal.envelopes)
-    names, waiting = _named(wrapped_for), _named(left_out)
-    has_phones = view.key_version > 0 and bool(view.census.phones)
-    teller.say(
-        Kind.ROTATED,
-        f"The group has a new key, given to {names}."
-        + (f" Not given to {waiting}: not confirmed yet." if waiting else "")
-        + (" Phones with OwnTracks have to be set up again." if has_phones else ""),
+    teller.tell(
+        Code.ROTATED,
         group_id=view.group_id,
+        given=_people(wrapped_for),
+        left_out=_people(left_out),
+        has_phones=view.key_version > 0 and bool(view.census.phones),
     )
     return Rotation(
         group_id=view.group_id,

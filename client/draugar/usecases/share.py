@@ -27,7 +27,7 @@ from draugar.errors import (
     SharingPaused,
     TrustFailure,
 )
-from draugar.models import Fix, Kind, Shared
+from draugar.models import Code, Fix, Shared
 from draugar.protocol.json import to_base64url
 from draugar.protocol.locations import CLOCKS_DIFFER
 from draugar.service.api import Api
@@ -55,13 +55,7 @@ _RANDOM = 74  # bits of a UUID of version 7 beside time, version and variant
 _NOT_A_MEMBER = "group_not_found"
 _PAUSED = "sharing_paused"
 _OUTDATED = {"key_version_conflict", "rotation_required", "group_key_missing"}
-_FOR_GOOD = {
-    _PAUSED: "you have paused sharing with the group",
-    "out_of_range": "the group does not keep positions that old, or this device's clock is wrong",
-    "id_time_mismatch": "the service does not understand what this version of draugar sends",
-    "invalid_point": "the service does not understand what this version of draugar sends",
-    _NOT_A_MEMBER: "you are not in the group any more",
-}
+_FOR_GOOD = {_PAUSED, "out_of_range", "id_time_mismatch", "invalid_point", _NOT_A_MEMBER}
 
 
 class Outbox:
@@ -339,12 +333,7 @@ def _milliseconds(at: datetime) -> int:
 
 
 def _say_not_shared(teller: Notifier, group_id: UUID, code: str, count: int) -> None:
-    many = "1 position was" if count == 1 else f"{count} positions were"
-    teller.say(
-        Kind.NOT_SHARED,
-        f"{many} not shared, and not kept to be sent later: {_FOR_GOOD[code]}.",
-        group_id=group_id,
-    )
+    teller.tell(Code.NOT_SHARED, group_id=group_id, refusal=code, count=count)
 
 
 def _as_json(fix: Fix) -> dict[str, Any]:

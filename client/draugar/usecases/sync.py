@@ -18,7 +18,7 @@ from draugar.errors import (
     Refused,
     VersionWentBack,
 )
-from draugar.models import Kind
+from draugar.models import Code
 from draugar.protocol.envelopes import unwrap, wrap
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.rosters import RosterEntry, open_roster, seal_roster
@@ -187,27 +187,21 @@ class KeySync:
                 taken[version] = wrapper
             except NotAuthentic as reason:
                 refused.append(version)
-                self._teller.warn(
-                    Kind.ENVELOPE_REFUSED,
-                    f"A key for this device was refused. {reason} This device can read and share"
-                    " nothing until another member gives it the key. Ask one to run: draugar"
-                    " confirm",
-                    group_id=group_id,
-                )
+                self._teller.tell(Code.ENVELOPE_REFUSED, group_id=group_id, reason=str(reason))
         return taken, strangers, refused
 
     def _open(self, group_id: UUID, envelope: Envelope, keys: Keys) -> GroupKey:
         key = unwrap(envelope.wrapped_key, envelope.wrapper_public_key, self._me.device_key)
         version = keys.versions.get(envelope.key_version)
         if version is None or version.commitment != key.commitment(group_id, version.key_version):
-            raise NotAuthentic("It is not the key that the group agreed on.")
+            raise NotAuthentic("not_agreed")
         ring, circle = Keyring(self._home, group_id), TrustStore(self._home, group_id)
         if ring.holds(key):
-            raise NotAuthentic("It is a key that was used before.")
+            raise NotAuthentic("used_before")
         for sealed in (version.roster, *keys.entries_of(version.key_version)):
             roster = self._roster(group_id, sealed, key)
             if circle.contradicts(roster, is_first=ring.highest == 0):
-                raise NotAuthentic("By it others know this device as somebody else's.")
+                raise NotAuthentic("mistaken_identity")
         return key
 
     def _compare(self, group_id: UUID, keys: Keys) -> None:
@@ -216,10 +210,8 @@ class KeySync:
         for version in keys.versions.values():
             key = ring.key(version.key_version)
             if key and key.commitment(group_id, version.key_version) != version.commitment:
-                self._teller.warn(
-                    Kind.KEYS_DIFFER,
-                    "The service shows the others another key of the group than this device holds."
-                    " Ask them, by another way, whether they see you; if not: draugar rotate",
+                self._teller.tell(
+                    Code.KEYS_DIFFER,
                     group_id=group_id,
                     once=f"{version.key_version} {version.commitment.hex()}",
                 )
@@ -247,9 +239,7 @@ class KeySync:
             for left_out in circle.believe(
                 entries, version=version, author=author, is_whole=not is_first
             ):
-                census.say_ended(
-                    left_out, "was not given the group's new key by the member who made it"
-                )
+                census.tell_ended(Code.DEVICE_LEFT_OUT, left_out)
             circle.advance(version)
         for entry in keys.entries:
             wrapper = entry.wrapper_device_id
@@ -262,13 +252,7 @@ class KeySync:
             return []
         with suppress(NotAuthentic):
             return open_roster(sealed, key)
-        self._teller.warn(
-            Kind.ENVELOPE_REFUSED,
-            "A list of the group's devices did not open under the group's key, so it was not used."
-            " If it happens again, make a new key: draugar rotate",
-            group_id=group_id,
-            once=sealed[:24].hex(),
-        )
+        self._teller.tell(Code.ROSTER_REFUSED, group_id=group_id, once=sealed[:24].hex())
         return []
 
     def _waiting(self, group_id: UUID) -> frozenset[UUID]:
