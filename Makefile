@@ -98,6 +98,7 @@ endif
 $(READY): requirements-dev.txt client/pyproject.toml
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ printf '%s is not Python 3.11 or later; name one that is: make PYTHON=python3.12\n' "$$PYTHON"; exit 1; }
+	@"$$PYTHON" scripts/checkout.py
 	@echo 'Installing packages into .venv (once, about a minute)'
 	@"$$PYTHON" -m venv --clear .venv
 	@$(BIN)/python scripts/packages.py

@@ -25,7 +25,11 @@ NAMES = [
         "`id`",
         "übung",
         "a;b&c",
-        "a\nb",
+        "a=b",
+        "back\\slash",
+        "!h",
+        "{x}",
+        "~",
     ),
     '-una\'s "x" $HOME #50% ü`id` $(id) *?[a] a,b (c)',
 ]
@@ -152,6 +156,35 @@ def test_a_checkout_of_any_name_is_recognised_as_its_own(tmp_path: Path, name: s
     assert (first.returncode, first.stderr) == (0, "")
     assert (directory / ".venv/.ready").read_text() == f"{directory}\n"
     assert "up to date" in second.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("a:b", "a ':'"),
+        ("a\nb", "a line break or another control character"),
+        ("a\tb", "a line break or another control character"),
+        ("a\u2028b", "a line break or another control character"),
+        (os.fsdecode(b"\xff"), "a character that is not in UTF-8"),
+    ],
+    ids=ascii,
+)
+def test_a_checkout_whose_name_no_virtual_environment_can_have_is_told_the_way_out(
+    tmp_path: Path, name: str, what: str
+) -> None:
+    directory = checkout(tmp_path / name)
+
+    refused = set_up(directory)
+
+    assert refused.returncode != 0
+    sentence, *others = refused.stderr.splitlines()
+    assert sentence == (
+        "Python can make no virtual environment here, because the path of this directory has"
+        f" {what} in it: move it, and run make there, as in:"
+        ' mv "$PWD" ~/draugar && cd ~/draugar && make run'
+    )
+    assert [line for line in others if not line.startswith("make")] == []
+    assert not (directory / ".venv").exists()
 
 
 def test_a_python_with_blanks_in_its_path_is_used(tmp_path: Path) -> None:
