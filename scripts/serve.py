@@ -313,6 +313,11 @@ class Gateway(ChaliceRequestHandler):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "No route takes that much."
             )
             return False
+        # The imitation hands on one line of each: of several it is to be the list of all.
+        for name in {name.lower() for name in self.headers}:
+            if len(lines := self.headers.get_all(name, [])) > 1:
+                del self.headers[name]
+                self.headers[name] = ", ".join(lines)
         return True
 
     def send_error(self, *_: object) -> None:

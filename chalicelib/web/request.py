@@ -17,8 +17,16 @@ class RepeatedParameter(InvalidFields):
 
 
 def header(name: str) -> str | None:
-    """Return a header's value; names are compared without case."""
-    value = current.get().headers.get(name)
+    """Return a header's value; names are compared without case.
+
+    Of several lines it is one list, in their order (RFC 9110, 5.3). `headers` has the last one.
+    """
+    request = current.get()
+    said = request.to_original_event().get("multiValueHeaders") or {}
+    lines = [line for key, values in said.items() if key.lower() == name for line in values]
+    if lines:
+        return ", ".join(lines)
+    value = request.headers.get(name)
     return None if value is None else str(value)
 
 

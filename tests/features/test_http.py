@@ -627,6 +627,34 @@ def test_a_body_with_a_content_coding_is_refused_and_the_coding_named(
         assert MARK not in answer.text
 
 
+@pytest.mark.parametrize("codings", [["gzip", "identity"], ["identity", "gzip"]])
+def test_codings_in_several_lines_are_all_read(una: Api, codings: list[str]) -> None:
+    from app import app  # noqa: PLC0415 -- it reads the settings that fixtures make
+
+    sent = JSON | {"Authorization": f"Bearer {una.token}", "content-encoding": codings[-1]}
+    event = {
+        "requestContext": {
+            "httpMethod": "POST",
+            "resourcePath": "/api/groups",
+            "identity": {"sourceIp": "192.0.2.1"},
+        },
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()}
+        | {"content-encoding": codings},
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "body": '{"name": "Hearth"}',
+        "isBase64Encoded": False,
+    }
+
+    answer = app(event, None)
+
+    problem = json.loads(answer["body"])
+    assert (answer["statusCode"], problem["code"]) == (415, "unsupported_content_coding")
+    assert problem["detail"].endswith('not as "gzip".')
+
+
 @pytest.mark.parametrize("coding", ["identity", "Identity", "", " , identity ,"])
 def test_a_body_as_it_is_may_say_so(una: Api, coding: str) -> None:
     answer = una.post(

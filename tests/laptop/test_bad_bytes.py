@@ -105,6 +105,26 @@ def test_no_bytes_end_the_server_or_are_repeated_by_it(served: "Served", count: 
     assert served.errors == []
 
 
+@pytest.mark.parametrize(
+    ("codings", "status", "named"),
+    [
+        ((b"gzip", b"identity"), 415, b'not as \\"gzip\\".'),
+        ((b"identity", b"gzip"), 415, b'not as \\"gzip\\".'),
+        ((b"br", b"gzip"), 415, b'not as \\"br\\", \\"gzip\\".'),
+        ((b"identity", b"identity"), 400, b"malformed_body"),
+    ],
+)
+def test_content_codings_in_several_lines_are_all_read(
+    served: "Served", codings: tuple[bytes, ...], status: int, named: bytes
+) -> None:
+    lines = b"".join(b"Content-Encoding: %s\r\n" % coding for coding in codings)
+
+    answer = served.answer(JOIN.replace(b"Host: a\r\n", b"Host: a\r\n" + lines))
+
+    assert statuses(answer) == [status]
+    assert named in answer
+
+
 def test_requests_in_one_piece_are_answered_one_by_one(served: "Served") -> None:
     answer = served.answer((HEALTH + b"\r\n") * 5 + JOIN + HEALTH + b"\r\n")
 
