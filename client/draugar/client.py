@@ -20,6 +20,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
 
 from draugar.errors import (
+    Done,
+    FailureCode,
     InNoGroup,
     InTheClear,
     NotNamed,
@@ -254,10 +256,7 @@ class Client:
         if name_or_id is None:
             raise NotNamed
         if found:
-            raise NotNamed(
-                "Several of your groups have this name.",
-                advice="Give the id of one in its place: draugar groups --json",
-            )
+            raise NotNamed(FailureCode.GROUP_NAME_AMBIGUOUS)
         raise Unknown
 
     @_step
@@ -277,16 +276,9 @@ class Client:
         else:
             coming = Invite.link(invite)
             if invite.for_me:
-                raise NotPossible(
-                    "This link is for a new device, and this one has joined already.",
-                    advice="Use it on the new device: draugar join LINK",
-                )
+                raise NotPossible(FailureCode.LINK_FOR_NEW_DEVICE)
             if service_url(invite.url) != self.url:
-                raise NotPossible(
-                    "This link leads to another service than the one that you are at.",
-                    advice="Join there as another person on this machine, with a new directory:"
-                    " draugar --home DIRECTORY join LINK --name NAME",
-                )
+                raise NotPossible(FailureCode.LINK_TO_ANOTHER_SERVICE)
         return self.group(joining.join_group(self._home, self._api, coming))
 
     def change_group(
@@ -339,13 +331,10 @@ class Client:
         What they have fetched before cannot be taken back.
         """
         if user_id == self.user_id:
-            raise NotPossible("This is yourself.", advice="To leave the group: draugar leave")
+            raise NotPossible(FailureCode.YOURSELF)
         group_id = self._resolve(group_id)
         leaving.remove(self._home, self._api, self._update(group_id).census, user_id)
-        with so_far(
-            "The member is removed, but the group's key is not changed yet.",
-            "Change it as soon as the service answers: draugar rotate",
-        ):
+        with so_far(Done.MEMBER_REMOVED):
             return self._rotate(group_id)
 
     def set_role(self, user_id: UUID, role: str, group_id: UUID | None = None) -> None:
@@ -405,10 +394,7 @@ class Client:
         group_id = comparison.group_id
         view = self._update(self._resolve(group_id))
         confirming.confirm(self._home, comparison)
-        with so_far(
-            "This device trusts them now, but the key could not be passed on yet.",
-            "It is passed on with your next command, such as: draugar where",
-        ):
+        with so_far(Done.MEMBER_CONFIRMED):
             if not view.holds_key:
                 self._update(group_id)  # which takes the key that they may have given
             elif view.must_rotate:
@@ -522,10 +508,7 @@ class Client:
         """
         group_id = self._resolve(group_id)
         waiting = self._outbox.forget(group_id, since=since, until=until)
-        with so_far(
-            "What waited on this device is deleted, but not what was shared before.",
-            "As soon as the service answers, run the same command again.",
-        ):
+        with so_far(Done.WAITING_DELETED):
             return waiting + self._api.delete_points(group_id, since=since, until=until)
 
     def delete_point(self, point_id: UUID, group_id: UUID | None = None) -> int:
@@ -536,12 +519,8 @@ class Client:
         group_id = self._resolve(group_id)
         waiting = self._outbox.forget_point(group_id, point_id)
         # One that waits may have been sent, and the answer lost.
-        done = "The position that waited on this device is deleted, and is not sent any more."
-        again = (
-            "If it has reached the service before, delete it there as soon as the service answers:"
-            f" draugar erase --id {point_id}"
-        )
-        with so_far(done, again) if waiting else nullcontext():
+        is_half = so_far(Done.WAITING_POINT_DELETED, point_id=point_id)
+        with is_half if waiting else nullcontext():
             return max(waiting, self._api.delete_point(group_id, point_id))
 
     def pause(
@@ -554,11 +533,7 @@ class Client:
         an `until` that is past.
         """
         if until is not None and until <= datetime.now(UTC):
-            raise NotPossible(
-                "That time is past.",
-                effect="Nothing was changed.",
-                advice="Give a later time: draugar pause --until 2h",
-            )
+            raise NotPossible(FailureCode.TIME_PAST)
         group_id = self._resolve(group_id)
         pausing.begin(self._home, group_id, until=until)
         return self._tell_of_pause(group_id)
@@ -635,16 +610,11 @@ class Client:
     def revoke_device(self, device_id: UUID) -> list[Rotation]:
         """Make another device of mine worthless, and change the keys it may know."""
         if device_id == self.device_id:
-            raise NotPossible(
-                "This is the device that you are using.", advice="To log out here: draugar logout"
-            )
+            raise NotPossible(FailureCode.THIS_DEVICE)
         self._settle()
         phone_group = {device.id: device.group_id for device in self._api.devices()}.get(device_id)
         self._api.revoke_device(device_id)
-        with so_far(
-            "The device is revoked, but not every key that it knows is changed yet.",
-            "Change them as soon as the service answers, in each of your groups: draugar rotate",
-        ):
+        with so_far(Done.DEVICE_REVOKED):
             return self._rotate_without(device_id, phone_group)
 
     def _rotate_without(self, device_id: UUID, phone_group: UUID | None) -> list[Rotation]:

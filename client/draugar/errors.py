@@ -1,4 +1,4 @@
-"""What can go wrong for a member, each with what to do next.
+"""What can go wrong for a member, as values: a code, and what it is about.
 
     Failure
     ├── HomeFailure             this device's own memory
@@ -38,45 +38,200 @@
         ├── TooManyDevices      more than one roster holds
         └── PointNotPossible    a fix that cannot be shared
 
-`reason` says what happened, `effect` what did not happen because of it, and `next_step` ends with a
-command in full. No text repeats a key, token, code, name, coordinate or what the service sent.
+Every situation has one `FailureCode`, or the code of a refusal in docs/errors.md. No failure holds
+a text for people: `draugar.cli.failures` has one for each code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import ClassVar
+from enum import Enum, StrEnum
 from uuid import UUID
 
-from draugar.cli.refusals import NEWER_SERVICE, REFUSALS, UPDATE
+
+class FailureCode(StrEnum):
+    """What happened. Its name is stable, as the codes of docs/errors.md are."""
+
+    FAILED = "failed"
+    # This device's own memory
+    NOT_JOINED = "not_joined"
+    ALREADY_JOINED = "already_joined"
+    JOIN_UNFINISHED = "join_unfinished"
+    HOME_UNUSABLE = "home_unusable"
+    HOME_NOT_EMPTY = "home_not_empty"
+    HOME_NOT_MADE = "home_not_made"
+    """In `directory`; `error`: the number of the operating system's error, or None."""
+    HOME_OF_NEWER_VERSION = "home_of_newer_version"
+    HOME_KEY_MISSING = "home_key_missing"
+    """`place`: where it should be."""
+    HOME_KEY_NOT_WRITTEN = "home_key_not_written"
+    HOME_SECRET_NOT_OPENED = "home_secret_not_opened"  # noqa: S105 -- a code
+    DISK_FULL = "disk_full"
+    HOME_NOT_WRITABLE = "home_not_writable"
+    HOME_NOT_READABLE = "home_not_readable"
+    HOME_IN_USE = "home_in_use"
+    HOME_DAMAGED = "home_damaged"
+    """`file`: the name of the database."""
+    NO_MEMORY = "no_memory"
+    DATABASE_FAILED = "database_failed"
+    # The way to the service
+    ADDRESS_NOT_SAFE = "address_not_safe"
+    ADDRESS_NOT_USABLE = "address_not_usable"
+    SERVICE_AWAY = "service_away"
+    SERVICE_BUSY = "temporarily_unavailable"
+    ASKED_TOO_OFTEN = "too_many_requests"
+    SERVICE_BROKEN = "internal_error"
+    NO_SUCH_HOST = "no_such_host"
+    NOT_THAT_SERVER = "not_that_server"
+    CERTIFICATE_OF_ANOTHER = "certificate_of_another"
+    CERTIFICATE_OUT_OF_DATE = "certificate_out_of_date"
+    CERTIFICATE_NOT_TRUSTED = "certificate_not_trusted"
+    NO_TLS = "no_tls"
+    ANSWER_NOT_UNDERSTOOD = "answer_not_understood"
+    REFUSED = "refused"
+    """For a code of the service that this version does not know."""
+    VERSION_WENT_BACK = "version_went_back"
+    # Keys and trust
+    KEY_PENDING = "key_pending"
+    KEY_NOT_TRUSTED = "key_not_trusted"
+    KEY_OUTDATED = "key_outdated"
+    KEY_MISSING = "group_key_missing"
+    IN_THE_CLEAR = "in_the_clear"
+    TOO_MANY_DEVICES = "too_many_devices"
+    NO_DEVICE_TO_COMPARE = "no_device_to_compare"
+    OWN_DEVICE_NOT_COMPARED = "own_device_not_compared"
+    # Groups, people, devices, places
+    IN_NO_GROUP = "in_no_group"
+    GROUP_NOT_NAMED = "group_not_named"
+    GROUP_NAME_AMBIGUOUS = "group_name_ambiguous"
+    GROUP_UNKNOWN = "group_unknown"
+    PHONE_UNKNOWN = "phone_unknown"
+    PLACE_UNKNOWN = "place_unknown"
+    PLACE_NAME_TAKEN = "place_name_taken"
+    YOURSELF = "yourself"
+    THIS_DEVICE = "this_device"
+    NAME_NOT_POSSIBLE = "name_not_possible"
+    """`longest`: how many characters a name may have."""
+    TID_NOT_POSSIBLE = "tid_not_possible"
+    # Invites
+    FOUNDING_CODE = "founding_code"
+    FOUNDING_CODE_MISTYPED = "founding_code_mistyped"
+    INVITE_CODE_MISTYPED = "invite_code_mistyped"
+    INVITE_CODE_UNREADABLE = "invite_code_unreadable"
+    LINK_UNREADABLE = "link_unreadable"
+    LINK_WITHOUT_SERVICE = "link_without_service"
+    LINK_DAMAGED = "link_damaged"
+    LINK_ADDRESS_NOT_POSSIBLE = "link_address_not_possible"
+    SEVERAL_LINKS = "several_links"
+    LINK_FOR_NEW_DEVICE = "link_for_new_device"
+    LINK_TO_ANOTHER_SERVICE = "link_to_another_service"
+    LINK_LIVES_TOO_LONG = "link_lives_too_long"
+    NO_LINK_FOR_ADDRESS = "no_link_for_address"
+    # Sharing
+    SHARING_PAUSED = "sharing_paused"
+    TIME_PAST = "time_past"
+    POINT_NOT_POSSIBLE = "point_not_possible"
+    LATITUDE_OUT_OF_RANGE = "latitude_out_of_range"
+    LONGITUDE_OUT_OF_RANGE = "longitude_out_of_range"
+    ACCURACY_OUT_OF_RANGE = "accuracy_out_of_range"
+    """`largest`: metres."""
+    FURTHER_OUT_OF_RANGE = "further_out_of_range"
+    """Altitude, velocity, course or battery; `largest`: metres, km/h, degrees, percent."""
+    TIME_WITHOUT_ZONE = "time_without_zone"
+    TIME_TOO_EARLY = "time_too_early"
+    """`year`: the first that is possible."""
+    TIME_AHEAD = "time_ahead"
+    # Positions, tracks and maps
+    NOT_A_POSITION = "not_a_position"
+    POSITION_NOT_FOUND = "position_not_found"
+    NUMBER_OUT_OF_RANGE = "number_out_of_range"
+    """`name` of the number, and its `limit` on both sides of 0."""
+    DECIMAL_COMMA = "decimal_comma"
+    NOT_ONE_OF_EACH = "not_one_of_each"
+    LOOKS_SWAPPED = "looks_swapped"
+    NOT_WGS84 = "not_wgs84"
+    SEARCH_ADDRESS = "search_address"
+    SIGN_AND_LETTER = "sign_and_letter"
+    SIXTY_OR_MORE = "sixty_or_more"
+    MAP_LINK_WITHOUT_POSITION = "map_link_without_position"
+    MAP_LINK_AMBIGUOUS = "map_link_ambiguous"
+    MAP_LINK_DAMAGED = "map_link_damaged"
+    SEVERAL_MAP_LINKS = "several_map_links"
+    NOT_A_TRACK = "not_a_track"
+    """Without a point that can be shared."""
+    FILE_TOO_LARGE = "file_too_large"
+    """`mebibytes`: how large it may be."""
+    NO_TRACK_POINTS = "no_track_points"
+    """How many `waypoints` and `route_points` there are instead."""
+    NOT_XML = "not_xml"
+    """`line`: the first that is broken; so for the next."""
+    UNKNOWN_ENTITY = "unknown_entity"
+    UNKNOWN_ENCODING = "unknown_encoding"
+    DOCUMENT_TYPE = "document_type"
+    TILES_NOT_USABLE = "tiles_not_usable"
+
+
+class Done(StrEnum):
+    """What was done before a failure, so that the rest is left to do."""
+
+    MEMBER_REMOVED = "member_removed"
+    """The group's key is not changed yet."""
+    MEMBER_CONFIRMED = "member_confirmed"
+    """The key is not passed on yet."""
+    WAITING_DELETED = "waiting_deleted"
+    """What waited here is deleted; what was shared before is not."""
+    WAITING_POINT_DELETED = "waiting_point_deleted"
+    """`point_id`: which. The service may have it."""
+    DEVICE_REVOKED = "device_revoked"
+    """Not every key that it knows is changed yet."""
+    PHONE_PERHAPS_ADDED = "phone_perhaps_added"
+    """`name`: what it is called. Its answer was lost."""
 
 
 class Failure(Exception):
-    """Something went wrong. `next_step` says what to do about it."""
+    """Something went wrong: `code` says what, and `values` holds what it is about."""
 
-    text: ClassVar[str] = "It did not work."
-    advice: ClassVar[str] = "Try again, and see what the command takes: draugar --help"
+    code: str = FailureCode.FAILED
 
-    def __init__(
-        self, text: str | None = None, *, effect: str = "", advice: str | None = None
-    ) -> None:
-        self.reason = text or self.text
-        self.effect = effect
-        self.next_step = advice or self.advice
-        super().__init__(self.reason, self.next_step)
+    def __init__(self, code: str | None = None, **values: object) -> None:
+        if code is not None:
+            self.code = code
+        self.values = values
+        self.done: Done | None = None
+        """What was done before it, where it is not nothing."""
+        super().__init__(self.code)
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.reason, self.effect, self.next_step) if part)
+        """Show the code and the values, but no text: one could be a name."""
+        shown = _shown(self.values)
+        return f"{self.code} ({shown})" if shown else self.code
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self})"
+
+    def after(self, done: Done, **values: object) -> None:
+        """Note what was done before it."""
+        self.done = done
+        self.values = {**self.values, **values}
 
 
 @contextmanager
-def so_far(effect: str, next_step: str) -> Iterator[None]:
-    """Have a failure of the service say what was done before it, and what is left to do."""
+def so_far(done: Done, **values: object) -> Iterator[None]:
+    """Have a failure of the service say what was done before it."""
     try:
         yield
     except ServiceFailure as failure:
-        failure.effect, failure.next_step = effect, next_step
+        failure.after(done, **values)
         raise
+
+
+def _shown(values: Mapping[str, object]) -> str:
+    # No plain texts and no fractions: those are names, and coordinates.
+    return ", ".join(
+        f"{name}={value}"
+        for name, value in values.items()
+        if isinstance(value, int | UUID | Enum | timedelta)
+    )
 
 
 class HomeFailure(Failure):
@@ -86,42 +241,25 @@ class HomeFailure(Failure):
 class NotJoined(HomeFailure):
     """There is no membership in this home yet."""
 
-    text = "This device is not in a group yet."
-    advice = (
-        "With an invite: draugar join LINK --name NAME. With a founding code: draugar found URL"
-        " CODE --name NAME"
-    )
+    code = FailureCode.NOT_JOINED
 
 
 class AlreadyJoined(HomeFailure):
     """A home is one device of one person at one service."""
 
-    text = "This device has joined already, as one person at one service."
-    advice = (
-        "A further group of this service: draugar join LINK. Another person on this machine:"
-        " draugar --home DIRECTORY join LINK --name NAME, with a new directory."
-        " To found a group there: draugar --home DIRECTORY found URL CODE --name NAME"
-    )
+    code = FailureCode.ALREADY_JOINED
 
 
 class JoinUnfinished(HomeFailure):
     """An earlier join was sent and its answer lost; it can be repeated, or given up."""
 
-    text = "An earlier attempt with another code was sent, and its answer was lost."
-    advice = (
-        "To finish it, repeat that command with its code. To give it up, whose code may be used up"
-        " then, add --start-over to this one: draugar join LINK --name NAME --start-over"
-    )
+    code = FailureCode.JOIN_UNFINISHED
 
 
 class HomeUnusable(HomeFailure):
     """The directory, the database or its key cannot be used."""
 
-    text = "The directory in which this device keeps its data cannot be used."
-    advice = (
-        "See that it is yours, can be written and that the disk is not full, or name another:"
-        " draugar --home DIRECTORY where"
-    )
+    code = FailureCode.HOME_UNUSABLE
 
 
 class ServiceFailure(Failure):
@@ -131,21 +269,13 @@ class ServiceFailure(Failure):
 class AddressNotSafe(ServiceFailure):
     """Tokens go over https only, unless they stay on this machine."""
 
-    text = "The service's address is not an https address."
-    advice = (
-        "Use https://, or http:// with 127.0.0.1 to try it out on this machine, as in: draugar"
-        " found https://family.example.org CODE --name NAME"
-    )
+    code = FailureCode.ADDRESS_NOT_SAFE
 
 
 class AddressNotUsable(AddressNotSafe):
     """Not the address of a service, or one that no HTTP request can be sent to."""
 
-    text = "This is not the address of a service."
-    advice = (
-        "Nothing was sent. Give it again, as in: draugar found https://family.example.org CODE"
-        " --name NAME, or on this machine: draugar found http://127.0.0.1:8000 CODE --name NAME"
-    )
+    code = FailureCode.ADDRESS_NOT_USABLE
 
 
 class ServiceAway(ServiceFailure):
@@ -154,62 +284,49 @@ class ServiceAway(ServiceFailure):
     `may_be_done`: whether the service may have done what was asked all the same.
     """
 
-    text = "The service does not answer."
-    advice = "Run the same command again later."
-    when: str = "later"
-    """When to try again."""
+    code = FailureCode.SERVICE_AWAY
 
-    def __init__(
-        self,
-        text: str | None = None,
-        *,
-        effect: str = "",
-        advice: str | None = None,
-        may_be_done: bool = False,
-    ) -> None:
+    def __init__(self, *, may_be_done: bool = False, wait: timedelta | None = None) -> None:
         self.may_be_done = may_be_done
-        super().__init__(text, effect=effect, advice=advice)
+        super().__init__(wait=wait)
 
 
 class ServiceBusy(ServiceAway):
     """An answer, which was "not now": its database is away, or it has too much to do."""
 
-    text, advice = REFUSALS["temporarily_unavailable"]
+    code = FailureCode.SERVICE_BUSY
 
 
 class AskedTooOften(ServiceBusy):
     """Too many attempts. `wait` is how long the service says to wait."""
 
-    text, advice = REFUSALS["too_many_requests"]
+    code = FailureCode.ASKED_TOO_OFTEN
 
     def __init__(self, wait: timedelta | None, *, may_be_done: bool = False) -> None:
         self.wait = wait
-        super().__init__(may_be_done=may_be_done)
-        if wait is not None:
-            self.when = f"in {_length(wait)}"
-        self.next_step = f"Run the same command again {self.when}."
+        super().__init__(may_be_done=may_be_done, wait=wait)
 
 
 class ServiceBroken(ServiceBusy):
     """The service failed with an error of its own."""
 
-    text, advice = REFUSALS["internal_error"]
+    code = FailureCode.SERVICE_BROKEN
 
 
 class AnswerNotUnderstood(ServiceFailure):
     """An answer that is not of the contract's shape."""
 
-    text = "What answered is not a Draugar service, or one that this version does not understand."
-    advice = f"Check the address, then run the same command again. {UPDATE}"
+    code = FailureCode.ANSWER_NOT_UNDERSTOOD
 
 
 class Refused(ServiceFailure):
     """The service refused. Decide by `code`, then by `status`."""
 
+    code = FailureCode.REFUSED
+
     def __init__(self, *, status: int, code: str) -> None:
-        self.status, self.code = status, code
-        said = REFUSALS.get(code, NEWER_SERVICE)
-        super().__init__(said.text, advice=said.advice)
+        self.status = status
+        super().__init__(code, status=status)
 
 
 class SignedOut(Refused):
@@ -251,15 +368,7 @@ class TrustFailure(Failure):
 class VersionWentBack(TrustFailure):
     """A key version lower than one already seen: an old key would come back."""
 
-    text = (
-        "The service shows an older key of the group than this device has seen: it was restored"
-        " from a backup, or it tries to bring back a key that a former member knows. Nothing was"
-        " sent."
-    )
-    advice = (
-        "Ask the person who runs the service, by another way. Only if they have restored a backup:"
-        " draugar rotate --restored"
-    )
+    code = FailureCode.VERSION_WENT_BACK
 
 
 class NotPossible(Failure):
@@ -269,96 +378,70 @@ class NotPossible(Failure):
 class KeyPending(NotPossible):
     """No member has given this device a key of the group, so it can neither read nor share."""
 
-    text, advice = REFUSALS["key_pending"]
+    code = FailureCode.KEY_PENDING
 
 
 class KeyNotTrusted(KeyPending):
     """A member whom this device does not trust has given it the key."""
 
-    text = (
-        "A member has given this device the group's key, and you have not confirmed that member"
-        " here yet."
-    )
-    advice = "See who it is and the number to compare with them: draugar confirm"
+    code = FailureCode.KEY_NOT_TRUSTED
 
 
 class KeyOutdated(KeyPending):
     """The group's key was changed, and this device has an earlier one."""
 
-    text = "The group's key was changed, and no member has given this device the new one yet."
-    advice = (
-        "Ask another member to run: draugar confirm. If they are asked to confirm you, compare"
-        " the number that both of you see by: draugar confirm"
-    )
+    code = FailureCode.KEY_OUTDATED
 
 
 class KeyMissing(NotPossible):
     """The group has no key yet, and this client sends nothing unsealed."""
 
-    text, advice = REFUSALS["group_key_missing"]
+    code = FailureCode.KEY_MISSING
 
 
 class InTheClear(NotPossible):
     """A group goes without a key, or the service says so: its phones would post unsealed."""
 
-    text = "The service says that this group has no key: it could read where the phone is."
-    advice = (
-        "If not, ask the person who invited you. If that is what you want: draugar phone add NAME"
-        " --in-the-clear"
-    )
+    code = FailureCode.IN_THE_CLEAR
 
 
 class InNoGroup(NotPossible):
     """There is no group that could be meant."""
 
-    text = "You are in no group."
-    advice = "Ask a member for an invite, then: draugar join LINK"
+    code = FailureCode.IN_NO_GROUP
 
 
 class NotNamed(NotPossible):
     """Several groups, and none was named."""
 
-    text = "You are in several groups, and have not said which one is meant."
-    advice = "See them: draugar groups. Then run the command again with --group NAME"
+    code = FailureCode.GROUP_NOT_NAMED
 
 
 class Unknown(NotPossible):
     """No such group, person or device."""
 
-    text = "You are in no group of this name or id."
-    advice = "See your groups: draugar groups"
+    code = FailureCode.GROUP_UNKNOWN
 
 
 class FoundingCode(NotPossible):
     """A code to found a group, where one to join a group was expected. It was not spent."""
 
-    text, advice = REFUSALS["founding_code"]
+    code = FailureCode.FOUNDING_CODE
 
 
 class SharingPaused(NotPossible):
     """This member has paused sharing on this device: nothing is queued or sent."""
 
-    text, advice = REFUSALS["sharing_paused"]
+    code = FailureCode.SHARING_PAUSED
 
 
 class TooManyDevices(NotPossible):
     """So many devices are trusted that one roster does not hold them."""
 
-    text = "The group has more devices than one key can be made for."
-    advice = "Ask the members to revoke those that they do not use any more: draugar devices"
+    code = FailureCode.TOO_MANY_DEVICES
 
 
 class PointNotPossible(NotPossible):
     """A fix that cannot be shared."""
 
-    text = "This is not a position that can be shared."
-    advice = "Nothing was shared. Give it as in: draugar share 64.1466 -21.9426 --accuracy 15"
-
-
-def _length(wait: timedelta) -> str:
-    seconds = max(1, round(wait.total_seconds()))
-    for size, one, several in ((3600, "hour", "hours"), (60, "minute", "minutes")):
-        if seconds >= size:
-            count = -(-seconds // size)
-            return f"1 {one}" if count == 1 else f"{count} {several}"
-    return "1 second" if seconds == 1 else f"{seconds} seconds"
+    code = FailureCode.POINT_NOT_POSSIBLE

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from draugar.cli.failures import told
 from draugar.maps.geo import (
     EARTH_RADIUS,
     NotAPosition,
@@ -16,6 +17,7 @@ from draugar.maps.geo import (
     parse_position,
 )
 from draugar.models import Coordinates
+from tests.client.saying import failing
 
 QUARTER = math.pi / 2 * EARTH_RADIUS
 NORTH_POLE, SOUTH_POLE = Coordinates(90, 0), Coordinates(-90, 0)
@@ -150,9 +152,9 @@ def test_what_is_no_position_is_refused_and_not_repeated(latitude: str, longitud
     with pytest.raises(NotAPosition) as refused:
         parse_position(latitude, longitude)
 
-    assert "is a number from -" in refused.value.reason
+    assert "is a number from -" in told(refused.value).reason
     assert all(
-        given not in refused.value.reason for given in (latitude, longitude) if len(given) > 2
+        given not in told(refused.value).reason for given in (latitude, longitude) if len(given) > 2
     )
 
 
@@ -274,13 +276,13 @@ def test_a_link_that_holds_no_one_position_is_explained(link: str) -> None:
     with pytest.raises(NotAPosition) as refused:
         parse_position(link)
 
-    assert "link" in refused.value.reason
-    assert "64.1466,-21.9426" not in refused.value.reason
-    assert "copy the two numbers" in refused.value.next_step
+    assert "link" in told(refused.value).reason
+    assert "64.1466,-21.9426" not in told(refused.value).reason
+    assert "copy the two numbers" in told(refused.value).next_step
 
 
 def test_a_link_to_a_map_is_held_to_the_limits_of_a_position() -> None:
-    with pytest.raises(NotAPosition, match="-180 to 180"):
+    with failing(NotAPosition, "-180 to 180"):
         parse_position("https://maps.google.com/?q=64.1466,-221.9426")
 
 
@@ -291,7 +293,7 @@ def test_a_zero_is_not_negative() -> None:
 
 
 def test_swapped_numbers_are_told_apart_where_only_one_order_is_a_position() -> None:
-    with pytest.raises(NotAPosition, match="swapped"):
+    with failing(NotAPosition, "swapped"):
         parse_position("174.76 -36.85")
 
 

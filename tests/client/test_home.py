@@ -15,6 +15,7 @@ import keyring.backend
 import keyring.errors
 import pytest
 
+from draugar.cli.failures import told
 from draugar.errors import HomeUnusable, NotJoined
 from draugar.protocol.json import to_base64url
 from draugar.protocol.secrets import DeviceKey, GroupKey, Secret, Token
@@ -24,6 +25,7 @@ from draugar.storage.keyring import Keyring
 from draugar.storage.vault import KeyLocation, Vault
 from draugar.usecases.join import enter
 from tests.client.family import Family, fix
+from tests.client.saying import failing, said
 
 HOMES = Path(__file__).parent / "homes"
 """The tables of homes as released clients made them."""
@@ -167,7 +169,7 @@ def test_a_locked_keyring_says_what_to_do(tmp_path: Path, chest: Chest) -> None:
     Home.open(tmp_path).close()
     chest.is_locked = True
 
-    with pytest.raises(HomeUnusable, match="Unlock the keyring"):
+    with failing(HomeUnusable, "Unlock the keyring"):
         Home.open(tmp_path)
 
 
@@ -176,7 +178,7 @@ def test_without_its_key_it_cannot_be_read(tmp_path: Path) -> None:
         home.belong_to(me())
     (tmp_path / "home.key").unlink()
 
-    with pytest.raises(HomeUnusable, match="bring the file back"):
+    with failing(HomeUnusable, "bring the file back"):
         Home.open(tmp_path)
 
 
@@ -368,10 +370,10 @@ def test_a_home_of_a_newer_client_is_left_alone(tmp_path: Path, newer: int) -> N
     with closing(sqlite3.connect(tmp_path / "home.sqlite3")) as database:
         database.execute(f"PRAGMA user_version = {newer}")
 
-    with pytest.raises(HomeUnusable, match="newer version of draugar") as failure:
+    with failing(HomeUnusable, "newer version of draugar") as failure:
         Home.open(tmp_path)
 
-    assert "pipx install --force ./client" in failure.value.next_step
+    assert "pipx install --force ./client" in told(failure.value).next_step
     with closing(sqlite3.connect(tmp_path / "home.sqlite3")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (newer,)
 
@@ -379,7 +381,7 @@ def test_a_home_of_a_newer_client_is_left_alone(tmp_path: Path, newer: int) -> N
 def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "home.sqlite3").write_bytes(b"Dear Ari, " * 500)
 
-    with pytest.raises(HomeUnusable, match=r"home\.sqlite3.* is damaged\."):
+    with failing(HomeUnusable, r"home\.sqlite3.* is damaged\."):
         Home.open(tmp_path)
 
 
@@ -402,8 +404,8 @@ def test_what_hinders_the_database_is_said_in_words(
         with pytest.raises(HomeUnusable) as failure:
             home.remember("much", "x" * 100_000)
 
-    assert failure.value.reason == reason
-    assert failure.value.next_step.endswith("then run the same command again.")
+    assert told(failure.value).reason == reason
+    assert told(failure.value).next_step.endswith("then run the same command again.")
 
 
 def test_a_home_that_another_command_holds_is_said_to_be_in_use(tmp_path: Path) -> None:
@@ -411,7 +413,7 @@ def test_a_home_that_another_command_holds_is_said_to_be_in_use(tmp_path: Path) 
         home.do("PRAGMA busy_timeout = 0")
         other.do("BEGIN IMMEDIATE")
 
-        with pytest.raises(HomeUnusable, match="Another draugar command is writing"):
+        with failing(HomeUnusable, "Another draugar command is writing"):
             home.remember("colour", "red")
 
 
@@ -422,7 +424,7 @@ def test_no_error_of_the_database_is_shown_by_its_name(name: str) -> None:
     error = sqlite3.OperationalError()
     error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, name), name
 
-    shown = str(unusable(error))
+    shown = said(unusable(error))
 
     assert "SQLITE" not in shown
     assert re.search(r"draugar (--home DIRECTORY )?[a-z]+|the same command again", shown)
@@ -431,7 +433,7 @@ def test_no_error_of_the_database_is_shown_by_its_name(name: str) -> None:
 def test_a_place_that_cannot_be_one_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(HomeUnusable, match="cannot be used"):
+    with failing(HomeUnusable, "cannot keep its data in"):
         Home.open(tmp_path / "file")
 
 

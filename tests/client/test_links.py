@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from draugar.protocol.codes import ALPHABET, make_code
 from draugar.protocol.links import InviteLink, Unreadable, canonical, is_link
 from draugar.protocol.secrets import InviteSecret
+from tests.client.saying import failing
 
 SECRET = InviteSecret(bytes(range(16)))
 CODE = "RT5WLJ8BK2MNP4QX"
@@ -156,14 +157,14 @@ def test_a_link_without_its_front_is_of_the_service_that_is_named(*, for_me: boo
         assert InviteLink.paste(tail, url=url) == made
         assert InviteLink.paste(tail.removeprefix("?me"), url=url).code == CODE
         assert InviteLink.paste(f"“{tail[tail.index('#') + 1 :]}”.", url=url).secret == SECRET
-    with pytest.raises(Unreadable, match="beginning of this invite link is missing"):
+    with failing(Unreadable, "beginning of this invite link is missing"):
         InviteLink.paste(f"{CODE}.{SECRET.text}")
 
 
 def test_two_links_in_one_text_are_refused() -> None:
     text = f"{link().text} or {link('https://b.example').text}"
 
-    with pytest.raises(Unreadable, match="several invite links"):
+    with failing(Unreadable, "several invite links"):
         InviteLink.paste(text)
     assert InviteLink.paste(f"{link().text}\n{link().text}") == link()
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from draugar.cli.failures import told
 from draugar.client import Client
 from draugar.errors import (
     AlreadyJoined,
@@ -32,6 +33,7 @@ from draugar.protocol.secrets import InviteSecret
 from draugar.storage.home import Home
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, Forward, Relay, Reply, Request
+from tests.client.saying import failing
 from tests.laptop.runs import HANGS_AFTER
 
 FOUNDER = """
@@ -92,7 +94,7 @@ def test_a_founding_code_that_is_typed_to_join_founds_nothing_and_is_not_spent(
         family.join_by_code(code, "Una")
     una = family.found("Una", code=code)
 
-    assert "draugar found URL CODE --name NAME --group GROUP" in refused.value.next_step
+    assert "draugar found URL CODE --name NAME --group GROUP" in told(refused.value).next_step
     assert una.group().name == "Hearth"
 
 
@@ -185,7 +187,7 @@ def test_an_invite_says_when_it_ends(family: Family) -> None:
 def test_a_link_lives_for_a_week_at_most(family: Family, life: timedelta) -> None:
     una = family.found()
 
-    with pytest.raises(NotPossible, match="seven days"):
+    with failing(NotPossible, "seven days"):
         una.invite(life=life)
 
 

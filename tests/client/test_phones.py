@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from draugar.cli.failures import told
 from draugar.cli.notices import text
 from draugar.client import Client, remind_from_memory
 from draugar.errors import (
@@ -35,6 +36,7 @@ from draugar.usecases.phones import PhoneSetup
 from tests.client import malice
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, USERS, Forward, Relay, Reply, Request
+from tests.client.saying import failing
 from tests.laptop.runs import HANGS_AFTER
 from tests.owntracks import Android, App, Ios, NotDelivered, basic
 
@@ -191,7 +193,7 @@ def test_a_tid_is_chosen_or_asked_for(two: tuple[Client, Client]) -> None:
     assert chosen == ["un", "X7"]
     with pytest.raises(TidTaken):
         ari.add_phone("Phone", tid="X7")
-    with pytest.raises(NotPossible, match="two letters or digits"):
+    with failing(NotPossible, "two letters or digits"):
         ari.add_phone("Phone", tid="Ari")
 
 
@@ -255,9 +257,9 @@ def test_a_phone_whose_answer_was_lost_is_found_again_and_set_up(
         reply = forward(request)
         return Reply(504, b"") if request.route == "POST /api/devices" else reply
 
-    with relay.telling(losing), pytest.raises(ServiceAway) as told:
+    with relay.telling(losing), pytest.raises(ServiceAway) as caught:
         una.add_phone("Phone")
-    assert "draugar phone renew" in told.value.next_step
+    assert "draugar phone renew" in told(caught.value).next_step
 
     Handset.of(Android, una.renew_phone(own_phone(una).id)).is_at(64.5)
 
@@ -273,12 +275,12 @@ def test_a_phone_whose_answer_was_lost_is_finished_by_the_same_command_and_not_m
         reply = forward(request)
         return Reply(504, b"") if request.route == "POST /api/devices" else reply
 
-    with relay.telling(losing), pytest.raises(ServiceAway) as told:
+    with relay.telling(losing), pytest.raises(ServiceAway) as caught:
         una.add_phone("Mum's phone")
     setup = una.add_phone("Mum's phone")
     Handset.of(Android, setup).is_at(64.5)
 
-    assert "draugar phone add 'Mum'\"'\"'s phone'" in told.value.next_step
+    assert "draugar phone add 'Mum'\"'\"'s phone'" in told(caught.value).next_step
     assert own_phone(una).name == "Mum's phone"
     assert seen(ari) == {"Una": 64.5}
     assert una.add_phone("Mum's phone").device_id != setup.device_id  # now it is another one

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from draugar.cli.app import app
 from draugar.cli.notices import text
 from draugar.cli.output import PositionRow
-from draugar.cli.terminal import NobodyToAsk
 from draugar.client import Client
-from draugar.errors import InviteNotValid, NotAMember, SignedOut
+from draugar.errors import Failure, InviteNotValid, NotAMember, SignedOut
 from draugar.maps.geo import NotAPosition
 from draugar.models import Kind, Position
 from draugar.storage import places
 from tests.client.family import Family, Heard, fix
+from tests.client.saying import said
 
 
 @pytest.fixture
@@ -205,7 +205,8 @@ def test_what_is_ones_own_is_erased_renamed_and_given_out_of_hand_by_commands(
     given = CliRunner().invoke(app, ["role", "Ari", "admin"])
 
     assert "a device of its maker" in invites.stdout
-    assert isinstance(unasked.exception, NobodyToAsk)
+    assert isinstance(unasked.exception, Failure)
+    assert "If you are sure: " in said(unasked.exception)
     assert earlier.stdout.startswith("Deleted 0 positions.")
     assert erased.stdout.startswith("Deleted 1 position.")
     assert list(ari.history()) == []

@@ -15,6 +15,7 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
+from draugar.cli.failures import told
 from draugar.client import Client
 from draugar.errors import HomeUnusable, PointNotPossible, ServiceAway, Unknown
 from draugar.models import Fix, Kind
@@ -269,8 +270,8 @@ def test_what_is_no_position_queues_nothing_and_says_which_rule_it_broke(
         una.enqueue([fix(1.0), fix(**impossible)])  # type: ignore[arg-type]
 
     assert una.waiting() == 0
-    assert rule in failure.value.reason
-    assert len(failure.value.reason) < 100  # this rule, and no other
+    assert rule in told(failure.value).reason
+    assert len(told(failure.value).reason) < 100  # this rule, and no other
     assert "91" not in str(failure.value)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from draugar.cli.tracks import left_out as explanation
 from draugar.maps.track import LONGEST_REST, Fault, Point, Track
 from draugar.protocol.locations import EARLIEST
 
@@ -196,4 +197,4 @@ def test_what_is_left_out_is_said_in_one_sentence(
 ) -> None:
     kept = track([NOON] * points).points
 
-    assert Track(kept, left_out).explanation() == said
+    assert explanation(Track(kept, left_out)) == said

@@ -33,25 +33,19 @@ from typer.core import TyperCommand, TyperGroup
 from draugar.cli import notices
 from draugar.cli import output as present
 from draugar.cli.explain import Stakes
+from draugar.cli.failures import CommandFailure, told
 from draugar.cli.output import PositionRow, points
-from draugar.cli.refusals import REFUSALS
+from draugar.cli.refusals import REFUSALS, Text
+from draugar.cli.situations import TEXTS
 from draugar.cli.terminal import NobodyToAsk, Terminal
 from draugar.cli.times import EmptyRange, NotATime, between, parse_time
+from draugar.cli.tracks import left_out
 from draugar.client import Client, remind_from_memory
-from draugar.errors import (
-    Failure,
-    InviteNotValid,
-    NotPossible,
-    ServiceAway,
-    ServiceFailure,
-    SharingPaused,
-    TrustFailure,
-    Unknown,
-)
+from draugar.errors import Failure, FailureCode, ServiceAway, ServiceFailure, TrustFailure
 from draugar.maps import gpx
 from draugar.maps import page as maps
 from draugar.maps.geo import NotAPosition, Trail, look_swapped, parse_position
-from draugar.maps.track import NotATrack, Track
+from draugar.maps.track import Track
 from draugar.models import (
     PLACE_RADIUS,
     Coordinates,
@@ -67,14 +61,13 @@ from draugar.models import (
     newest,
 )
 from draugar.protocol.address import is_local, service_url
-from draugar.protocol.links import InviteLink, Unreadable, is_link
+from draugar.protocol.links import InviteLink, is_link
 from draugar.storage import last_shared, places
 from draugar.storage.home import Home, directory_of
 from draugar.storage.last_known import LastKnown
 from draugar.text import pasted
 from draugar.text.display import ago, clock, degrees, metres, plain, within
-from draugar.text.naming import checked, same, told_apart
-from draugar.usecases import phones
+from draugar.text.naming import NotAName, checked, same, told_apart
 from draugar.usecases import remind as reminding
 from draugar.usecases.phones import PhoneSetup
 
@@ -148,11 +141,13 @@ class Role(StrEnum):
     MEMBER = "member"
 
 
-class NeverShown(NotPossible):
+class NeverShown(CommandFailure):
     """A number cannot have been compared before it was shown; another one may have been."""
 
-    text = "This number was not shown here before: it has changed, or was never compared."
-    advice = "Compare it now. If it is the same on both sides: draugar confirm NAME --yes"
+    text = Text(
+        "This number was not shown here before: it has changed, or was never compared.",
+        "Compare it now. If it is the same on both sides: draugar confirm NAME --yes",
+    )
 
 
 class _ListsByDefault(TyperGroup):
@@ -315,8 +310,8 @@ def command(
             try:
                 function(desk, **given)
             except (ServiceFailure, NobodyToAsk) as failure:
-                stakes.explain(failure, typed, sys.argv[1:])
-                raise
+                text = stakes.explain(failure, typed, sys.argv[1:])
+                raise CommandFailure.of(text) from failure
 
         run.__annotations__ = {option.name: option.annotation for option in every}
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -341,35 +336,31 @@ def main() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         with suppress(AttributeError):  # another kind of stream stands there
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    told = Terminal(as_json=False)
+    said = Terminal(as_json=False)
     try:
         # However it was started; what Typer says itself it would frame, and break what is copied.
         sys.exit(app(prog_name="draugar", standalone_mode=False) or 0)
     except _Mistyped as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has shown the help
-            told.say(error.ctx.get_usage() if error.ctx else "Usage: draugar COMMAND")
+            said.say(error.ctx.get_usage() if error.ctx else "Usage: draugar COMMAND")
             path = error.ctx.command_path if error.ctx else "draugar"
-            told.fail(error.format_message(), f"See what it takes: {path} --help")
+            said.fail(Text(error.format_message(), f"See what it takes: {path} --help"))
         sys.exit(error.exit_code)
     except typer.Abort:
-        told.say("Nothing was done.")
+        said.say("Nothing was done.")
         sys.exit(1)
     except Failure as failure:
-        told.fail(" ".join(filter(None, (failure.reason, failure.effect))), failure.next_step)
+        said.fail(told(failure))
         sys.exit(2 if isinstance(failure, MISTYPED) else 1)
-    except Unreadable as error:
-        told.fail(
-            str(error),
-            "Copy it again, whole, or ask for a new one. Then: draugar join LINK --name NAME",
-        )
-        sys.exit(1)
     except Exception as error:
         if "DRAUGAR_DEBUG" in os.environ:
             raise
-        told.fail(
-            f"This should not have happened ({type(error).__name__}).",
-            "Please report it, with what this shows: DRAUGAR_DEBUG=1 draugar, and then the command"
-            " as you typed it.",
+        said.fail(
+            Text(
+                f"This should not have happened ({type(error).__name__}).",
+                "Please report it, with what this shows: DRAUGAR_DEBUG=1 draugar, and then the"
+                " command as you typed it.",
+            )
         )
         sys.exit(1)
 
@@ -397,7 +388,16 @@ def _about(
 @command(
     "found",
     COMING_IN,
-    stakes=Stakes("No group was founded.", again="draugar found URL CODE --name NAME"),
+    stakes=Stakes(
+        "No group was founded.",
+        again="draugar found URL CODE --name NAME",
+        next_steps={
+            "invite_not_valid": (
+                "Ask the person who runs the service for a new code. Then: draugar found URL CODE"
+                " --name NAME"
+            )
+        },
+    ),
 )
 def found(  # noqa: PLR0913 -- the options of one command
     desk: Context,
@@ -417,16 +417,9 @@ def found(  # noqa: PLR0913 -- the options of one command
     with desk.home() as home:
         if start_over:
             home.forget_join()
-        try:
-            me = Client.found(
-                home, url=url, code=code, name=name, group=group, device=device, **desk.manner
-            )
-        except InviteNotValid as failure:
-            failure.next_step = (
-                "Ask the person who runs the service for a new code. Then: draugar found URL CODE"
-                " --name NAME"
-            )
-            raise
+        me = Client.found(
+            home, url=url, code=code, name=name, group=group, device=device, **desk.manner
+        )
         with me:
             founded = me.group()
         terminal.answer(
@@ -662,9 +655,9 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
             title, trails = known.group_name, _trails(known.positions, (), now)
             unseen = ""
     if not trails:
-        raise NotPossible(
+        raise CommandFailure(
             f"No map was drawn. {unseen or 'No one has shared where they are.'}",
-            advice="Share where you are: draugar share LAT LON",
+            "Share where you are: draugar share LAT LON",
         )
     as_of = known.as_of if known else None
     _keep(file, maps.drawn(trails, named, title=title, now=now, tiles=tiles, as_of=as_of))
@@ -748,19 +741,14 @@ def share(  # noqa: PLR0913 -- the options of one command
         *([] if any(outcome.values()) else ["Nothing waits to be shared."]),
     )
     if held:
-        raise SharingPaused(effect=f"{points(held)} {_was(held)} not shared, and not kept.")
+        raise _not_kept("sharing_paused", held)
     if shared.dropped:
-        said = REFUSALS[next(iter(shared.refused))]
-        raise NotPossible(
-            said.text,
-            effect=f"{points(shared.dropped)} {_was(shared.dropped)} not shared, and not kept.",
-            advice=said.advice,
-        )
+        raise _not_kept(next(iter(shared.refused)), shared.dropped)
     if shared.waiting and shared.obstacle:
-        raise NotPossible(
-            shared.obstacle.reason,
+        raise CommandFailure(
+            told(shared.obstacle).reason,
+            _way_on(shared.obstacle),
             effect=f"Nothing is lost: {points(shared.waiting)} waiting here.",
-            advice=_way_on(shared.obstacle),
         )
 
 
@@ -852,7 +840,7 @@ def pause(
         )
     if untold:
         desk.terminal.say(
-            f"{untold.reason} So it has not heard of the pause: your other devices and phones"
+            f"{told(untold).reason} So it has not heard of the pause: your other devices and phones"
             " share on. It is told with your next command, such as: draugar where",
             "yellow",
         )
@@ -869,8 +857,8 @@ def resume(desk: Context, *, group: InGroup = None) -> None:
     )
     if untold:
         desk.terminal.say(
-            f"{untold.reason} So it has not heard of it: the others cannot see you yet. It is told"
-            " with your next command, such as: draugar share LAT LON",
+            f"{told(untold).reason} So it has not heard of it: the others cannot see you yet. It"
+            " is told with your next command, such as: draugar share LAT LON",
             "yellow",
         )
 
@@ -903,7 +891,7 @@ def add_place(
     """Name a place; it stays on this device."""
     here = _position(desk.terminal, latitude, longitude)
     place = Place(
-        checked(name, "draugar places add NAME LAT LON"), here.latitude, here.longitude, radius
+        _checked(name, "draugar places add NAME LAT LON"), here.latitude, here.longitude, radius
     )
     with desk.own_home() as home:
         is_odd = look_swapped([place], _known_spots(home))
@@ -1128,7 +1116,7 @@ def change_group(
     With fewer days, what is older is deleted for all.
     """
     if name is not None:
-        name = checked(name, "draugar group --name NAME")
+        name = _checked(name, "draugar group --name NAME")
     with desk.member() as me:
         meant = me.group(group)
         if keep_days is not None and keep_days < meant.retention_days:
@@ -1258,15 +1246,14 @@ def renew_phone(
             due = [one for one in mine if wanted == (one.tid or "").casefold()]
             due = due or [_one_of(phone, mine, "You have no phone of this name or tid.")]
         if not due:
-            raise Unknown(
-                "You have no phone with OwnTracks.", advice="To add one: draugar phone add NAME"
+            raise CommandFailure(
+                "You have no phone with OwnTracks.", "To add one: draugar phone add NAME"
             )
         if len(due) > 1:
-            told = ", ".join(f"{plain(one.name)} ({one.tid})" for one in due)
-            raise Unknown(
-                f"Several phones of yours need it: {told}.",
-                advice="Name one of them: draugar phone renew"
-                f" {shlex.quote(plain(due[0].tid or ''))}",
+            several = ", ".join(f"{plain(one.name)} ({one.tid})" for one in due)
+            raise CommandFailure(
+                f"Several phones of yours need it: {several}.",
+                f"Name one of them: draugar phone renew {shlex.quote(plain(due[0].tid or ''))}",
             )
         hand_over = partial(_hand_over, desk, me.url, file)
         me.renew_phone(due[0].id, in_the_clear=in_the_clear, hand_over=hand_over)
@@ -1286,7 +1273,7 @@ def rename(desk: Context, name: Annotated[str, argument("NAME")]) -> None:
     To make a new key:
         draugar rotate
     """
-    name = checked(name, "draugar rename NAME")
+    name = _checked(name, "draugar rename NAME")
     with desk.member() as me:
         me.rename(name)
         user_id = me.user_id
@@ -1367,10 +1354,10 @@ def _erase_some(
             desk.terminal.consent(f"Delete {meant}?", is_given=yes)
         deleted = sum(me.delete_point(point_id, group_id) for point_id in found)
         if not deleted:
-            raise NotPossible(
+            raise CommandFailure(
                 f"You have shared no such position with {plain(me.group(group_id).name)}.",
+                f"See what there is: draugar history --from 7d --who {shlex.quote(me.name)}",
                 effect="Nothing was deleted.",
-                advice=f"See what there is: draugar history --from 7d --who {shlex.quote(me.name)}",
             )
     desk.terminal.answer(
         {"deleted": deleted},
@@ -1449,7 +1436,15 @@ def export(
         )
 
 
-@command("logout", MINE, stakes=Stakes("This device is still logged in, and keeps all its data."))
+@command(
+    "logout",
+    MINE,
+    stakes=Stakes(
+        "This device is still logged in, and keeps all its data.",
+        silence="Run this again {when}: draugar logout. To delete everything on this device now,"
+        " without the service: draugar logout --local",
+    ),
+)
 def logout(
     desk: Context,
     *,
@@ -1462,19 +1457,11 @@ def logout(
     if local:
         _wipe(desk, yes=yes)
         return
-    try:
-        with desk.member() as me:
-            desk.terminal.consent(
-                f"Log {plain(me.name)} out here? What only this device can read is lost.",
-                is_given=yes,
-            )
-            me.logout()
-    except ServiceAway as failure:
-        failure.next_step = (
-            f"Run this again {failure.when}: draugar logout. To delete everything on this device"
-            " now, without the service: draugar logout --local"
+    with desk.member() as me:
+        desk.terminal.consent(
+            f"Log {plain(me.name)} out here? What only this device can read is lost.", is_given=yes
         )
-        raise
+        me.logout()
     desk.terminal.answer(
         {"loggedOut": True, "serviceKnows": True},
         "This device is logged out, and everything that draugar kept on it is deleted.",
@@ -1536,6 +1523,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _checked(name: str, again: str) -> str:
+    """Return a name as it is sent; `again` is the command to type with another."""
+    try:
+        return checked(name)
+    except NotAName as failure:
+        raise CommandFailure(told(failure).reason, f"Choose another name: {again}") from None
+
+
 def _typed(terminal: Terminal, text: str, prompt: str) -> str:
     """Return what was typed, or, where that is a hyphen, what is pasted into stdin."""
     return terminal.paste(prompt) if text == "-" else text.strip()
@@ -1575,15 +1570,18 @@ def _group_id(me: Client, name: str | None) -> UUID | None:
     return me.group_id(name) if name else None
 
 
-def _was(number: int) -> str:
-    return "was" if number == 1 else "were"
+def _not_kept(code: str, number: int) -> CommandFailure:
+    """Return the failure of positions that were not shared, for a code of the service."""
+    was = "was" if number == 1 else "were"
+    effect = f"{points(number)} {was} not shared, and not kept."
+    return CommandFailure.of(REFUSALS[code]._replace(effect=effect))
 
 
 def _way_on(obstacle: Failure) -> str:
     """Say what makes waiting positions go."""
     if isinstance(obstacle, ServiceAway):
         return "They go with the next: draugar share"
-    return f"{obstacle.next_step}. They go then with: draugar share"
+    return f"{told(obstacle).next_step}. They go then with: draugar share"
 
 
 def _unseen(me: Client, group: str | None, positions: Iterable[Position]) -> str:
@@ -1645,16 +1643,16 @@ def _found(
     if len(found) > 1:
         found = [person for person in found if fits(person)] or found
     if not found:
-        raise Unknown(
+        raise CommandFailure(
             "No other member has this name." if among else "There is no other member.",
-            advice="See who is in the group: draugar people",
+            "See who is in the group: draugar people",
         )
     if len(found) > 1:
-        told = "; ".join(map(present.described, found))
+        several = "; ".join(map(present.described, found))
         line = shlex.join(["draugar", *map(plain, sys.argv[1:])])
-        raise Unknown(
-            f"Several members have this name: {told}.",
-            advice="Run the same command again with what stands in brackets, as in: "
+        raise CommandFailure(
+            f"Several members have this name: {several}.",
+            "Run the same command again with what stands in brackets, as in: "
             f"{line.replace(shlex.quote(plain(name)), found[0].mark, 1)}",
         )
     return found[0]
@@ -1667,15 +1665,15 @@ def _one_of(name: str, among: Iterable[OwnDevice], none: str) -> OwnDevice:
     found = [one for one in mine if one.id == exact]
     found = found or [one for one in mine if same(one.name) == wanted]
     if not found:
-        raise Unknown(none, advice="See which you have: draugar devices")
+        raise CommandFailure(none, "See which you have: draugar devices")
     if len(found) > 1:
-        told = "; ".join(
+        several = "; ".join(
             f"{plain(one.name)}, {one.kind}, since {clock(one.created_at)}, id {one.id}"
             for one in found
         )
-        raise Unknown(
-            f"Several devices of yours have this name: {told}.",
-            advice=f"Give an id in its place: draugar devices revoke {found[0].id}",
+        raise CommandFailure(
+            f"Several devices of yours have this name: {several}.",
+            f"Give an id in its place: draugar devices revoke {found[0].id}",
         )
     return found[0]
 
@@ -1685,14 +1683,14 @@ def _recorded(desk: Context, read: Track, file: Path, *, end_now: bool) -> Track
     track = read.ending(_now()) if end_now else read.recorded()
     if track.points:
         if track.left_out:
-            desk.terminal.say(track.explanation(), "yellow")
+            desk.terminal.say(left_out(track), "yellow")
         return track
     again = f"draugar share --gpx {shlex.quote(str(file))} --end-now"
-    raise NotATrack(
-        track.explanation(),
-        advice=f"Say --end-now to share it as though it had just ended. Next: {again}"
+    raise CommandFailure(
+        left_out(track),
+        f"Say --end-now to share it as though it had just ended. Next: {again}"
         if read.points
-        else None,
+        else TEXTS[FailureCode.NOT_A_TRACK].next_step,
     )
 
 
@@ -1765,9 +1763,9 @@ def _may_write(desk: Context, file: Path | None, *, yes: bool) -> None:
         return
     directory = file.parent if file else Path()
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise NotPossible(
+        raise CommandFailure(
             f"Nothing can be written in {directory}.",
-            advice="Run the same command with a file elsewhere, as in: draugar map FILE",
+            "Run the same command with a file elsewhere, as in: draugar map FILE",
         )
     if file and file.exists() and not _is_map(file):
         desk.terminal.consent(f"{file} is there already. Write over it?", is_given=yes)
@@ -1788,13 +1786,13 @@ def _hand_over(desk: Context, url: str, file: Path | None, setup: PhoneSetup) ->
     file = file or next(path for path in free if not path.exists())
     try:
         _keep(file, setup.otrc.decode())
-    except NotPossible as failure:
-        raise NotPossible(
-            failure.reason,
-            advice="The phone is not set up. Next: draugar phone renew"
+    except CommandFailure as failure:
+        raise CommandFailure(
+            told(failure).reason,
+            "The phone is not set up. Next: draugar phone renew"
             f" {shlex.quote(setup.tid)} --file FILE",
         ) from None
-    if warning := phones.unreachable(url):
+    if warning := present.reach_warning(url):
         terminal.say(f"Warning: {warning}", "yellow")
     data = present.setup_data(setup, str(file.absolute()))
     terminal.answer(data, f"Wrote {file.absolute()}. OwnTracks calls this phone {setup.tid}.")
@@ -1837,8 +1835,8 @@ def _last_known(desk: Context, me: Client, group: str | None, failure: ServiceAw
         raise failure
     now = _now()
     desk.terminal.say(
-        f"{failure.reason} These positions are old: they are the last that this device knows, of"
-        f" {clock(known.as_of, now)} ({ago(now - known.as_of)}). To try again: draugar where",
+        f"{told(failure).reason} These positions are old: they are the last that this device knows,"
+        f" of {clock(known.as_of, now)} ({ago(now - known.as_of)}). To try again: draugar where",
         "yellow",
     )
     return known
@@ -1877,7 +1875,7 @@ def _keep(file: Path, content: str) -> None:
             Path(name).unlink()
             raise
     except OSError as error:
-        raise NotPossible(
+        raise CommandFailure(
             f"{file} cannot be written: {error.strerror}.",
-            advice="Run the same command with another file, as in: draugar map FILE",
+            "Run the same command with another file, as in: draugar map FILE",
         ) from None

@@ -6,18 +6,13 @@ was typed.
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from draugar.cli.failures import told, when
+from draugar.cli.refusals import Text
 from draugar.cli.terminal import NobodyToAsk
-from draugar.errors import (
-    AskedTooOften,
-    NotAMember,
-    Refused,
-    ServiceAway,
-    ServiceFailure,
-    SignedOut,
-)
+from draugar.errors import Failure, NotAMember, Refused, ServiceAway, ServiceFailure, SignedOut
 from draugar.text.display import plain
 
 NOT_THERE = {
@@ -38,37 +33,43 @@ class Stakes:
     """The command that shows whether it was done after all."""
     again: str = ""
     """It in full, where what was typed holds a secret; else it is repeated as it was typed."""
+    silence: str = ""
+    """What to do where the service does not answer, with `{when}`; else to run it again."""
+    next_steps: Mapping[str, str] = field(default_factory=dict)
+    """What to do at a code, where this command knows better than the code."""
 
     def explain(
-        self,
-        failure: ServiceFailure | NobodyToAsk,
-        parameters: Mapping[str, Any],
-        typed: Sequence[str],
-    ) -> None:
-        """Have a failure say all of it, for a command as it was typed."""
-        if failure.effect:
-            return  # what was done so far is known
-        if isinstance(failure, Refused) and failure.code in NOT_THERE:
-            return
+        self, failure: Failure, parameters: Mapping[str, Any], typed: Sequence[str]
+    ) -> Text:
+        """Return all that a failure of a command says, as the command was typed."""
+        text = told(failure)
         again = self.again or shlex.join(["draugar", *map(plain, typed)])
         if isinstance(failure, NobodyToAsk):
-            failure.next_step = f"If you are sure: {again} --yes"
-        elif isinstance(failure, ServiceAway):
-            self._explain_silence(failure, parameters, again)
-        elif not isinstance(failure, (SignedOut, NotAMember)):
-            # Of these two it is not known: others have changed what the member was.
-            failure.effect = self._undone(parameters)
+            return text._replace(next_step=f"If you are sure: {again} --yes")
+        if not isinstance(failure, ServiceFailure) or text.effect:
+            return text  # or what was done so far is known
+        if isinstance(failure, Refused) and failure.code in NOT_THERE:
+            return text
+        if isinstance(failure, ServiceAway):
+            return self._of_silence(text, failure, parameters, again)
+        if failure.code in self.next_steps:
+            text = text._replace(next_step=self.next_steps[failure.code])
+        if isinstance(failure, (SignedOut, NotAMember)):
+            return text  # it is not known: others have changed what the member was
+        return text._replace(effect=self._undone(parameters))
 
-    def _explain_silence(
-        self, failure: ServiceAway, parameters: Mapping[str, Any], again: str
-    ) -> None:
-        if failure.next_step == type(failure).advice or isinstance(failure, AskedTooOften):
-            failure.next_step = f"Run this again {failure.when}: {again}"
-        failure.effect = self._undone(parameters)
+    def _of_silence(
+        self, text: Text, failure: ServiceAway, parameters: Mapping[str, Any], again: str
+    ) -> Text:
+        next_step = (self.silence or "Run this again {when}: {again}").format(
+            when=when(failure), again=again
+        )
+        effect = self._undone(parameters)
         if failure.may_be_done and self.undone:
-            failure.effect = PERHAPS
+            effect = PERHAPS
             if self.look:
-                failure.next_step = f"See: {self.look}. If it was not done: {again}"
+                next_step = f"See: {self.look}. If it was not done: {again}"
+        return text._replace(effect=effect, next_step=next_step)
 
     def _undone(self, parameters: Mapping[str, Any]) -> str:
         return self.undone.format_map({name: plain(str(v)) for name, v in parameters.items()})

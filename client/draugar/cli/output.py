@@ -32,7 +32,7 @@ from draugar.models import (
 from draugar.text.display import ago, clock, degrees, metres, plain, within
 from draugar.text.naming import same, told_apart
 from draugar.usecases.invite import Invitation
-from draugar.usecases.phones import PhoneSetup
+from draugar.usecases.phones import PhoneSetup, Reach, reach
 
 HERE = 20.0
 """Metres within which two people are in the same spot, where their fixes are as good as that."""
@@ -373,6 +373,22 @@ def setup_steps(*, has_code: bool) -> list[str]:
         "Switch that off again: any link could set the phone up to report elsewhere.",
         "Delete the file and clear the screen: they hold the phone's password and the group's key.",
     ]
+
+
+def reach_warning(url: str) -> str:
+    """Say why a phone cannot reach an address of the service always; nothing if it can."""
+    match reach(url):
+        case Reach.NOWHERE:
+            return (
+                f"The service's address, {url}, is this computer itself: a phone does not reach it,"
+                " and shares nothing."
+            )
+        case Reach.AT_HOME:
+            return (
+                f"The service's address, {url}, is one of your own network: a phone reaches it at"
+                " home only. What it posts elsewhere waits on the phone until it is back."
+            )
+    return ""
 
 
 def phone_name(tid: str, *, needs_setup: bool) -> str:

@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from draugar.errors import NotPossible
+from draugar.cli.failures import CommandFailure
+from draugar.cli.refusals import Text as Told
 
 UNBOUNDED = 10_000
 """Columns where nobody reads on a screen: a pipe's reader cuts for itself."""
@@ -29,18 +30,19 @@ SILENCE = 10.0
 """Seconds after which long work says how far it is."""
 
 
-class NobodyToAsk(NotPossible):
+class NobodyToAsk(CommandFailure):
     """A question that needs an answer, and no terminal to ask on."""
 
-    text = "Confirmation needed, but there is no terminal to ask on. Nothing was done."
-    advice = "If you are sure, run the same command with: --yes"
+    text = Told(
+        "Confirmation needed, but there is no terminal to ask on. Nothing was done.",
+        "If you are sure, run the same command with: --yes",
+    )
 
 
-class NotDone(NotPossible):
+class NotDone(CommandFailure):
     """The answer to a question was no."""
 
-    text = "Nothing was done."
-    advice = "When you are ready, run the same command again."
+    text = Told("Nothing was done.", "When you are ready, run the same command again.")
 
 
 class Terminal:
@@ -103,18 +105,18 @@ class Terminal:
         """Say something beside the answer."""
         self.err.print(text, style=style, soft_wrap=True)
 
-    def fail(self, reason: str, advice: str) -> None:
+    def fail(self, text: Told) -> None:
         """Tell what went wrong, and what to do next."""
-        self.say(reason, "red")
-        if advice:
-            self.say(advice)
+        self.say(" ".join(filter(None, (text.reason, text.effect))), "red")
+        if text.next_step:
+            self.say(text.next_step)
 
     def consent(self, question: str, *, is_given: bool = False) -> None:
         """Ask before something that cannot be undone. Raises NotDone, NobodyToAsk."""
         if is_given:
             return
         if not sys.stdin.isatty():
-            raise NobodyToAsk(f"{NobodyToAsk.text} It would ask: {question}")
+            raise NobodyToAsk(f"{NobodyToAsk.text.reason} It would ask: {question}")
         if self.read(f"{question} [y/N] ").casefold() not in {"y", "yes"}:
             raise NotDone
 

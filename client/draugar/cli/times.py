@@ -13,7 +13,8 @@ import re
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 
-from draugar.errors import NotPossible
+from draugar.cli.failures import CommandFailure
+from draugar.cli.refusals import Text
 from draugar.text import pasted
 from draugar.text.display import clock
 
@@ -25,22 +26,23 @@ _LISTED = "%a %d %b %Y, %H:%M"
 """As `render.clock` writes a time."""
 
 
-class NotATime(NotPossible):
+class NotATime(CommandFailure):
     """What was given is no time."""
 
-    text = "This is not a time."
-    advice = (
+    text = Text(
+        "This is not a time.",
         "Write 2h, 3d, 18:30, 2026-08-05 or '2026-08-05 18:30', in your own time zone, as in:"
-        " draugar history --from 2h"
+        " draugar history --from 2h",
     )
 
 
-class EmptyRange(NotPossible):
+class EmptyRange(CommandFailure):
     """A range that ends before it begins, or as it begins."""
 
-    advice = (
+    text = Text(
+        "This range is empty.",
         "Nothing was read or deleted. Give --from an earlier time than --to, as in: draugar history"
-        " --from 3h --to 1h"
+        " --from 3h --to 1h",
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import parse_qs, unquote
 
-from draugar.errors import NotPossible
+from draugar.errors import FailureCode, NotPossible
 from draugar.maps import map_links
 from draugar.models import Coordinates, Fix, Located
 from draugar.text import pasted
@@ -67,9 +67,9 @@ _LABELLED = re.compile(
 
 
 class NotAPosition(NotPossible):
-    """What was given is no latitude and longitude. The text never repeats it."""
+    """What was given is no latitude and longitude. No failure repeats it."""
 
-    advice = "Give decimal degrees, like 64.1466 -21.9426, as in: draugar share 64.1466 -21.9426"
+    code = FailureCode.NOT_A_POSITION
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def number(text: str, *, limit: float, name: str) -> float:
         else:
             if abs(value) <= limit:
                 return value + 0.0  # and not -0.0
-    raise NotAPosition(f"A {name} is a number from -{limit:.0f} to {limit:.0f}.")
+    raise NotAPosition(FailureCode.NUMBER_OUT_OF_RANGE, name=name, limit=round(limit))
 
 
 def _read(text: str) -> tuple[float, float]:
@@ -134,26 +134,25 @@ def _read(text: str) -> tuple[float, float]:
         if found := _POSITION.fullmatch(pasted.bare(typed, keep=kept).rstrip(".")):
             break
     else:
-        raise _not_read()
+        raise NotAPosition(FailureCode.POSITION_NOT_FOUND)
     first, second = (
         {name: found[f"{which}_{name}"] or "" for name in _PARTS} for which in ("first", "second")
     )
     if found["between"] == "," and not set(typed) - set("0123456789,"):
         # A decimal comma, and no second number.
-        raise NotAPosition("A position is a latitude and a longitude, with decimal points.")
+        raise NotAPosition(FailureCode.DECIMAL_COMMA)
     if (_axis(first), _axis(second)) in {("lon", "lat"), ("lon", ""), ("", "lat")}:
         first, second = second, first
     if _axis(first) == "lon" or _axis(second) == "lat":
-        raise NotAPosition("A position is one latitude and one longitude.")
+        raise NotAPosition(FailureCode.NOT_ONE_OF_EACH)
     parts = (first, second)
     if not all(map(_letters, parts)) and not all(map(_is_marked, parts)):
-        raise _not_read()  # only letters tell where the first of six numbers ends
+        raise NotAPosition(
+            FailureCode.POSITION_NOT_FOUND
+        )  # only letters tell where the first of six numbers ends
     latitude, longitude = map(_degrees, parts)
     if HALF_TURN >= abs(latitude) > QUARTER_TURN >= abs(longitude):
-        raise NotAPosition(
-            "A latitude is a number from -90 to 90: these look swapped.",
-            advice="Give the latitude first, as in: draugar share 64.1466 -21.9426",
-        )
+        raise NotAPosition(FailureCode.LOOKS_SWAPPED)
     return (
         _within(latitude, limit=QUARTER_TURN, name="latitude"),
         _within(longitude, limit=HALF_TURN, name="longitude"),
@@ -166,7 +165,7 @@ def _written_out(typed: str) -> str:
         if link := map_links.found(typed):
             return link.position()
     except map_links.NoSpot as failure:
-        raise NotAPosition(str(failure), advice=map_links.ADVICE) from None
+        raise NotAPosition(failure.code) from None
     located = _GEO.fullmatch(unquote(pasted.bare(typed, keep="-)")))
     return _of_geo(located) if located else typed
 
@@ -177,12 +176,12 @@ def _of_geo(found: re.Match[str]) -> str:
         pair.partition("=")[::2] for pair in found["parameters"].casefold().split(";") if pair
     )
     if parameters.get("crs", "wgs84") != "wgs84":
-        raise NotAPosition("This position is not of WGS 84, as those of phones and maps are.")
+        raise NotAPosition(FailureCode.NOT_WGS84)
     query = parse_qs(found["query"] or "").get("q", [""])[0]
     numbers = _LABELLED.fullmatch(query)
     latitude, longitude = (numbers or found).group("latitude", "longitude")
     if query and not numbers and float(latitude) == float(longitude) == 0:
-        raise NotAPosition("This is the address of a search, and no position.")
+        raise NotAPosition(FailureCode.SEARCH_ADDRESS)
     return f"{latitude} {longitude}"
 
 
@@ -205,25 +204,18 @@ def _is_marked(part: dict[str, str]) -> bool:
 def _degrees(part: dict[str, str]) -> float:
     letters = _letters(part)
     if len(letters) > 1 or (letters and part["sign"] == "-"):
-        raise NotAPosition("A number has a minus or a letter of the compass, not both.")
+        raise NotAPosition(FailureCode.SIGN_AND_LETTER)
     minutes, seconds = float(part["minutes"] or 0), float(part["seconds"] or 0)
     if max(minutes, seconds) >= SIXTY:
-        raise NotAPosition("Minutes and seconds of a degree are less than 60.")
+        raise NotAPosition(FailureCode.SIXTY_OR_MORE)
     value = float(part["degrees"]) + minutes / SIXTY + seconds / SIXTY**2
     return -value + 0.0 if part["sign"] == "-" or letters in ("S", "W") else value
 
 
 def _within(value: float, *, limit: float, name: str) -> float:
     if abs(value) > limit:
-        raise NotAPosition(f"A {name} is a number from -{limit:.0f} to {limit:.0f}.")
+        raise NotAPosition(FailureCode.NUMBER_OUT_OF_RANGE, name=name, limit=round(limit))
     return value
-
-
-def _not_read() -> NotAPosition:
-    return NotAPosition(
-        "No position was found here: one is a latitude and a longitude. A latitude is a number from"
-        " -90 to 90, a longitude is a number from -180 to 180, both with decimal points."
-    )
 
 
 def distance(here: Located, there: Located) -> float:

@@ -20,6 +20,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
+from draugar.errors import FailureCode
 from draugar.maps.geo import NotAPosition, Trail, number
 from draugar.maps.track import Fault, NotATrack, Point, Track
 from draugar.models import Fix
@@ -65,7 +66,7 @@ def read(file: Path, now: datetime | None = None) -> Track:
     with file.open("rb") as stream:
         content = stream.read(SIZE + 1)
     if len(content) > SIZE:
-        raise NotATrack(f"The file is larger than {SIZE // 1024 // 1024} MiB.")
+        raise NotATrack(FailureCode.FILE_TOO_LARGE, mebibytes=SIZE // 1024 // 1024)
     found = _Content(now or datetime.now(UTC))
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -81,14 +82,14 @@ def read(file: Path, now: datetime | None = None) -> Track:
         if not found.is_over or b"trkpt" in behind:
             raise _not_xml(error) from None
     if not found.number:
-        raise NotATrack(" ".join(["The file holds no track points.", *found.others()]))
+        raise NotATrack(FailureCode.NO_TRACK_POINTS, **found.others())
     return Track(found.points, found.left_out)
 
 
 def _not_xml(error: expat.ExpatError) -> NotATrack:
     if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:
-        return NotATrack(f"Line {error.lineno} uses an entity, which GPX has not.")
-    return NotATrack(f"The file is not XML, as GPX is: line {error.lineno} is broken.")
+        return NotATrack(FailureCode.UNKNOWN_ENTITY, line=error.lineno)
+    return NotATrack(FailureCode.NOT_XML, line=error.lineno)
 
 
 def written(trails: Iterable[Trail]) -> str:
@@ -182,7 +183,7 @@ def _text(content: bytes) -> str:
     text = _decoded(content)
     start = text.find("<")
     if start < 0:
-        raise NotATrack("The file is not XML, as GPX is: line 1 is broken.")
+        raise NotATrack(FailureCode.NOT_XML, line=1)
     head, rest = text[start : start + _PROLOG], text[start + _PROLOG :]
     head = _DECLARATION.sub(lambda found: "\n" * found[0].count("\n"), head, count=1)
     text = "\n" * text.count("\n", 0, start) + head + rest.rstrip("\0 \t\r\n")
@@ -209,7 +210,7 @@ def _decoded(content: bytes) -> str:
     if name.lower().replace("_", "-").startswith("utf-16"):
         name = "utf-8"  # its declaration could not be read if it were
     if not _is_readable(name):
-        raise NotATrack("The file is in an encoding that cannot be read; save it as UTF-8.")
+        raise NotATrack(FailureCode.UNKNOWN_ENCODING)
     return content.decode(name, "replace")
 
 
@@ -249,7 +250,7 @@ class _Content:
         self._open: str | None = None
 
     def doctype(self, *_: object) -> None:
-        raise NotATrack("The file has a document type, which GPX has not.")
+        raise NotATrack(FailureCode.DOCUMENT_TYPE)
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
@@ -288,18 +289,9 @@ class _Content:
         self._depth -= 1
         self.is_over = not self._depth
 
-    def others(self) -> Iterator[str]:
-        """Say what the file has that is no track, where it has anything."""
-        found = [
-            f"{many} {name}{'s' * (many != 1)}"
-            for tag, name in (("wpt", "waypoint"), ("rtept", "route point"))
-            if (many := self._others[tag])
-        ]
-        if found:
-            yield (
-                f"It holds {' and '.join(found)}: they say where to go, not where a device was."
-                " Only recorded tracks are shared."
-            )
+    def others(self) -> dict[str, int]:
+        """Count what the file has that is no track."""
+        return {"waypoints": self._others["wpt"], "route_points": self._others["rtept"]}
 
     def _keep(self) -> None:
         latitude = _number(self._attributes.get("lat", ""), 90)

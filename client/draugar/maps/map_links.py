@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote_plus, urlsplit
 
+from draugar.errors import FailureCode, NotPossible
 from draugar.text import pasted
 
 _LINK = re.compile(r"https?://[^\s<>]+", re.IGNORECASE)
@@ -31,14 +32,8 @@ _ANGLES = re.compile(r"[^/@]*[0-9]\u00b0[^/@]*")
 _VIEW = re.compile(rf"/@{_TWO},{_TWO}(?:,|$)")
 
 
-ADVICE = (
-    "Open the map in a browser, copy the two numbers of the spot, and then: draugar share"
-    " 64.1466 -21.9426"
-)
-
-
-class NoSpot(Exception):
-    """A link that holds no position, or several; the text never repeats it."""
+class NoSpot(NotPossible):
+    """A link that holds no position, or several; it is never repeated."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +47,10 @@ class MapLink:
         if _SITE.fullmatch((self.url.hostname or "").lower()):
             for spots in self._spots():
                 if len(spots) > 1:
-                    raise NoSpot("This link holds several positions.")
+                    raise NoSpot(FailureCode.MAP_LINK_AMBIGUOUS)
                 if spots:
                     return spots.pop()
-        raise NoSpot("This link holds no position that can be read without opening it.")
+        raise NoSpot(FailureCode.MAP_LINK_WITHOUT_POSITION)
 
     def _spots(self) -> Iterator[set[str]]:
         """Yield what names positions, the surest first."""
@@ -84,11 +79,11 @@ def found(text: str) -> MapLink | None:
     """Find the link in a text, if there is one. Raises NoSpot for several."""
     links = {pasted.bare(link, keep="/") for link in _LINK.findall(text)}
     if len(links) > 1:
-        raise NoSpot("There are several links in this text.")
+        raise NoSpot(FailureCode.SEVERAL_MAP_LINKS)
     try:
         return MapLink(urlsplit(links.pop())) if links else None
     except ValueError:
-        raise NoSpot("This link is damaged.") from None
+        raise NoSpot(FailureCode.MAP_LINK_DAMAGED) from None
 
 
 def _read(values: Iterator[str] | list[str]) -> set[str]:

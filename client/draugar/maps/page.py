@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from draugar.errors import NotPossible
+from draugar.errors import FailureCode, NotPossible
 from draugar.maps.geo import EARTH_RADIUS, Trail, is_gap
 from draugar.maps.gpx import stamp
 from draugar.maps.nearby import Nearby, around
@@ -71,8 +71,7 @@ TILES = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+(:[0-9]{1,5})?)/[!-~]*")
 class TilesUnclear(NotPossible):
     """The address of map tiles cannot be used."""
 
-    text = "This is not the address of map tiles."
-    advice = "As in: draugar map --tiles 'https://tiles.example.org/{z}/{x}/{y}.png'"
+    code = FailureCode.TILES_NOT_USABLE
 
 
 def drawn(  # noqa: PLR0913 -- what one page shows

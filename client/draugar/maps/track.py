@@ -6,40 +6,38 @@ left out, and named by its number in the file and by the rule that it broke.
 
 import hashlib
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 
-from draugar.errors import NotPossible
+from draugar.errors import FailureCode, NotPossible
 from draugar.models import Fix
 from draugar.protocol.locations import EARLIEST
 
 LONGEST_REST = timedelta(days=30)
 """A longer one, in a track that is shifted, is a clock that was wrong."""
 SECOND = timedelta(seconds=1)
-MOST_NAMED = 6
-"""Runs of points that a sentence names one by one."""
 
 
 class NotATrack(NotPossible):
-    """A file that holds no track to share; the text says why, and never what stands in it."""
+    """A file that holds no track to share; what stands in it is never repeated."""
 
-    advice = "Write the track to a GPX file again, or name another: draugar share --gpx FILE"
+    code = FailureCode.NOT_A_TRACK
 
 
 class Fault(StrEnum):
-    """Why a point cannot be shared: what it has."""
+    """Why a point cannot be shared."""
 
-    LATITUDE = "no latitude from -90 to 90"
-    SWAPPED = "no latitude from -90 to 90 (it looks swapped with the longitude)"
-    LONGITUDE = "no longitude from -180 to 180"
-    NO_TIME = "no time"
-    UNREADABLE = "a time that cannot be read"
-    EARLY = "a time before the year 2000"
-    AHEAD = "a time in the future"
+    LATITUDE = "latitude"
+    SWAPPED = "swapped"
+    """No latitude, and it looks swapped with the longitude."""
+    LONGITUDE = "longitude"
+    NO_TIME = "no_time"
+    UNREADABLE = "unreadable_time"
+    EARLY = "early"
+    AHEAD = "ahead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +119,6 @@ class Track:
             if point.at
         ]
 
-    def explanation(self) -> str:
-        """Say in one sentence how many points are left out, which and why; "" where none is."""
-        if not self.left_out:
-            return ""
-        numbers = defaultdict(list)
-        for number, fault in sorted(self.left_out.items()):
-            numbers[fault].append(number)
-        reasons = "; ".join(
-            f"{_named(those)} {'has' if len(those) == 1 else 'have'} {fault}"
-            for fault, those in numbers.items()
-        )
-        if not self.points:
-            which = "The only track point" if self.count == 1 else "No track point"
-            return f"{which} can{'not' * (self.count == 1)} be shared: {reasons}."
-        many = len(self.left_out)
-        verb = "is" if many == 1 else "are"
-        return f"{many} of {self.count} track points {verb} left out: {reasons}."
-
     def _without(self, points: Iterable[Point]) -> "Track":
         faults = {point.number: point.fault for point in points if point.fault}
         kept = [point for point in self.points if point.number not in faults]
@@ -190,22 +170,3 @@ def _in_order(segment: Sequence[Point]) -> dict[int, datetime]:
         times[point_or_none.number] = point_or_none.at
         point_or_none = before[point_or_none.number]
     return times
-
-
-def _named(numbers: Sequence[int]) -> str:
-    """Name points by their numbers: point 3; points 1, 3 to 9 and 12."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    names: list[str] = []
-    for run in runs[:MOST_NAMED]:
-        is_long = len(run) > 2  # noqa: PLR2004 -- of two both are named
-        names += [f"{run[0]} to {run[-1]}"] if is_long else map(str, run)
-    if more := sum(map(len, runs[MOST_NAMED:])):
-        names.append(f"{more} more")
-    if len(names) == 1:
-        return f"point{'s' * (len(numbers) > 1)} {names[0]}"
-    return f"points {', '.join(names[:-1])} and {names[-1]}"

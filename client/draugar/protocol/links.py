@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from draugar.errors import AddressNotSafe
+from draugar.errors import AddressNotSafe, FailureCode, NotPossible
 from draugar.protocol.address import SERVICE, is_local, service_url
 from draugar.protocol.codes import is_code
 from draugar.protocol.errors import NotAuthentic
@@ -39,8 +39,10 @@ _SECRET = re.compile(r"([\w-]{22})[_-]*", re.ASCII)
 _LOOKS_LIKE_A_LINK = re.compile(r"//|#|[A-Za-z0-9]\.[\w-]{16,}")
 
 
-class Unreadable(Exception):
-    """What was typed or scanned is no code, or no link. The text never repeats it."""
+class Unreadable(NotPossible):
+    """What was typed or scanned is no code, or no link; it is never repeated."""
+
+    code = FailureCode.LINK_UNREADABLE
 
 
 def canonical(code: str) -> str:
@@ -51,7 +53,7 @@ def canonical(code: str) -> str:
     found = re.sub(r"[\s-]", "", pasted.bare(pasted.cleaned(code)))
     # In upper case, some letters of other scripts are those of a code.
     if not (found.isascii() and is_code(found.upper())):
-        raise Unreadable("This is not an invite code: one has 8 letters and digits, or 16 to 32.")
+        raise Unreadable(FailureCode.INVITE_CODE_UNREADABLE)
     return found.upper()
 
 
@@ -74,10 +76,7 @@ class InviteLink:
         object.__setattr__(self, "url", self.url.rstrip("/"))
         object.__setattr__(self, "code", canonical(self.code))
         if not _is_address(self.url):
-            raise Unreadable(
-                "A link leads to https://host, with a port and a path if need be, "
-                "or to http:// on this machine."
-            )
+            raise Unreadable(FailureCode.LINK_ADDRESS_NOT_POSSIBLE)
 
     @property
     def text(self) -> str:
@@ -96,7 +95,7 @@ class InviteLink:
         """Read a link exactly as docs/protocol.md writes it. Raises Unreadable."""
         found = _EXACT.fullmatch(text)
         if found is None or (found["scheme"] == "https" and not is_local(found["host"])):
-            raise Unreadable("This is not an invite link.")
+            raise Unreadable
         return cls._of(found, found["secret"], url=_service(found))
 
     @classmethod
@@ -110,10 +109,7 @@ class InviteLink:
         if found["host"] and (scheme or not url or url.partition("://")[2] != _place(found)):
             url = _service(found)
         if not url:
-            raise Unreadable(
-                "The beginning of this invite link is missing: give the service's address as well,"
-                " by --url URL."
-            )
+            raise Unreadable(FailureCode.LINK_WITHOUT_SERVICE)
         whole = _SECRET.fullmatch(found["secret"])
         return cls._of(found, whole[1] if whole else found["secret"], url=url)
 
@@ -122,7 +118,7 @@ class InviteLink:
         try:
             secret = InviteSecret.read(ending)
         except NotAuthentic:
-            raise Unreadable("The end of this invite link is missing or damaged.") from None
+            raise Unreadable(FailureCode.LINK_DAMAGED) from None
         return cls(url=url, code=found["code"], secret=secret, for_me=found["for_me"] is not None)
 
 
@@ -149,7 +145,7 @@ def _find(text: str) -> re.Match[str]:
     lines = pasted.lines(text)
     found = [link for start, _ in enumerate(lines) for link in _beginning(lines[start:])]
     if len({link[0] for link in found}) > 1:
-        raise Unreadable("There are several invite links in this text.")
+        raise Unreadable(FailureCode.SEVERAL_LINKS)
     if found:
         return found[0]
     joined = pasted.bare("".join("".join(lines).split()), keep="-_?#")
@@ -157,7 +153,7 @@ def _find(text: str) -> re.Match[str]:
     link = link if link and link.end() == len(joined) else None
     link = link or _TAIL.fullmatch(joined) or _LINK.search("".join(lines))
     if link is None:
-        raise Unreadable("This is not an invite link.")
+        raise Unreadable
     return link
 
 

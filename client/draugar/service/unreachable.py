@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Iterator
 from socket import gaierror
 
-from draugar.errors import ServiceAway
+from draugar.errors import FailureCode, ServiceAway
 
 # Of OpenSSL's X509_verify_cert_error_string.
 _NAME_MISMATCHES = {62, 64}
@@ -18,54 +18,37 @@ _TIMES = {9, 10}
 class NoSuchHost(ServiceAway):
     """No address is known for the host's name."""
 
-    text = (
-        "No server is found by the name in the service's address: it is mistyped, or this machine"
-        " has no network."
-    )
-    when = "when that is right"
+    code = FailureCode.NO_SUCH_HOST
 
 
 class NotThatServer(ServiceAway):
     """What answers cannot be trusted with a request, and none was sent."""
 
-    text = "The server did not prove that it is the service's: nothing was sent to it."
-    when = "when that is right"
+    code = FailureCode.NOT_THAT_SERVER
 
 
 class CertificateOfAnother(NotThatServer):
     """The certificate names other hosts."""
 
-    text = (
-        "The server's certificate is for another host name than the one in the address, so nothing"
-        " was sent to it. Check the address."
-    )
+    code = FailureCode.CERTIFICATE_OF_ANOTHER
 
 
 class CertificateOutOfDate(NotThatServer):
     """The certificate is past its end, or before its beginning."""
 
-    text = (
-        "The server's certificate is not valid today, so nothing was sent to it. Check this"
-        " machine's clock, or tell the person who runs the service."
-    )
+    code = FailureCode.CERTIFICATE_OUT_OF_DATE
 
 
 class CertificateNotTrusted(NotThatServer):
     """No authority that this machine trusts has signed the certificate."""
 
-    text = (
-        "The server's certificate is not signed by an authority that this machine trusts, so"
-        " nothing was sent to it. Check the address, or tell the person who runs the service."
-    )
+    code = FailureCode.CERTIFICATE_NOT_TRUSTED
 
 
 class NoTls(NotThatServer):
     """What listens there does not speak TLS, or no version in common."""
 
-    text = (
-        "What answers at the address does not speak https, so nothing was sent to it. Check the"
-        " address and its port."
-    )
+    code = FailureCode.NO_TLS
 
 
 def why(error: BaseException) -> type[ServiceAway]:

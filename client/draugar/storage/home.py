@@ -9,16 +9,15 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import platformdirs
 
-from draugar.errors import HomeUnusable, NotJoined
+from draugar.errors import FailureCode, HomeUnusable, NotJoined
 from draugar.protocol.secrets import DeviceKey, Token
 from draugar.storage import schema as layout
 from draugar.storage import vault
@@ -27,55 +26,20 @@ from draugar.storage.vault import KeyLocation, Vault
 _DATABASE = "home.sqlite3"
 _MUCH = 1024 * 1024  # bytes
 _PATIENCE = 30.0  # seconds, for another command's transaction
-_NO_SPACE = partial(
-    HomeUnusable,
-    "The disk on which this device keeps its data is full.",
-    advice="Free some space on it, then run the same command again.",
-)
-_NOT_WRITABLE = partial(
-    HomeUnusable,
-    "The files in which this device keeps its data cannot be written.",
-    advice="See that they are yours and that the disk is not read-only, then run the same command"
-    " again.",
-)
-_NOT_READABLE = partial(
-    HomeUnusable,
-    "The files in which this device keeps its data cannot be read or written: the disk fails, is"
-    " full, or does not allow it.",
-    advice="See that the files are yours and that the disk has space, then run the same command"
-    " again.",
-)
-_IN_USE = partial(
-    HomeUnusable,
-    "Another draugar command is writing to this device's data, and has not ended in time.",
-    advice="When it has ended, run the same command again.",
-)
-_DAMAGED = partial(
-    HomeUnusable,
-    f"The file {_DATABASE}, in which this device keeps its data, is damaged.",
-    advice="Bring the whole directory back from a backup, then run the same command again. Without"
-    " one, delete what is here and join anew: draugar logout --local",
-)
-_NO_MEMORY = partial(
-    HomeUnusable,
-    "This machine has no memory left.",
-    advice="Close other programs, then run the same command again.",
-)
-_ANY_FAILURE = partial(HomeUnusable, "The database in which this device keeps its data fails.")
-_FAILURES: Mapping[int, Callable[[], HomeUnusable]] = {
-    sqlite3.SQLITE_FULL: _NO_SPACE,
-    sqlite3.SQLITE_READONLY: _NOT_WRITABLE,
-    sqlite3.SQLITE_PERM: _NOT_WRITABLE,
-    sqlite3.SQLITE_CANTOPEN: _NOT_READABLE,
-    sqlite3.SQLITE_IOERR: _NOT_READABLE,
-    sqlite3.SQLITE_BUSY: _IN_USE,
-    sqlite3.SQLITE_LOCKED: _IN_USE,
-    sqlite3.SQLITE_PROTOCOL: _IN_USE,
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
-    sqlite3.SQLITE_NOMEM: _NO_MEMORY,
+_FAILURES: Mapping[int, FailureCode] = {
+    sqlite3.SQLITE_FULL: FailureCode.DISK_FULL,
+    sqlite3.SQLITE_READONLY: FailureCode.HOME_NOT_WRITABLE,
+    sqlite3.SQLITE_PERM: FailureCode.HOME_NOT_WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: FailureCode.HOME_NOT_READABLE,
+    sqlite3.SQLITE_IOERR: FailureCode.HOME_NOT_READABLE,
+    sqlite3.SQLITE_BUSY: FailureCode.HOME_IN_USE,
+    sqlite3.SQLITE_LOCKED: FailureCode.HOME_IN_USE,
+    sqlite3.SQLITE_PROTOCOL: FailureCode.HOME_IN_USE,
+    sqlite3.SQLITE_CORRUPT: FailureCode.HOME_DAMAGED,
+    sqlite3.SQLITE_NOTADB: FailureCode.HOME_DAMAGED,
+    sqlite3.SQLITE_NOMEM: FailureCode.NO_MEMORY,
 }
-"""What each error of SQLite means to a person, by its primary code."""
+"""What each error of SQLite means, by its primary code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,17 +83,13 @@ class Home:
             held = [path.name for path in directory.iterdir()]
             if held and not any(name.startswith(_DATABASE) for name in held):
                 # Somebody's own directory, or /tmp: to close it would lock others out.
-                raise HomeUnusable(
-                    "That directory holds something else.",
-                    advice="Name a new or an empty one: draugar --home DIRECTORY where",
-                )
+                raise HomeUnusable(FailureCode.HOME_NOT_EMPTY)
             directory.chmod(0o700)
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             file.chmod(0o600)
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else "it cannot be made"
             raise HomeUnusable(
-                f"This device cannot keep its data in {directory}: {reason}."
+                FailureCode.HOME_NOT_MADE, directory=str(directory), error=error.errno
             ) from None
         database = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
         try:
@@ -367,5 +327,6 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def unusable(error: sqlite3.Error) -> HomeUnusable:
-    """Say what an error of SQLite means, without its name."""
-    return _FAILURES.get(_code(error), _ANY_FAILURE)()
+    """Return what an error of SQLite means, without its name."""
+    code = _FAILURES.get(_code(error), FailureCode.DATABASE_FAILED)
+    return HomeUnusable(code, file=_DATABASE)

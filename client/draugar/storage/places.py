@@ -6,7 +6,7 @@ They lie sealed in the home of this device, and go with it. They are never sent.
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from draugar.errors import NotPossible, Unknown
+from draugar.errors import FailureCode, NotPossible, Unknown
 from draugar.models import Place
 from draugar.protocol.json import from_base64url, to_base64url
 from draugar.storage.home import Home
@@ -18,8 +18,7 @@ _FACT = "places"
 class NameTaken(NotPossible):
     """Two places of one name could not be told apart."""
 
-    text = "You have a place of this name already."
-    advice = "Choose another name, or remove that place first: draugar places remove NAME"
+    code = FailureCode.PLACE_NAME_TAKEN
 
 
 def listed(home: Home) -> list[Place]:
@@ -43,9 +42,7 @@ def remove(home: Home, name: str) -> None:
         known = listed(home)
         left = [place for place in known if not _is_called(place, name)]
         if left == known:
-            raise Unknown(
-                "You have no place of this name.", advice="See your places: draugar places"
-            )
+            raise Unknown(FailureCode.PLACE_UNKNOWN)
         _keep(home, left)
 
 

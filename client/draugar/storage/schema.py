@@ -7,7 +7,7 @@ changed once it is released: add another one at the end.
 
 from collections.abc import Sequence
 
-from draugar.errors import HomeUnusable
+from draugar.errors import FailureCode, HomeUnusable
 
 _TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -88,10 +88,5 @@ def missing(layout: int) -> Sequence[tuple[int, str]]:
     Raises HomeUnusable for a layout that this client does not know.
     """
     if not 0 <= layout <= len(UPGRADES):
-        raise HomeUnusable(
-            "This home was last used by a newer version of draugar, and this one cannot read it."
-            " Nothing was changed.",
-            advice="Update this client, in the repository that it was installed from:"
-            " git pull && pipx install --force ./client",
-        )
+        raise HomeUnusable(FailureCode.HOME_OF_NEWER_VERSION)
     return list(enumerate(UPGRADES, start=1))[layout:]

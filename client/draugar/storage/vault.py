@@ -13,7 +13,7 @@ import nacl.exceptions
 import nacl.secret
 import nacl.utils
 
-from draugar.errors import HomeUnusable
+from draugar.errors import FailureCode, HomeUnusable
 from draugar.protocol.json import from_base64url, to_base64url
 from draugar.protocol.secrets import Secret
 
@@ -44,7 +44,7 @@ class Vault:
         try:
             return self._box.decrypt(sealed)
         except (nacl.exceptions.CryptoError, ValueError, TypeError):
-            raise HomeUnusable("A secret of this home does not open with its key.") from None
+            raise HomeUnusable(FailureCode.HOME_SECRET_NOT_OPENED) from None
 
 
 def make(directory: Path, home_id: str) -> KeyLocation:
@@ -63,7 +63,7 @@ def make(directory: Path, home_id: str) -> KeyLocation:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        raise HomeUnusable("The key of this home cannot be written.") from None
+        raise HomeUnusable(FailureCode.HOME_KEY_NOT_WRITTEN) from None
     return KeyLocation.FILE
 
 
@@ -79,11 +79,7 @@ def load(place: KeyLocation, directory: Path, home_id: str) -> Vault:
         key = Secret(from_base64url((text or "").strip()))
         if len(key.value) == _BYTES:
             return Vault(key)
-    raise HomeUnusable(
-        f"The key of this home is not in the {place}.",
-        advice="Unlock the keyring, or bring the file back: without the key nothing here can be"
-        " read. To delete what is here and join anew: draugar logout --local",
-    )
+    raise HomeUnusable(FailureCode.HOME_KEY_MISSING, place=place)
 
 
 def destroy(place: KeyLocation, directory: Path, home_id: str) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from uuid import UUID
 
-from draugar.errors import NotPossible
+from draugar.errors import FailureCode, NotPossible
 from draugar.text.characters import (
     APOSTROPHES,
     DASHES,
@@ -25,23 +25,21 @@ _STEERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 class NotAName(NotPossible):
     """A name that the service would not take."""
 
-    text = (
-        f"A name has 1 to {LONGEST} characters, of which at least one shows, and no line breaks or"
-        " other control characters."
-    )
-    advice = "Run the same command again with another name, as in: --name Una"
+    code = FailureCode.NAME_NOT_POSSIBLE
+
+    def __init__(self) -> None:
+        super().__init__(longest=LONGEST)
 
 
-def checked(name: str, again: str = "") -> str:
-    """Return a name as it is sent; `again` is the command to type with another. Raises NotAName."""
-    advice = f"Choose another name: {again}" if again else None
+def checked(name: str) -> str:
+    """Return a name as it is sent. Raises NotAName."""
     found = name.strip()
     try:
         found.encode()
     except UnicodeEncodeError:
-        raise NotAName(advice=advice) from None
+        raise NotAName from None
     if not is_visible(found) or len(found) > LONGEST or _STEERS.search(found):
-        raise NotAName(advice=advice)
+        raise NotAName
     return found
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from draugar.errors import NotPossible, Unknown
+from draugar.errors import FailureCode, NotPossible, Unknown
 from draugar.models import Comparison, Device, TrustSource, TrustState
 from draugar.protocol.rosters import RosterEntry
 from draugar.protocol.safety import safety_number
@@ -43,10 +43,7 @@ def compare(home: Home, view: GroupSnapshot, user_id: UUID) -> Comparison:
         if device.user_id == user_id and device.standing is not TrustState.THIS
     )
     if not theirs:
-        raise NotPossible(
-            "This member has no device of their own with a key, so there is no number to compare.",
-            advice="See who has one: draugar people",
-        )
+        raise NotPossible(FailureCode.NO_DEVICE_TO_COMPARE)
     own = TrustStore(home, view.group_id).trusted().values()
     my_keys = {device.public_key for device in own if _is_confirmed_by_me(device, me.user_id)}
     keys = sorted(device.public_key for device in theirs)
@@ -73,11 +70,7 @@ def compare(home: Home, view: GroupSnapshot, user_id: UUID) -> Comparison:
 def confirm(home: Home, comparison: Comparison) -> None:
     """Trust what was compared. Raises NotPossible."""
     if comparison.safety_number is None:
-        raise NotPossible(
-            "A device of your own has no safety number.",
-            advice="Revoke it: draugar devices revoke NAME. Then add it by a link: draugar invite"
-            " --for-me",
-        )
+        raise NotPossible(FailureCode.OWN_DEVICE_NOT_COMPARED)
     circle = TrustStore(home, comparison.group_id)
     with home.transaction():
         for device in comparison.devices:

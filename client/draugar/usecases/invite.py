@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from draugar.errors import AnswerNotUnderstood, KeyPending, NotPossible, TooManyDevices
+from draugar.errors import AnswerNotUnderstood, FailureCode, KeyPending, NotPossible, TooManyDevices
 from draugar.protocol.codes import make_code
 from draugar.protocol.errors import Unsealable
 from draugar.protocol.invites import InviteKeys, Package, seal_package
@@ -40,9 +40,7 @@ def by_link(
 ) -> Invitation:
     """Make a link, and keep what proves who came in by it."""
     if not timedelta() < life <= LONGEST_LIFE:
-        raise NotPossible(
-            "A link is good for at most seven days.", advice="Make one: draugar invite --hours 168"
-        )
+        raise NotPossible(FailureCode.LINK_LIVES_TOO_LONG)
     me, group_id = home.me(), view.group_id
     key = Keyring(home, group_id).key(view.key_version)
     if key is None:
@@ -109,7 +107,4 @@ def _link(url: str, code: str, secret: InviteSecret, *, for_me: bool) -> InviteL
     try:
         return InviteLink(url=url, code=code, secret=secret, for_me=for_me)
     except Unreadable:
-        raise NotPossible(
-            "No link can name this service's address.",
-            advice="Invite by a code instead: draugar invite --typed",
-        ) from None
+        raise NotPossible(FailureCode.NO_LINK_FOR_ADDRESS) from None

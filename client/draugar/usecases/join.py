@@ -14,6 +14,7 @@ from uuid import UUID
 
 from draugar.errors import (
     AlreadyJoined,
+    FailureCode,
     FoundingCode,
     JoinUnfinished,
     NotPossible,
@@ -55,13 +56,13 @@ class Invite:
     @classmethod
     def typed(cls, url: str, code: str, *, founds: bool = False) -> Self:
         """Read a code as it was typed. Raises NotPossible."""
-        again = "Type it again as you were given it: draugar join CODE --url URL --name NAME"
-        if founds:
-            again = "Type it again as you were given it: draugar found URL CODE --name NAME"
         try:
             return cls(url=url, code=canonical(code))
-        except Unreadable as reason:
-            raise NotPossible(str(reason), advice=again) from None
+        except Unreadable:
+            mistyped = (
+                FailureCode.FOUNDING_CODE_MISTYPED if founds else FailureCode.INVITE_CODE_MISTYPED
+            )
+            raise NotPossible(mistyped) from None
 
     @classmethod
     def link(cls, link: InviteLink) -> Self:

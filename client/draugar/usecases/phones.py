@@ -10,10 +10,10 @@ whose it is, the device id that is set up is the person's id.
 import ipaddress
 import json
 import re
-import shlex
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -21,6 +21,8 @@ from uuid import UUID
 
 from draugar.errors import (
     AnswerNotUnderstood,
+    Done,
+    FailureCode,
     NotPossible,
     Refused,
     ServiceAway,
@@ -42,6 +44,16 @@ TID = re.compile("[A-Za-z0-9]{2}")
 _ATTEMPTS = 5
 _AT_HOME = (".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box")
 _HTTP, _SIGNIFICANT_CHANGES = 3, 1
+
+
+class Reach(StrEnum):
+    """From where a phone reaches an address of the service."""
+
+    NOWHERE = "nowhere"
+    """It is this computer itself."""
+    AT_HOME = "at_home"
+    """It is one of the own network."""
+    ANYWHERE = "anywhere"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +97,7 @@ def add(  # noqa: PLR0913 -- each by its name
     makes no second one. Raises NotPossible, ServiceAway, TidTaken.
     """
     if tid is not None and not TID.fullmatch(tid):
-        raise NotPossible(
-            "A tid is two letters or digits.", advice="As in: draugar phone add NAME --tid un"
-        )
+        raise NotPossible(FailureCode.TID_NOT_POSSIBLE)
     mine = api.devices()
     begun = reminding.unfinished(home)
     orphan = None
@@ -103,11 +113,7 @@ def add(  # noqa: PLR0913 -- each by its name
         setup = _set_up(home, api, current, group_id, make)
     except ServiceAway as failure:
         if failure.may_be_done:
-            failure.effect = "The phone may have been added all the same."
-            failure.next_step = (
-                f"Repeat it: draugar phone add {shlex.quote(name)}. If the phone was added, that"
-                " finishes it and adds no second one; so does: draugar phone renew"
-            )
+            failure.after(Done.PHONE_PERHAPS_ADDED, name=name)
         raise
     except Refused:
         if orphan is None:
@@ -126,7 +132,7 @@ def renew(
     """Set a phone of this member's up again, with a new password and the present key."""
     phone = next((one for one in api.devices() if one.id == device_id), None)
     if phone is None or phone.group_id is None:
-        raise Unknown("You have no such phone.", advice="See what there is: draugar devices")
+        raise Unknown(FailureCode.PHONE_UNKNOWN)
     begun = Unfinished(
         group_id=phone.group_id, name=phone.name, tid=phone.tid, known=(), device_id=device_id
     )
@@ -137,8 +143,8 @@ def renew(
     return setup
 
 
-def unreachable(url: str) -> str | None:
-    """Say why a phone cannot reach an address of the service always; None if it can."""
+def reach(url: str) -> Reach:
+    """Return from where a phone reaches an address of the service."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address = ipaddress.ip_address(host)
@@ -150,16 +156,8 @@ def unreachable(url: str) -> str | None:
         is_loopback = address.is_loopback or address.is_unspecified
         is_private = not address.is_global
     if is_loopback:
-        return (
-            f"The service's address, {url}, is this computer itself: a phone does not reach it, and"
-            " shares nothing."
-        )
-    if is_private:
-        return (
-            f"The service's address, {url}, is one of your own network: a phone reaches it at home"
-            " only. What it posts elsewhere waits on the phone until it is back."
-        )
-    return None
+        return Reach.NOWHERE
+    return Reach.AT_HOME if is_private else Reach.ANYWHERE
 
 
 def _set_up(

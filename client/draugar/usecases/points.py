@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from draugar.errors import FailureCode, PointNotPossible
 from draugar.models import Code, Fix, Position
 from draugar.protocol.errors import NotALocation, NotAuthentic
 from draugar.protocol.locations import (
@@ -37,7 +38,7 @@ from draugar.usecases.notify import Notifier
 LARGEST_ACCURACY = 20_037_508
 """Metres, half of the Earth's circumference. The service takes no more either."""
 
-_LARGEST = 1e7  # metres, km/h: what is beyond is left out of a position
+_LARGEST = 10_000_000  # metres, km/h: what is beyond is left out of a position
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _TOPIC = re.compile(f"owntracks/({_UUID})/([^/]+)(?:/.*)?")
 _MILLISECONDS = 1e11  # a number above this is no time in seconds
@@ -98,15 +99,16 @@ def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
     return seal_location(location, key)
 
 
-def broken_rule(fix: Fix) -> str:
-    """Return the rule that keeps a fix from being shared now; empty where there is none."""
+def check(fix: Fix) -> None:
+    """See that a fix can be shared now. Raises PointNotPossible."""
     if fix.at.tzinfo is None:
-        return "its time has no zone"
+        raise PointNotPossible(FailureCode.TIME_WITHOUT_ZONE)
     further = (fix.altitude, fix.velocity, fix.course, fix.battery)
     if not all(number is None or abs(number) <= _LARGEST for number in further):
-        return f"altitude, velocity, course and battery are at most {_LARGEST:,.0f}"
-    rules = _rules(fix, arrived_at=datetime.now(UTC))
-    return next((rule for holds, rule in rules if not holds), "")
+        raise PointNotPossible(FailureCode.FURTHER_OUT_OF_RANGE, largest=_LARGEST)
+    for holds, code in _rules(fix, arrived_at=datetime.now(UTC)):
+        if not holds:
+            raise PointNotPossible(code, largest=LARGEST_ACCURACY, year=EARLIEST.year)
 
 
 def is_believable(fix: Fix, *, arrived_at: datetime) -> bool:
@@ -114,13 +116,13 @@ def is_believable(fix: Fix, *, arrived_at: datetime) -> bool:
     return all(holds for holds, _ in _rules(fix, arrived_at=arrived_at))
 
 
-def _rules(fix: Fix, *, arrived_at: datetime) -> Iterator[tuple[bool, str]]:
-    yield abs(fix.latitude) <= 90, "a latitude is from -90 to 90"  # noqa: PLR2004 -- degrees
-    yield abs(fix.longitude) <= 180, "a longitude is from -180 to 180"  # noqa: PLR2004
+def _rules(fix: Fix, *, arrived_at: datetime) -> Iterator[tuple[bool, FailureCode]]:
+    yield abs(fix.latitude) <= 90, FailureCode.LATITUDE_OUT_OF_RANGE  # noqa: PLR2004 -- degrees
+    yield abs(fix.longitude) <= 180, FailureCode.LONGITUDE_OUT_OF_RANGE  # noqa: PLR2004
     is_accuracy = fix.accuracy is None or 0 <= fix.accuracy <= LARGEST_ACCURACY
-    yield is_accuracy, f"an accuracy is from 0 to {LARGEST_ACCURACY:,} metres"
-    yield fix.at >= EARLIEST, f"its time is before the year {EARLIEST.year}"
-    yield fix.at <= arrived_at + CLOCKS_DIFFER, "its time is in the future"
+    yield is_accuracy, FailureCode.ACCURACY_OUT_OF_RANGE
+    yield fix.at >= EARLIEST, FailureCode.TIME_TOO_EARLY
+    yield fix.at <= arrived_at + CLOCKS_DIFFER, FailureCode.TIME_AHEAD
 
 
 # Believing

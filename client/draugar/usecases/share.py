@@ -23,7 +23,6 @@ from draugar.errors import (
     KeyPending,
     NotAMember,
     NotConfirmed,
-    PointNotPossible,
     SharingPaused,
     TrustFailure,
 )
@@ -73,8 +72,8 @@ class Outbox:
 
         Raises PointNotPossible.
         """
-        if rule := next(filter(None, map(points.broken_rule, fixes)), ""):
-            raise PointNotPossible(f"This position cannot be shared: {rule}.")
+        for fix in fixes:
+            points.check(fix)
         if fixes and pausing.is_on(self._home, group_id):
             # Not even queued: they must not go once the pause is over.
             _say_not_shared(self._teller, group_id, _PAUSED, len(fixes))
