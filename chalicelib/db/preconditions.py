@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from chalicelib.db import engine, wire
 
 TABLES = (
-    *("alembic_version", "departed_tids", "devices", "erased_points", "group_keys"),
-    *("group_members", "groups", "invite_codes", "key_envelopes", "locations"),
+    *("alembic_version", "departed_tids", "devices", "erased_points", "given_keys"),
+    *("group_keys", "group_members", "groups", "invite_codes", "key_envelopes", "locations"),
     *("owntracks_cards", "owntracks_served", "owntracks_transitions", "rate_limits", "users"),
 )
 WITH_OWNERS_RIGHTS = ("drop_location_partitions", "make_location_partitions")

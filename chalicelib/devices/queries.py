@@ -7,13 +7,10 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Date,
-    Integer,
-    and_,
     cast,
     delete,
     func,
     insert,
-    literal_column,
     or_,
     select,
     update,
@@ -24,8 +21,6 @@ from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session, json_object
 from chalicelib.groups import queries as groups
 from chalicelib.models import DepartedTid, Device, Group, Location, User
-
-_NO_KEY = literal_column("0", Integer)
 
 _CALLER = auth.caller()
 _DEVICES = (
@@ -55,12 +50,10 @@ LIST_DEVICES = Compiled(
 )
 
 
-def revoke_device(session: Session, *, user_id: UUID, device_id: UUID) -> Any | None:
+def revoke_device(session: Session, *, user_id: UUID, device_id: UUID) -> bool | None:
     """Make a device's token void; None when the person has no such device.
 
-    The row says whether it `knew_keys` until now: it has a public key, or is a phone that was set
-    up with a key, of its `group_id` alone; and no former revocation has seen to its groups. The
-    first revocation stays.
+    Else it returns whether this is its first revocation, which stays.
     """
     before = (
         select(Device.id, Device.revoked_at)
@@ -71,18 +64,9 @@ def revoke_device(session: Session, *, user_id: UUID, device_id: UUID) -> Any | 
         update(Device)
         .where(Device.id == before.c.id)
         .values(revoked_at=func.coalesce(Device.revoked_at, func.now()))
-        .returning(
-            Device.group_id,
-            and_(
-                or_(
-                    Device.public_key.is_not(None),
-                    func.coalesce(Device.key_version, _NO_KEY) > _NO_KEY,
-                ),
-                before.c.revoked_at.is_(None),
-            ).label("knew_keys"),
-        )
+        .returning(before.c.revoked_at.is_(None))
     )
-    return session.execute(statement).one_or_none()
+    return session.scalar(statement)
 
 
 def phones_in_group(person: Any, member: Any) -> ColumnElement[Any]:

@@ -163,10 +163,9 @@ def note_use_by_posting(session: Session) -> int:
 
 
 def revoke(session: Session, *, caller: Caller, device_id: UUID) -> None:
-    """Make one of the caller's own devices worthless; once more does no harm.
+    """Revoke one of the caller's own devices; once more does no harm.
 
-    A device with a public key may know the keys of its person's groups, a phone that of its own
-    group, so they need new ones. The person's open invites are revoked.
+    Groups whose present key it was given need a new one. The person's open invites are revoked.
     Raises DeviceNotFound, Unauthenticated; Unavailable when it is just entering another group.
     """
     group_ids = groups.lock_groups_of(session, user_id=caller.user_id)
@@ -174,13 +173,11 @@ def revoke(session: Session, *, caller: Caller, device_id: UUID) -> None:
     auth.authenticate(session, caller.credential)
     # The device may have made one, by which it would come back. Invites before devices.
     groups.revoke_invites_with(session, device_id=device_id, user_id=caller.user_id)
-    revoked = queries.revoke_device(session, user_id=caller.user_id, device_id=device_id)
-    if revoked is None:
+    is_first = queries.revoke_device(session, user_id=caller.user_id, device_id=device_id)
+    if is_first is None:
         raise DeviceNotFound
     # From here on it enters no group. One that it has entered meanwhile may have an invite by now.
     if groups.list_group_ids(session, user_id=caller.user_id) != group_ids:
         raise Unavailable(retry_after=1)
-    if revoked.knew_keys:
-        groups.require_rotation(
-            session, group_ids=[revoked.group_id] if revoked.group_id else group_ids
-        )
+    if is_first:
+        groups.replace_keys_known_to(session, group_ids=group_ids, device_id=device_id)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Text,
-    Update,
     Uuid,
     and_,
     any_,
@@ -36,6 +35,7 @@ from chalicelib.db import Compiled, Session
 from chalicelib.models import (
     DepartedTid,
     Device,
+    GivenKey,
     Group,
     InviteCode,
     KeyEnvelope,
@@ -294,16 +294,30 @@ def has_admin(session: Session, *, group_id: UUID) -> bool:
 
 def delete_membership(session: Session, *, group_id: UUID, user_id: UUID) -> int:
     """End a membership, and with it everything the person posted there."""
-    departed = departed_tids(Device.group_id == group_id, Device.user_id == user_id)
     statement = (
         delete(Member)
         .where(Member.group_id == group_id, Member.user_id == user_id)
-        .add_cte(departed)
+        .add_cte(*departure(group_ids=[group_id], user_id=user_id))
     )
     return _count(session, statement)
 
 
-def departed_tids(*whose: ColumnElement[bool]) -> CTE:
+def departure(*, group_ids: Sequence[UUID], user_id: UUID) -> tuple[CTE, ...]:
+    """Return the CTEs of what a departure from groups causes there, beside the deletion itself.
+
+    The tids of the person's phones are kept from others, and the person's open invites revoked. A
+    group whose present key the person has been given needs a new one, and loses all open invites.
+    They go into the statement that deletes, which still sees what was given.
+    """
+    exposed = _exposed(
+        group_ids, given=GivenKey.user_id == user_id, phone=Device.user_id == user_id
+    )
+    of_person = and_(InviteCode.group_id.in_(group_ids), InviteCode.created_by == user_id)
+    tids = _departed_tids(Device.group_id.in_(group_ids), Device.user_id == user_id)
+    return (tids, *_replacement(exposed, of_person))
+
+
+def _departed_tids(*whose: ColumnElement[bool]) -> CTE:
     """Return the CTE that keeps the tids of phones that go with a membership from others."""
     tids = select(Device.group_id, Device.tid).where(Device.tid.is_not(None), *whose).distinct()
     kept = insert(DepartedTid).from_select(["group_id", "tid"], tids)
@@ -313,10 +327,9 @@ def departed_tids(*whose: ColumnElement[bool]) -> CTE:
 
 
 def settle(session: Session, *, group_ids: Sequence[UUID]) -> None:
-    """Put groups in order that somebody has just left.
+    """Put groups in order that a member has just left.
 
-    The longest-standing member becomes admin where none is left; live invites are revoked and a
-    new group key is required, for the one who left knows both; a group without members goes.
+    The longest-standing member becomes admin where none is left; a group without members goes.
     """
     admin, inhabitant = aliased(Member), aliased(Member)
     heirs = (
@@ -333,19 +346,20 @@ def settle(session: Session, *, group_ids: Sequence[UUID]) -> None:
     promoted = update(Member).where(Member.id.in_(heirs)).values(role="admin")
     inhabited = select(inhabitant.id).where(inhabitant.group_id == Group.id).exists()
     session.execute(
-        delete(Group)
-        .where(Group.id.in_(group_ids), ~inhabited)
-        .add_cte(
-            promoted.cte("promoted"),
-            _revocation(group_ids).cte("revoked"),
-            _rotation(group_ids).where(inhabited).cte("rotated"),
-        )
+        delete(Group).where(Group.id.in_(group_ids), ~inhabited).add_cte(promoted.cte("promoted"))
     )
 
 
-def require_rotation(session: Session, *, group_ids: Sequence[UUID]) -> None:
-    """Revoke the groups' live invites and require a new key where there is one."""
-    session.execute(_rotation(group_ids).add_cte(_revocation(group_ids).cte("revoked")))
+def replace_keys_known_to(session: Session, *, group_ids: Sequence[UUID], device_id: UUID) -> None:
+    """Require a new key of those groups whose present key a device has been given.
+
+    Their open invites are revoked.
+    """
+    exposed = _exposed(
+        group_ids, given=GivenKey.device_id == device_id, phone=Device.id == device_id
+    )
+    rotated, revoked = _replacement(exposed)
+    session.execute(select(rotated.c.id).add_cte(revoked))
 
 
 def revoke_invites_with(session: Session, *, device_id: UUID, user_id: UUID) -> None:
@@ -375,24 +389,49 @@ def revoke_devices_of_the_groupless(session: Session, *, user_id: UUID) -> None:
     )
 
 
-def _rotation(group_ids: Sequence[UUID]) -> Update:
+def _exposed(
+    group_ids: Sequence[UUID], *, given: ColumnElement[bool], phone: ColumnElement[bool]
+) -> CTE:
+    """Return the CTE of those groups whose present key certain devices, or phones, have.
+
+    `given` says of the rows of GivenKey, and `phone` of those of Device, which ones.
+    """
+    was_given = select(GivenKey.device_id).where(
+        given, GivenKey.group_id == Group.id, GivenKey.key_version == Group.key_version
+    )
+    is_set_up = select(Device.id).where(
+        phone, Device.group_id == Group.id, Device.key_version == Group.key_version
+    )
     return (
-        update(Group)
-        .where(Group.id.in_(group_ids), Group.key_version > 0)
-        .values(rotation_required=True)
+        select(Group.id)
+        .where(
+            Group.id.in_(group_ids),
+            Group.key_version > 0,
+            or_(was_given.exists(), is_set_up.exists()),
+        )
+        .cte("exposed")
     )
 
 
-def _revocation(group_ids: Sequence[UUID]) -> Update:
-    return (
+def _replacement(exposed: CTE, *others: ColumnElement[bool]) -> tuple[CTE, CTE]:
+    """Return the CTEs that require a new key of groups, and revoke their open invites and others.
+
+    Whoever knows the key may also know the invites, or be known to who has one.
+    """
+    ids = select(exposed.c.id)
+    rotated = (
+        update(Group).where(Group.id.in_(ids)).values(rotation_required=True).returning(Group.id)
+    )
+    revoked = (
         update(InviteCode)
         .where(
-            InviteCode.group_id.in_(group_ids),
+            or_(InviteCode.group_id.in_(ids), *others),
             InviteCode.used_at.is_(None),
             InviteCode.revoked_at.is_(None),
         )
         .values(revoked_at=func.now(), key_package=None)
     )
+    return rotated.cte("rotated"), revoked.cte("revoked")
 
 
 def _count(session: Session, statement: Any) -> int:

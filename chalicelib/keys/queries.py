@@ -30,7 +30,16 @@ from chalicelib.auth import Caller
 from chalicelib.auth import queries as auth
 from chalicelib.db import Compiled, Session, base64, json_object
 from chalicelib.groups import queries as groups
-from chalicelib.models import Device, Group, GroupKey, InviteCode, KeyEnvelope, Member, User
+from chalicelib.models import (
+    Device,
+    GivenKey,
+    Group,
+    GroupKey,
+    InviteCode,
+    KeyEnvelope,
+    Member,
+    User,
+)
 
 MOST_VERSIONS_A_DAY = 100
 """No family needs more, and every one is kept and shown for as long as the group lives."""
@@ -277,9 +286,11 @@ def set_public_key(session: Session, *, caller: Caller, public_key: bytes) -> by
 def list_recipients(session: Session, *, group_id: UUID) -> Mapping[UUID, Any]:
     """Return the devices that may be given a group's key, by their ids.
 
-    Rows have `user_id`, `public_key`, and `is_confirmed` in the group's present version.
+    Rows have `user_id`, `public_key`, whether the device `is_confirmed` in the group's present
+    version, and whether it `was_given` any version.
     """
     version = select(Group.key_version).where(Group.id == group_id).scalar_subquery()
+    given = exists().where(GivenKey.device_id == Device.id, GivenKey.group_id == group_id)
     statement = (
         select(
             Device.id,
@@ -288,6 +299,7 @@ def list_recipients(session: Session, *, group_id: UUID) -> Mapping[UUID, Any]:
             _has_envelope(group_id=group_id, key_version=version, wrapped=False).label(
                 "is_confirmed"
             ),
+            given.label("was_given"),
         )
         .join(Member, Member.user_id == Device.user_id)
         .where(Member.group_id == group_id, Device.kind == "app", auth.IS_VALID)

@@ -101,8 +101,10 @@ class EnvelopeNotFound(NotFound):
 def rotate(session: Session, *, caller: Caller, group_id: UUID, version: NewVersion) -> int:
     """Give a group its next key; return its version.
 
-    Of several at once one wins. Devices without an envelope are pending from then on. Where no
-    confirmed device is left, an admin's may begin anew. One that is required is never too many.
+    Of several at once one wins. Devices without an envelope are pending from then on. A device
+    that was ever given a version may make the next, so that no member shuts all others out for
+    long. Where no confirmed device is left, an admin's may begin anew. One that is required is
+    never too many.
 
     Raises GroupNotFound, KeyVersionConflict, NotConfirmed, OwnEnvelopeMissing, SurplusDevices,
     TooManyRequests, Unauthenticated.
@@ -111,8 +113,11 @@ def rotate(session: Session, *, caller: Caller, group_id: UUID, version: NewVers
     if membership.key_version != version.expected_version:
         raise KeyVersionConflict.with_present(membership.key_version)
     devices = queries.list_recipients(session, group_id=group_id)
-    is_anybody_confirmed = any(device.is_confirmed for device in devices.values())
-    if not membership.is_confirmed and (is_anybody_confirmed or not membership.is_admin):
+    may_begin_anew = membership.is_admin and not any(
+        device.is_confirmed for device in devices.values()
+    )
+    was_given = caller.device_id in devices and devices[caller.device_id].was_given
+    if not (membership.is_confirmed or was_given or may_begin_anew):
         raise NotConfirmed
     if not membership.rotation_required:
         wait = queries.wait_for_version(

@@ -2,7 +2,7 @@
 
 from chalicelib.models.groups import Group, Member
 from chalicelib.models.invites import InviteCode
-from chalicelib.models.keys import GroupKey, KeyEnvelope
+from chalicelib.models.keys import GivenKey, GroupKey, KeyEnvelope
 from chalicelib.models.locations import ErasedPoint, Location
 from chalicelib.models.owntracks import (
     DepartedTid,
@@ -17,6 +17,7 @@ __all__ = [
     "DepartedTid",
     "Device",
     "ErasedPoint",
+    "GivenKey",
     "Group",
     "GroupKey",
     "InviteCode",

@@ -2,10 +2,17 @@
 
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chalicelib.db.base import HASH_BYTES, Entity
+from chalicelib.db.base import HASH_BYTES, Base, Entity
 
 WRAPPED_KEY_BYTES = 72
 """Nonce 24 + authentication tag 16 + key 32."""
@@ -86,3 +93,29 @@ class KeyEnvelope(Entity):
     wrapper_public_key: Mapped[bytes | None]
     wrapper_device_id: Mapped[UUID | None]
     roster_entry: Mapped[bytes | None]
+
+
+class GivenKey(Base):
+    """That a device was given a version of a group's key, whether it still has the envelope or not.
+
+    The database writes it with each envelope, also with one that a redeemed key package makes. It
+    decides whether a departure requires a new key, and which devices may make one. It goes with its
+    device, or with the membership that it belongs to.
+    """
+
+    __tablename__ = "given_keys"
+    __table_args__ = (
+        PrimaryKeyConstraint("device_id", "group_id", "key_version"),
+        ForeignKeyConstraint(
+            ["group_id", "user_id"],
+            ["group_members.group_id", "group_members.user_id"],
+            ondelete="CASCADE",
+        ),
+        CheckConstraint("key_version > 0", name="key_version"),
+        Index(None, "group_id", "user_id"),
+    )
+
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"))
+    group_id: Mapped[UUID]
+    key_version: Mapped[int]
+    user_id: Mapped[UUID]

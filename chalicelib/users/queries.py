@@ -1,5 +1,6 @@
 """People in the database."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -45,10 +46,10 @@ def update_name(session: Session, *, user_id: UUID, name: str) -> None:
     session.execute(update(User).where(User.id == user_id).values(name=name))
 
 
-def delete_user(session: Session, *, user_id: UUID) -> None:
-    """Delete a person with their devices, memberships, points and invites."""
-    departed = groups.departed_tids(Device.user_id == user_id)
-    session.execute(delete(User).where(User.id == user_id).add_cte(departed))
+def delete_user(session: Session, *, user_id: UUID, group_ids: Sequence[UUID]) -> None:
+    """Delete a person, who is in these groups, with their devices, points and invites."""
+    departed = groups.departure(group_ids=group_ids, user_id=user_id)
+    session.execute(delete(User).where(User.id == user_id).add_cte(*departed))
 
 
 def delete_unreachable(session: Session) -> int:

@@ -74,7 +74,7 @@ def delete_account(session: Session, *, caller: Caller) -> None:
     # Under the locks: of two at once the second finds nobody.
     if memberships.list_own(session, caller=caller) != group_ids:
         raise Unavailable(retry_after=1)
-    queries.delete_user(session, user_id=caller.user_id)
+    queries.delete_user(session, user_id=caller.user_id, group_ids=group_ids)
     of_mine = (limits.Bucket.of_inviter(caller.user_id), limits.Bucket.of_maker(caller.user_id))
     limits.forget(session, *of_mine)
     groups.settle(session, group_ids=group_ids)

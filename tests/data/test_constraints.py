@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib.db.base import Base
@@ -15,6 +15,7 @@ from chalicelib.models import (
     DepartedTid,
     Device,
     ErasedPoint,
+    GivenKey,
     Group,
     GroupKey,
     InviteCode,
@@ -63,6 +64,7 @@ RIGHT: dict[type[Base], dict[str, Any]] = {
     RateLimit: {"bucket": "join", "theoretical_arrival_at": AT},
     GroupKey: {"group_id": GROUP, "key_version": 2, "commitment": HASH},
     KeyEnvelope: {"group_id": GROUP, "key_version": 1, "user_id": FOUNDER, "device_id": TABLET},
+    GivenKey: {"group_id": GROUP, "key_version": 2, "user_id": FOUNDER, "device_id": DEVICE},
     OwntracksCard: {"device_id": DEVICE},
     OwntracksServed: {"device_id": DEVICE, "user_id": FOUNDER},
     DepartedTid: {"group_id": GROUP, "tid": "ab"},
@@ -200,6 +202,10 @@ REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
     ("ck_group_keys_commitment_length", GroupKey, {"commitment": bytes(33)}),
     ("ck_group_keys_roster_length", GroupKey, {"roster": bytes(40)}),
     ("ck_group_keys_roster_length", GroupKey, {"roster": bytes(16385)}),
+    ("pk_given_keys", GivenKey, {"key_version": 1}),  # as the envelope of DEVICE has left it
+    ("fk_given_keys_device_id", GivenKey, {"device_id": NOBODY}),
+    ("fk_given_keys_group_id_user_id", GivenKey, {"user_id": GUEST}),
+    ("ck_given_keys_key_version", GivenKey, {"key_version": 0}),
     ("pk_key_envelopes", KeyEnvelope, {"id": ENVELOPE}),
     ("fk_key_envelopes_device_id", KeyEnvelope, {"device_id": NOBODY}),
     ("fk_key_envelopes_group_id_key_version", KeyEnvelope, {"key_version": 2}),
@@ -307,6 +313,10 @@ STANDING: dict[str, tuple[type[Base], list[dict[str, Any]]]] = {
         ],
     ),
 }
+
+
+# What a trigger does by itself, and refuses nothing: the test of each stands below.
+NOTING = {"an_envelope_is_noted"}
 
 
 @pytest.fixture
@@ -448,6 +458,22 @@ def test_an_empty_envelope_is_filled_for_whom_it_was_made(
     assert filled.rowcount == 1
 
 
+def test_each_envelope_leaves_a_row_that_says_who_was_given_what(hearth: Connection) -> None:
+    row = insert(KeyEnvelope).values(
+        [RIGHT[KeyEnvelope], RIGHT[KeyEnvelope] | {"device_id": GUEST}]
+    )
+    error_of(hearth, row)
+    hearth.execute(insert(KeyEnvelope).values(RIGHT[KeyEnvelope]))
+    hearth.execute(delete(KeyEnvelope))
+
+    again = hearth.execute(insert(KeyEnvelope).values(RIGHT[KeyEnvelope]))
+
+    assert again.rowcount == 1
+    assert set(hearth.execute(select(GivenKey.__table__)).all()) == {
+        (device_id, GROUP, 1, FOUNDER) for device_id in (DEVICE, TABLET)
+    }
+
+
 def test_every_rule_of_the_database_is_broken_here(database: Connection) -> None:
     rules = """
         SELECT conname FROM pg_constraint JOIN pg_class c ON c.oid = conrelid
@@ -458,7 +484,7 @@ def test_every_rule_of_the_database_is_broken_here(database: Connection) -> None
 
     known = set(database.scalars(text(rules)))
 
-    triggers = ONE_WAY.keys() | STANDING.keys()
+    triggers = ONE_WAY.keys() | STANDING.keys() | NOTING
     # What is unique among some rows only is an index, and no constraint.
     refused = {name for name, _, _ in REFUSED} - {"ix_devices_group_id_tid"}
     assert known ^ (refused | {"pk_locations"} | triggers) == set(), (

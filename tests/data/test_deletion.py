@@ -29,6 +29,8 @@ FOREIGN_KEYS = {
     "fk_devices_group_id_user_id": "CASCADE",
     "fk_devices_user_id": "CASCADE",
     "fk_erased_points_group_id_user_id": "CASCADE",
+    "fk_given_keys_device_id": "CASCADE",
+    "fk_given_keys_group_id_user_id": "CASCADE",
     "fk_group_keys_group_id": "CASCADE",
     "fk_group_members_group_id": "CASCADE",
     "fk_group_members_user_id": "CASCADE",
@@ -105,6 +107,7 @@ def test_a_person_takes_everything_of_theirs_along(
     assert before == {
         "devices": 2,
         "erased_points": 1,
+        "given_keys": 2,
         "group_members": 1,
         "key_envelopes": 2,
         "locations": 1,
@@ -130,6 +133,7 @@ def test_a_group_takes_everything_in_it_along(
         "departed_tids": 0,
         "devices": 0,
         "erased_points": 0,
+        "given_keys": 0,
         "group_keys": 0,
         "group_members": 0,
         "invite_codes": 0,
@@ -142,6 +146,7 @@ def test_a_group_takes_everything_in_it_along(
         "departed_tids": 0,
         "devices": 0,
         "erased_points": 0,
+        "given_keys": 1,
         "group_keys": 1,
         "group_members": 1,
         "invite_codes": 0,
@@ -163,6 +168,7 @@ def test_a_membership_takes_the_points_and_envelopes_of_that_group_along(
     assert list(session.scalars(select(Location.id).filter_by(user_id=ari.user_id))) == [kept]
     assert counts(session, group_id=hearth, user_id=una.user_id)["locations"] == 1
     assert counts(session, group_id=hearth, user_id=ari.user_id)["key_envelopes"] == 0
+    assert counts(session, group_id=hearth, user_id=ari.user_id)["given_keys"] == 0
     assert counts(session, group_id=other, user_id=ari.user_id)["key_envelopes"] == 1
     assert counts(session, group_id=hearth, user_id=una.user_id)["key_envelopes"] == 2
 
@@ -176,6 +182,7 @@ def test_a_device_takes_its_envelopes_along_and_leaves_those_that_it_wrapped(
     session.execute(delete(Device).where(Device.id == ari.device_id))
 
     assert counts(session, device_id=ari.device_id)["key_envelopes"] == 0
+    assert counts(session, device_id=ari.device_id)["given_keys"] == 0
     assert counts(session, wrapper_device_id=ari.device_id) == {"key_envelopes": 1}
     assert counts(session, device_id=tablet.device_id)["key_envelopes"] == 1
 

@@ -28,6 +28,7 @@ TABLES: dict[str, Mapping[str, str]] = {
         "departed_tids": "INSERT SELECT UPDATE",
         "devices": "INSERT SELECT UPDATE",
         "erased_points": "INSERT SELECT",
+        "given_keys": "INSERT SELECT",
         "group_keys": "INSERT SELECT",
         "group_members": "DELETE INSERT SELECT UPDATE",
         "groups": "DELETE INSERT SELECT UPDATE",

@@ -217,7 +217,7 @@ TABLE = {
         Case(429, 1, "too often", by="newcomer", body=WRONG | NAME, times=11),
     ],
     "POST /api/auth/logout": [
-        Case(204, 7, by="member"),
+        Case(204, 8, by="member"),
         Case(204, 8, "of who knew keys"),
         Case(401, 2, by="unknown token"),
     ],
@@ -226,7 +226,7 @@ TABLE = {
         Case(401, 1, by="unknown token", body=NAME),
     ],
     "DELETE /api/devices/{device_id}": [
-        Case(204, 7, "one that knew no keys", by="member", named=KEYLESS),
+        Case(204, 8, "one that knew no keys", by="member", named=KEYLESS),
         Case(204, 8, "one that knew keys", named=KEYED),
         Case(204, 7, "one that knew keys, repeated", named=KEYED, times=2),
         Case(404, 6, by="stranger"),

@@ -217,7 +217,7 @@ class Family:
         if invite.package is not None and device.public_key is not None:
             assert invite.key_version is not None
             admitted = Envelope(next(self.model.ticks))
-            group.envelopes[invite.key_version, device] = admitted
+            group.give(invite.key_version, device, admitted)
         invite.package = None
         invite.used_by, invite.used_by_device = owner, device
 
@@ -442,7 +442,8 @@ class Family:
                 raise Refused("key_version_conflict")
             eligible = self.model.keyed_devices(group)
             nobody = not any((expected, device) in group.envelopes for device in eligible)
-            if not group.is_confirmed(by) and not (nobody and member.role == "admin"):
+            may_begin = group.was_given(by) or (nobody and member.role == "admin")
+            if not group.is_confirmed(by) and not may_begin:
                 raise Refused("not_confirmed")
             if any(device not in eligible for device in to):
                 raise Refused("surplus_devices")
@@ -452,9 +453,9 @@ class Family:
             group.key_version, group.rotation_required = expected + 1, False
             group.versions[expected + 1] = Version(key["commitment"], key.get("roster"))
             for device, sent in zip(to, key["envelopes"], strict=True):
-                group.envelopes[expected + 1, device] = Envelope(
-                    next(self.model.ticks), sent["wrappedKey"], by, by.public_key
-                )
+                wrapped = sent["wrappedKey"]
+                given = Envelope(next(self.model.ticks), wrapped, by, by.public_key)
+                group.give(expected + 1, device, given)
             for invite in self.model.invites_of(group):
                 invite.package = None
 
@@ -480,7 +481,7 @@ class Family:
                 raise Refused("envelope_exists")
             there.wrapped, there.entry = wrapped, entry
             there.wrapper, there.wrapper_key = by, by.public_key
-            group.envelopes[version, to] = there
+            group.give(version, to, there)
 
     def delete_envelope(self, by: Device, group: Group, version: int, of: Device) -> None:
         """Give an envelope back."""

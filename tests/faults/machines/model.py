@@ -125,9 +125,19 @@ class Group(Named):
     members: dict[Person, Member] = field(default_factory=dict)
     versions: dict[int, Version] = field(default_factory=dict)
     envelopes: dict[tuple[int, Device], Envelope] = field(default_factory=dict)
+    given: set[tuple[int, Device]] = field(default_factory=set)
 
     def __repr__(self) -> str:
         return f"<group {self.id[-4:]}>"
+
+    def give(self, version: int, device: Device, envelope: Envelope) -> None:
+        """Give a device a version of the key, which nothing undoes."""
+        self.envelopes[version, device] = envelope
+        self.given.add((version, device))
+
+    def was_given(self, device: Device) -> bool:
+        """Whether a device was given any version."""
+        return any(device is other for _, other in self.given)
 
     def is_confirmed(self, device: Device) -> bool:
         """Whether a member's device may act; without a key every one may."""
@@ -231,6 +241,10 @@ class Model:
         """Return somebody's devices that are signed in."""
         return [device for device in self.devices if device.owner is person and device.is_valid]
 
+    def devices_ever_of(self, person: Person) -> list[Device]:
+        """Return a person's devices, also those that are revoked."""
+        return [device for device in self.devices if device.owner is person]
+
     def keyed_devices(self, group: Group) -> list[Device]:
         """Return the members' devices that a key can be wrapped for."""
         return [
@@ -312,8 +326,10 @@ class Model:
         return group
 
     def end_membership(self, group: Group, person: Person) -> None:
-        """Let somebody go, with their points and envelopes, and put the group in order."""
+        """Let a member go, with their points and envelopes, and put the group in order."""
+        knew_key = any((group.key_version, d) in group.given for d in self.devices_ever_of(person))
         del group.members[person]
+        group.given = {(version, d) for version, d in group.given if d.owner is not person}
         group.envelopes = {
             (version, device): envelope
             for (version, device), envelope in group.envelopes.items()
@@ -324,11 +340,15 @@ class Model:
             return
         if all(member.role != "admin" for member in group.members.values()):
             next(iter(group.members.values())).role = "admin"
-        self.require_rotation(group)
+        for invite in self.invites_of(group):
+            if invite.maker is person:
+                invite.revoke()
+        if knew_key:
+            self.require_rotation(group)
 
     def require_rotation(self, group: Group) -> None:
-        """Void the codes, and the key, that somebody knows who has gone."""
-        group.rotation_required = group.key_version > 0
+        """Void the codes, and the key, that a device knows which has gone."""
+        group.rotation_required = True
         for invite in self.invites_of(group):
             invite.revoke()
 
@@ -350,9 +370,10 @@ class Model:
         for invite in self.invites:
             if invite.maker is device.owner and invite.for_me:
                 invite.revoke()
-        if device.is_valid and device.public_key is not None:
+        if device.is_valid:
             for group in self.groups_of(device.owner):
-                self.require_rotation(group)
+                if (group.key_version, device) in group.given:
+                    self.require_rotation(group)
         device.is_valid = False
 
     def delete_person(self, person: Person) -> None:

@@ -76,6 +76,10 @@ NEVER = {
         SELECT FROM key_envelopes e WHERE NOT EXISTS (SELECT FROM group_members m
             JOIN devices d ON d.user_id = m.user_id
             WHERE m.group_id = e.group_id AND m.user_id = e.user_id AND d.id = e.device_id)""",
+    "an envelope without a row that says that it was given": """
+        SELECT FROM key_envelopes e WHERE NOT EXISTS (
+            SELECT FROM given_keys g WHERE g.device_id = e.device_id
+            AND g.group_id = e.group_id AND g.key_version = e.key_version)""",
     "an envelope for a device without a public key": """
         SELECT FROM key_envelopes e JOIN devices d ON d.id = device_id
         WHERE public_key IS NULL""",

@@ -140,12 +140,16 @@ def test_a_device_that_knew_group_keys_takes_them_out_of_use_when_it_goes(
         for group_id, code in live.items()
         if api.post("/api/invites/validate", {"code": code.text}).json["valid"]
     }
-    assert valid == {others}
+    assert valid == {others, keyless}
 
 
-def test_a_device_without_a_public_key_knew_no_group_key(api: Api, session: Session) -> None:
-    una, ari = factories.someone(session), factories.someone(session)
-    hearth = factories.group(session, una, ari, **KEYED)
+@pytest.mark.parametrize("public_key", [None, bytes(32)], ids=["without a key", "with one"])
+def test_a_device_that_was_given_no_key_takes_none_out_of_use(
+    api: Api, session: Session, public_key: bytes | None
+) -> None:
+    una, ari = factories.someone(session, public_key=public_key), factories.someone(session)
+    hearth = factories.group(session, ari, **KEYED)
+    factories.add_member(session, hearth, una)
     code = factories.invite(session, group_id=hearth, by=ari)
 
     api.as_(una.token).post("/api/auth/logout")
@@ -159,9 +163,11 @@ def test_revoking_once_more_takes_no_newer_key_or_invite_out_of_use(
 ) -> None:
     una, tablet, hearth = keyed_tablet(api, session)
     api.as_(una.token).delete(f"/api/devices/{tablet}")
-    session.execute(update(Group).values(key_version=4, rotation_required=False))
+    session.execute(update(Group).values(rotation_required=False))
     session.commit()
-    code = factories.invite(session, group_id=hearth, by=una)
+    ari = factories.someone(session)
+    factories.add_member(session, hearth, ari)
+    code = factories.invite(session, group_id=hearth, by=ari)
 
     again = api.as_(una.token).delete(f"/api/devices/{tablet}")
 
@@ -188,11 +194,12 @@ def test_invites_that_were_used_or_revoked_before_stay_as_they_were(
 
 
 def keyed_tablet(api: Api, session: Session) -> tuple[Someone, UUID, UUID]:
-    """Una, the id of her second device, which has a public key, and her group, which has a key."""
+    """Una, the id of her second device, and her group, whose key that device was given."""
     una = factories.someone(session)
     hearth = factories.group(session, una, **KEYED)
     tablet = UUID(api.as_(una.token).post("/api/devices", {"name": "Tablet"}).json["id"])
     key = secrets.token_bytes(32)
     session.execute(update(Device).where(Device.id == tablet).values(public_key=key))
     session.commit()
+    factories.confirm(session, hearth, Someone(una.user_id, tablet, ""), KEYED["key_version"])
     return una, tablet, hearth

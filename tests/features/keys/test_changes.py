@@ -98,14 +98,6 @@ def test_all_of_it_happens_or_nothing(  # noqa: PLR0913, PLR0917 -- what changes
     assert hearth.is_confirmed(ari)
 
 
-def test_a_device_that_nobody_ever_let_in_may_have_been_told_the_key_too(
-    hearth: Hearth, una: Someone, bera: Someone
-) -> None:
-    assert Api(bera.token).delete(f"/api/devices/{bera.device_id}").status == 204
-
-    assert hearth.keys(una)["rotationRequired"] is True
-
-
 @pytest.mark.parametrize("encryption", ["optional", "required"])
 def test_a_group_without_a_key_takes_no_ciphertext(
     session: Session, una: Someone, encryption: str
