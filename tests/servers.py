@@ -1,4 +1,4 @@
-"""Debian's own PostgreSQL, as a server elsewhere would be met: by TCP, TLS and a password."""
+"""PostgreSQL of Debian and npm, as a server elsewhere would be met: by TCP, TLS and a password."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from chalicelib.db import engine
 from chalicelib.settings import DatabaseAddress, Settings
 from scripts import postgres
-from tests import tools
+from tests import older_postgres, tools
 from tests.certificates import Certificates, make_certificates
 from tests.database import PEPPER, TIMEOUT, Server
 
@@ -46,7 +46,21 @@ def debian_server(directory: Path) -> Iterator[TlsServer]:
 
     Raises Missing.
     """
-    programs = tools.program("postgresql").parent
+    with _server(tools.program("postgresql").parent, directory) as started:
+        yield started
+
+
+@contextmanager
+def npm_server(version: str, directory: Path) -> Iterator[TlsServer]:
+    """Run a version of PostgreSQL that npm brings, in an empty directory. Raises Missing."""
+    for needed in ("node", "npm"):
+        tools.program(needed)
+    with _server(older_postgres.programs(version), directory) as started:
+        yield started
+
+
+@contextmanager
+def _server(programs: Path, directory: Path) -> Iterator[TlsServer]:
     certificates = make_certificates(directory)
     certificates.key.chmod(0o600)
     (directory / "password").write_text(_PASSWORD)

@@ -2,6 +2,8 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,18 +14,25 @@ from sqlalchemy.orm import Session
 from chalicelib.db.engine import migration_engine
 from chalicelib.jobs.migrate import configuration, migrate
 from scripts.postgres import PROGRAMS
-from tests import factories
+from tests import factories, older_postgres
 from tests.client.dump import plain_dump
 from tests.database import Server
 from tests.faults.processes import Call, Processes, invoke, perform
-from tests.servers import TlsServer, debian_server
+from tests.servers import TlsServer, debian_server, npm_server
 
 
-@pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
-    """Debian's own PostgreSQL, which is older than ours."""
-    with debian_server(tmp_path_factory.mktemp("debian")) as started:
-        yield started
+@contextmanager
+def older(version: str, directory: Path) -> Iterator[TlsServer]:
+    """Run a PostgreSQL that is older than ours: Debian's own, or one that npm brings."""
+    if version == "debian":
+        with debian_server(directory) as started:
+            yield started
+    else:
+        with npm_server(version, directory) as started:
+            with started.connect() as operator:
+                ((number,),) = operator.run("SHOW server_version_num")
+            assert number.startswith(version)
+            yield started
 
 
 def restore(dump: bytes, url: str) -> None:
@@ -47,10 +56,19 @@ def migrated(_: None) -> dict[str, Any]:
     return invoke("migrate", {})
 
 
-@pytest.mark.tools("postgresql")
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param("debian", marks=pytest.mark.tools("postgresql")),
+        *(
+            pytest.param(version, marks=pytest.mark.tools("node", "npm"))
+            for version in older_postgres.VERSIONS
+        ),
+    ],
+)
 @pytest.mark.parametrize("revision", ["0014", "head"])
-def test_what_makes_an_id_works_after_a_dump_was_restored_on_an_older_server(
-    server: Server, empty: str, debian: TlsServer, revision: str
+def test_the_service_works_after_a_dump_was_restored_on_an_older_server(
+    server: Server, empty: str, tmp_path: Path, version: str, revision: str
 ) -> None:
     with migration_engine().connect() as connection:
         command.upgrade(configuration(connection), revision)
@@ -60,8 +78,8 @@ def test_what_makes_an_id_works_after_a_dump_was_restored_on_an_older_server(
             session.commit()
     dump = plain_dump(server.url_of(empty), "--no-owner")
 
-    with debian.database() as name:
-        url = debian.url_of(name)
+    with older(version, tmp_path) as elsewhere, elsewhere.database() as name:
+        url = elsewhere.url_of(name)
         restore(dump, url)
         with Processes(url, count=1) as processes:
             processes.each(migrated, [None])
