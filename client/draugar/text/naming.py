@@ -34,13 +34,23 @@ class NotAName(NotPossible):
 def checked(name: str) -> str:
     """Return a name as it is sent. Raises NotAName."""
     found = name.strip()
-    try:
-        found.encode()
-    except UnicodeEncodeError:
-        raise NotAName from None
-    if not is_visible(found) or len(found) > LONGEST or _STEERS.search(found):
+    if not is_name(found):
         raise NotAName
     return found
+
+
+def is_name(name: str) -> bool:
+    """Whether the service and every client take a text as a name, exactly as it is."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return (
+        name == name.strip()
+        and len(name) <= LONGEST
+        and is_visible(name)
+        and not _STEERS.search(name)
+    )
 
 
 def same(name: str) -> str:
