@@ -264,11 +264,16 @@ def _links() -> Json:
     reads = {
         f"draugar://draugar.example/join#{end}": ("https://draugar.example", False),
         f"draugar://draugar.example:8443/v1/join#{end}": ("https://draugar.example:8443/v1", False),
-        f"draugar://draugar.example/join?me#{end}": ("https://draugar.example", True),
+        f"draugar://draugar.example/join#{end}.me": ("https://draugar.example", True),
         f"draugar://localhost:8000/join#{end}": ("http://localhost:8000", False),
         f"draugar://127.0.0.1:8000/join#{end}": ("http://127.0.0.1:8000", False),
-        f"draugar://[::1]:8000/join?me#{end}": ("http://[::1]:8000", True),
+        f"draugar://[::1]:8000/join#{end}.me": ("http://[::1]:8000", True),
     }
+    former = {
+        f"draugar://draugar.example/join?me#{end}": f"draugar://draugar.example/join#{end}.me",
+        f"draugar://[::1]:8000/join?me#{end}": f"draugar://[::1]:8000/join#{end}.me",
+    }
+    reads |= {link: reads[written] for link, written in former.items()}
     refused = {
         "a scheme that a web browser opens": f"https://draugar.example/join#{end}",
         "no secret": f"draugar://draugar.example/join#{_CODE}",
@@ -278,6 +283,11 @@ def _links() -> Json:
         "a secret with bits to spare": f"draugar://draugar.example/join#{end[:-1]}x",
         "the secret in the query": f"draugar://draugar.example/join?{end}",
         "another query": f"draugar://draugar.example/join?you#{end}",
+        "another word at its end": f"draugar://draugar.example/join#{end}.you",
+        "`me` in upper case": f"draugar://draugar.example/join#{end}.ME",
+        "`me` twice at its end": f"draugar://draugar.example/join#{end}.me.me",
+        "`me` in both places": f"draugar://draugar.example/join?me#{end}.me",
+        "a dot at its end": f"draugar://draugar.example/join#{end}.",
         "another path": f"draugar://draugar.example/leave#{end}",
         "a path that leads upwards": f"draugar://draugar.example/../join#{end}",
         "a name before the host": f"draugar://user@draugar.example/join#{end}",
@@ -287,7 +297,14 @@ def _links() -> Json:
     }
     return {
         "reads": [
-            {"link": link, "url": url, "code": _CODE, "secret": _SECRET.hex(), "forMe": for_me}
+            {
+                "link": link,
+                "url": url,
+                "code": _CODE,
+                "secret": _SECRET.hex(),
+                "forMe": for_me,
+                "written": former.get(link, link),
+            }
             for link, (url, for_me) in reads.items()
         ],
         "refused": [{"why": why, "link": link} for why, link in refused.items()],

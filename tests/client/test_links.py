@@ -98,16 +98,47 @@ def test_a_link_is_read_as_it_was_pasted(around: str, *, for_me: bool) -> None:
     wrap=st.sampled_from(["\n", "\r\n", " \n ", "\n> ", "\u2028", "\u200b", "\u00ad", "\ufeff"]),
     around=st.sampled_from(["{}", "Join us: {}", "{}.", '"{}"', "{}\nBye", "> {}"]),
     url=st.sampled_from(["https://draugar.example:8443/a-b", "http://127.0.0.1", "https://[::1]"]),
+    for_me=st.booleans(),
 )
 def test_a_link_is_read_over_several_lines(
-    cuts: list[int], wrap: str, around: str, url: str
+    *, cuts: list[int], wrap: str, around: str, url: str, for_me: bool
 ) -> None:
-    made = link(url)
+    made = link(url, for_me=for_me)
     text = made.text
     for cut in sorted(cuts, reverse=True):
         text = text[:cut] + wrap + text[cut:] if cut < len(made.text) else text
 
     assert InviteLink.paste(around.format(text)) == made
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize("around", ["{}", "Hi!\n{}\nBye", "{}.\nBye", "> {}\n> Bye", "*{}*"])
+def test_the_end_of_a_link_is_read_where_it_is_wrapped(around: str, cut: int) -> None:
+    text = link(for_me=True).text
+
+    assert InviteLink.paste(around.format(f"{text[:-cut]}\n{text[-cut:]}")).for_me
+    assert InviteLink.paste(around.format(f"{text[:-3]}\n.\nm\ne")).for_me
+
+
+@pytest.mark.parametrize(
+    "after",
+    [".\nme too", ".\nMe and Ari", ". me", " .me", ".mean", ".me2", ".me-2", "\nme", "\n.meet"],
+)
+def test_a_sentence_behind_a_link_makes_it_no_link_for_oneself(after: str) -> None:
+    assert InviteLink.paste(f"Join: {link().text}{after}") == link()
+
+
+@pytest.mark.parametrize("written", ["{}.me", "{}.ME", "{}.Me", "_{}.me_", "{}.me)", "{}\uff0eme"])
+def test_a_link_for_oneself_is_read_as_apps_rewrite_it(written: str) -> None:
+    assert InviteLink.paste(written.format(link().text)) == link(for_me=True)
+
+
+def test_a_link_for_oneself_of_form_1_stays_valid() -> None:
+    former = link(for_me=True).text.removesuffix(".me").replace("#", "?me#")
+
+    assert InviteLink.parse(former) == InviteLink.paste(f"({former}).") == link(for_me=True)
+    with pytest.raises(Unreadable):
+        InviteLink.parse(f"{former}.me")
 
 
 @pytest.mark.parametrize("cut", range(1, len("draugar://") + 1))
@@ -155,7 +186,7 @@ def test_a_link_without_its_front_is_of_the_service_that_is_named(*, for_me: boo
         assert InviteLink.paste(place, url=url) == made
         assert InviteLink.paste(f"/join{tail}", url=url) == made
         assert InviteLink.paste(tail, url=url) == made
-        assert InviteLink.paste(tail.removeprefix("?me"), url=url).code == CODE
+        assert InviteLink.paste(tail.removesuffix(".me"), url=url).code == CODE
         assert InviteLink.paste(f"“{tail[tail.index('#') + 1 :]}”.", url=url).secret == SECRET
     with failing(Unreadable, "beginning of this invite link is missing"):
         InviteLink.paste(f"{CODE}.{SECRET.text}")
@@ -237,7 +268,10 @@ def test_there_is_no_link_to_what_a_link_cannot_name(url: str) -> None:
         link(url)
 
 
-@given(st.text(max_size=60) | st.from_regex(r"draugar://\S*/join(\?me)?#\S*\.\S*", fullmatch=True))
+@given(
+    st.text(max_size=60)
+    | st.from_regex(r"draugar://\S*/join(\?me)?#\S*\.\S*(\.me)?", fullmatch=True)
+)
 def test_whatever_is_read_is_a_link_or_refused(text: str) -> None:
     try:
         read = InviteLink.paste(text)

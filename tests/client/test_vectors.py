@@ -245,7 +245,7 @@ def test_a_link_says_where_and_by_what_somebody_can_join(vector: Json) -> None:
         secret=InviteSecret(raw(vector, "secret")),
         for_me=vector["forMe"],
     )
-    assert link.text == vector["link"]
+    assert link.text == vector["written"]
 
 
 @each("links", "refused")

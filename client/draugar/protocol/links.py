@@ -16,17 +16,19 @@ from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.secrets import InviteSecret
 from draugar.text import pasted
 
-_ENDING = r"(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]*)"
+_NO_WORD = "(?![_-]*[A-Za-z0-9])"
+_ME = rf"(?i:(?P<me>\.me){_NO_WORD})?"
+_ENDING = rf"(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]*){_ME}"
 _LINK = re.compile(
     rf"(?i:(?P<scheme>draugar|https?)://){SERVICE}/join(?P<for_me>\?me)?(?:#|%23){_ENDING}",
     re.ASCII,
 )
 _EXACT = re.compile(
     rf"(?P<scheme>draugar|https)://{SERVICE}/join(?P<for_me>\?me)?"
-    r"#(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]+)",
+    r"#(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]+)(?P<me>(?(for_me)(?!)|\.me))?",
     re.ASCII,
 )
-"""A link as docs/protocol.md writes it."""
+"""A link as docs/protocol.md writes it: `me` stands at its end, or, in form 1, behind a `?`."""
 _MOST_LINES = 8
 """Over so many lines a link may be wrapped, with other text before and behind it."""
 _TAIL = re.compile(
@@ -87,8 +89,9 @@ class InviteLink:
         scheme, _, place = self.url.partition("://")
         is_usual = scheme == _scheme(urlsplit(self.url).hostname or "")
         front = "draugar" if is_usual else scheme
-        mark = "?me" if self.for_me else ""
-        return f"{front}://{place}/join{mark}#{self.code}.{self.secret.text}"
+        # Not behind a `?`: shells take that for a pattern.
+        mark = ".me" if self.for_me else ""
+        return f"{front}://{place}/join#{self.code}.{self.secret.text}{mark}"
 
     @classmethod
     def parse(cls, text: str) -> "InviteLink":
@@ -119,7 +122,8 @@ class InviteLink:
             secret = InviteSecret.read(ending)
         except NotAuthentic:
             raise Unreadable(FailureCode.LINK_DAMAGED) from None
-        return cls(url=url, code=found["code"], secret=secret, for_me=found["for_me"] is not None)
+        for_me = found["for_me"] is not None or found["me"] is not None
+        return cls(url=url, code=found["code"], secret=secret, for_me=for_me)
 
 
 def _is_address(url: str) -> bool:
@@ -162,8 +166,28 @@ def _beginning(lines: list[str]) -> list[re.Match[str]]:
     for end in range(1, min(len(lines), _MOST_LINES) + 1):
         links = list(_LINK.finditer("".join(lines[:end])))
         if whole := [link for link in links if _SECRET.fullmatch(link["secret"])]:
-            return whole
+            return [_to_its_end(link, lines[end:]) for link in whole]
     return []
+
+
+def _to_its_end(link: re.Match[str], following: list[str]) -> re.Match[str]:
+    """Return a link together with its `.me`, where that is wrapped over the lines that follow.
+
+    A line that goes on after it is a sentence, unless it begins with the dot.
+    """
+    tail = link.string[link.end() :]
+    if link["me"] or not ".me".startswith(tail.lower()):
+        return link
+    is_cut = bool(tail)
+    for line in following:
+        tail += line
+        if len(tail) >= len(".me"):
+            break
+        is_cut = True
+    end = r"[\W_]*$" if is_cut else _NO_WORD
+    if re.match(rf"(?i:\.me){end}", tail) is None:
+        return link
+    return _LINK.match(link.string[: link.end()] + tail, link.start()) or link
 
 
 def _scheme(host: str) -> str:
