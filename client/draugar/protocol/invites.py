@@ -3,19 +3,22 @@
 import hashlib
 import hmac
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 from uuid import UUID
 
 from draugar.protocol.codes import is_code
-from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.errors import NewerFormat, NotAuthentic
 from draugar.protocol.json import from_base64url, members, read, text, to_base64url, uuid, written
 from draugar.protocol.json import version as checked_version
-from draugar.protocol.rosters import RosterEntry, as_json, read_roster
-from draugar.protocol.sealing import open_sealed, seal
+from draugar.protocol.rosters import RosterEntry, as_json, longest, read_roster
+from draugar.protocol.sealing import OVERHEAD, open_sealed, seal
 from draugar.protocol.secrets import GroupKey, InviteSecret, Secret, check_public_key
+from draugar.protocol.statements import FORM, DeviceKind
 
 PACKAGE_BYTES = 20 * 1024
+_PROVED = {DeviceKind.APP: b"", DeviceKind.WEB: b"draugar/join/web/v1"}
+"""A browser's proof does not hold as that of another device, nor the other way round."""
 _PACKAGE = {
     "groupKey",
     "keyVersion",
@@ -65,7 +68,18 @@ class Package:
 
 def seal_package(package: Package, keys: InviteKeys) -> bytes:
     """Return at most 20 KiB; raises Unsealable when the roster is too long for that."""
-    package_json = written(
+    return seal(_as_json(package), keys.wrap, PACKAGE_BYTES)
+
+
+def fitted(package: Package) -> Package:
+    """Return a package with as many of the first entries of its roster as have room in it."""
+    others = len(_as_json(replace(package, roster=[]))) - len("[]")
+    room = PACKAGE_BYTES - OVERHEAD - others
+    return replace(package, roster=longest(package.roster, room))
+
+
+def _as_json(package: Package) -> bytes:
+    return written(
         {
             "groupKey": package.group_key.value.decode(),
             "keyVersion": package.key_version,
@@ -76,15 +90,18 @@ def seal_package(package: Package, keys: InviteKeys) -> bytes:
             "roster": as_json(package.roster),
         }
     )
-    return seal(package_json, keys.wrap, PACKAGE_BYTES)
 
 
 def open_package(sealed: bytes, keys: InviteKeys) -> Package:
-    """Return what the inviter put in, which agrees with itself; raises NotAuthentic.
+    """Return what the inviter put in, which agrees with itself.
 
-    Whether it is about the group that was joined is left to the caller.
+    Whether it is about the group that was joined is left to the caller. Raises NotAuthentic, and
+    NewerFormat for a package that says that only newer clients can read it.
     """
-    opened = members(read(open_sealed(sealed, keys.wrap, PACKAGE_BYTES)), _PACKAGE)
+    value = read(open_sealed(sealed, keys.wrap, PACKAGE_BYTES))
+    if isinstance(value, dict) and type(form := value.get("form")) is int and form > FORM:
+        raise NewerFormat("This package is of a newer form.")
+    opened = members(value, _PACKAGE)
     return Package(
         group_key=GroupKey(text(opened["groupKey"]).encode()),
         key_version=checked_version(opened["keyVersion"]),
@@ -92,11 +109,17 @@ def open_package(sealed: bytes, keys: InviteKeys) -> Package:
         inviter_user_id=uuid(opened["inviterUserId"]),
         inviter_public_key=from_base64url(text(opened["inviterPublicKey"])),
         commitment=from_base64url(text(opened["commitment"])),
-        roster=read_roster(opened["roster"]),
+        roster=read_roster(opened["roster"], kinds=True),
     )
 
 
-def join_proof(proof_key: Secret, public_key: bytes, name: str, code: str) -> bytes:
+def join_proof(
+    proof_key: Secret,
+    public_key: bytes,
+    name: str,
+    code: str,
+    kind: DeviceKind = DeviceKind.APP,
+) -> bytes:
     """Return the 32 bytes that show the inviter that this key is the joiner's own.
 
     The service stores names without spaces at their ends, so that is what is proved. Raises
@@ -104,13 +127,21 @@ def join_proof(proof_key: Secret, public_key: bytes, name: str, code: str) -> by
     """
     check_public_key(public_key)
     named = hashlib.sha256(text(name).strip().encode()).digest()
-    return hmac.digest(proof_key.value, public_key + named + canonical_code(code), "sha256")
+    proved = _PROVED[kind] + public_key + named + canonical_code(code)
+    return hmac.digest(proof_key.value, proved, "sha256")
 
 
-def proof_holds(proof: bytes, proof_key: Secret, public_key: bytes, name: str, code: str) -> bool:
-    """Say whether whoever made the proof held the invite's secret."""
+def proof_holds(  # noqa: PLR0913, PLR0917 -- a proof, its key, and the four things that it proves
+    proof: bytes,
+    proof_key: Secret,
+    public_key: bytes,
+    name: str,
+    code: str,
+    kind: DeviceKind = DeviceKind.APP,
+) -> bool:
+    """Whether the maker of the proof held the invite's secret."""
     with suppress(NotAuthentic):
-        return hmac.compare_digest(proof, join_proof(proof_key, public_key, name, code))
+        return hmac.compare_digest(proof, join_proof(proof_key, public_key, name, code, kind))
     return False
 
 

@@ -10,12 +10,12 @@ from draugar.protocol.errors import NotAuthentic, Unsealable
 from draugar.protocol.secrets import Secret
 
 _NONCE = bindings.crypto_secretbox_NONCEBYTES
-_OVERHEAD = _NONCE + bindings.crypto_secretbox_MACBYTES
+OVERHEAD = _NONCE + bindings.crypto_secretbox_MACBYTES
 
 
 def seal(plain: bytes, key: Secret, most: int) -> bytes:
     """Return nonce and box, of at most so many bytes. Raises Unsealable."""
-    if len(plain) + _OVERHEAD > most:
+    if len(plain) + OVERHEAD > most:
         raise Unsealable("This is larger than the service takes.")
     nonce = secrets.token_bytes(_NONCE)
     return nonce + bindings.crypto_secretbox_easy(plain, nonce, key.value)

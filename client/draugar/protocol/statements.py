@@ -15,7 +15,7 @@ from uuid import UUID
 
 from draugar.protocol import json, signing
 from draugar.protocol.errors import NotAuthentic, Unsealable
-from draugar.protocol.sealing import open_sealed, seal
+from draugar.protocol.sealing import OVERHEAD, open_sealed, seal
 from draugar.protocol.secrets import KEY_BYTES, DeviceKey, GroupKey
 from draugar.text.naming import is_name
 
@@ -222,12 +222,12 @@ def fitted(roster: Roster) -> Roster | None:
 
 
 def _fits(statement: Statement) -> bool:
-    overhead = 24 + 16 + signing.SIGNATURE_BYTES
     try:
         _check(statement)
-        return len(json.written(_as_json(statement))) + overhead <= MOST_BYTES[type(statement)]
+        size = OVERHEAD + len(json.written(_as_json(statement))) + signing.SIGNATURE_BYTES
     except (NotAuthentic, Unsealable):
         return False
+    return size <= MOST_BYTES[type(statement)]
 
 
 # The frame
