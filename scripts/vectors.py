@@ -9,35 +9,39 @@ import hashlib
 import hmac
 import json
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from nacl import bindings
 
+from scripts import statement_vectors
+from scripts.vector_parts import (
+    ARI,
+    ARIS_PHONE,
+    CODE,
+    GROUP,
+    KEY,
+    LOW_ORDER,
+    OTHER_CODE,
+    OTHER_GROUP,
+    OTHER_KEY,
+    SECRET,
+    UNA,
+    UNAS_PHONE,
+    Json,
+    base64url,
+    commitment_to,
+    compact,
+    key_pair,
+    nonce_for,
+    sealed_as,
+    tampered,
+    without,
+)
+
 VECTORS = Path(__file__).parents[1] / "docs" / "vectors.json"
 
-Json = dict[str, Any]
-
-_GROUP = UUID("019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a77")
-_OTHER_GROUP = UUID("019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a78")
-_UNA = UUID("019f1ccc-9f41-7aaa-8001-000000000001")
-_UNAS_PHONE = UUID("019f1ccc-9f41-7bbb-8001-000000000001")
-_ARI = UUID("019f1ccc-9f42-7aaa-8002-000000000002")
-_ARIS_PHONE = UUID("019f1ccc-9f42-7bbb-8002-000000000002")
-_CODE = "RT5WLJ8BK2MNP4QX"
-_OTHER_CODE = "RT5WLJ8BK2MNP4QY"
-_KEY = base64.urlsafe_b64encode(bytes(range(24)))
-_OTHER_KEY = base64.urlsafe_b64encode(bytes(range(100, 124)))
-_SECRET = bytes(range(200, 216))
 # HSalsa20 with a key and an input of zeros: what crypto_box makes of the shared point 0.
 _SHARED_BY_ALL = bytes.fromhex("351f86faa3b988468a850122b65b0acece9c4826806aeee63de9c0da2bd7f91e")
-_LOW_ORDER = {
-    "all zero": bytes(32),
-    "the point of order 1": b"\x01" + bytes(31),
-    "a point of order 8": bytes.fromhex(
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"
-    ),
-}
 
 
 def main() -> None:
@@ -51,11 +55,14 @@ def written() -> str:
     vectors = {
         "about": "Test vectors of docs/protocol.md, made by scripts/vectors.py. Bytes are"
         " lower-case hexadecimal; what goes over the wire or into a hash as text is text. What"
-        " stands under `refused`, `differs` or `notWrapped` must not be taken.",
+        " stands under `refused`, `differs`, `notWrapped`, `noDeviceKeys` or `unsigned` must not be"
+        " taken.",
         "deviceKeys": _device_keys(),
-        "groupKey": {"random": bytes(range(24)).hex(), "groupKey": _KEY.decode()},
+        "groupKey": {"random": bytes(range(24)).hex(), "groupKey": KEY.decode()},
         "commitment": _commitments(),
         "envelope": _envelopes(),
+        "signing": statement_vectors.signing(),
+        "statement": statement_vectors.statements(),
         "hkdf": _hkdf_of_the_rfc(),
         "codes": _codes(),
         "inviteKeys": _invite_keys(),
@@ -72,45 +79,10 @@ def written() -> str:
 # What everything is made of
 
 
-def _device(name: str) -> tuple[bytes, bytes]:
-    """Return the secret and the public key of one of the devices here."""
-    secret = hashlib.sha256(f"draugar/vectors/{name}".encode()).digest()
-    return secret, bindings.crypto_scalarmult_base(secret)
-
-
-def _nonce(purpose: str) -> bytes:
-    """Return a nonce, each used once."""
-    return hashlib.sha256(f"draugar/vectors/nonce/{purpose}".encode()).digest()[:24]
-
-
 def _boxed(plain: bytes, purpose: str, recipient: str, wrapper: str) -> bytes:
-    nonce = _nonce(purpose)
-    to, by = _device(recipient)[1], _device(wrapper)[0]
+    nonce = nonce_for(purpose)
+    to, by = key_pair(recipient)[1], key_pair(wrapper)[0]
     return nonce + bindings.crypto_box_easy(plain, nonce, to, by)
-
-
-def _sealed(plain: bytes, purpose: str, key: bytes) -> bytes:
-    nonce = _nonce(purpose)
-    return nonce + bindings.crypto_secretbox_easy(plain, nonce, key)
-
-
-def _tampered(value: bytes, position: int = -1) -> bytes:
-    changed = bytearray(value)
-    changed[position] ^= 1
-    return bytes(changed)
-
-
-def _base64url(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _commitment_to(group_id: UUID, version: int, key: bytes) -> bytes:
-    said = b"draugar/group-key/v1" + group_id.bytes + version.to_bytes(4, "big") + key
-    return hashlib.sha256(said).digest()
 
 
 def _hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
@@ -125,21 +97,21 @@ def _device_keys() -> list[Json]:
     return [
         {"of": name, "secretKey": secret.hex(), "publicKey": public.hex()}
         for name in ("Una's phone", "Ari's phone", "Ari's tablet", "a stranger")
-        for secret, public in [_device(name)]
+        for secret, public in [key_pair(name)]
     ]
 
 
 def _commitments() -> Json:
-    cases = [(_GROUP, 1, _KEY), (_GROUP, 258, _KEY), (_GROUP, 2**31 - 1, _OTHER_KEY)]
-    first = {"groupId": str(_GROUP), "keyVersion": 1, "groupKey": _KEY.decode()}
-    committed = _commitment_to(_GROUP, 1, _KEY).hex()
+    cases = [(GROUP, 1, KEY), (GROUP, 258, KEY), (GROUP, 2**31 - 1, OTHER_KEY)]
+    first = {"groupId": str(GROUP), "keyVersion": 1, "groupKey": KEY.decode()}
+    committed = commitment_to(GROUP, 1, KEY).hex()
     return {
         "holds": [
             {
                 "groupId": str(group),
                 "keyVersion": version,
                 "groupKey": key.decode(),
-                "commitment": _commitment_to(group, version, key).hex(),
+                "commitment": commitment_to(group, version, key).hex(),
             }
             for group, version, key in cases
         ],
@@ -148,13 +120,13 @@ def _commitments() -> Json:
             {
                 "why": "another group",
                 **first,
-                "groupId": str(_OTHER_GROUP),
+                "groupId": str(OTHER_GROUP),
                 "commitment": committed,
             },
             {
                 "why": "another key",
                 **first,
-                "groupKey": _OTHER_KEY.decode(),
+                "groupKey": OTHER_KEY.decode(),
                 "commitment": committed,
             },
         ],
@@ -162,18 +134,18 @@ def _commitments() -> Json:
 
 
 def _envelopes() -> Json:
-    una, ari, stranger = _device("Una's phone"), _device("Ari's phone"), _device("a stranger")
-    wrapped = _boxed(_KEY, "envelope", "Ari's phone", "Una's phone")
+    una, ari, stranger = key_pair("Una's phone"), key_pair("Ari's phone"), key_pair("a stranger")
+    wrapped = _boxed(KEY, "envelope", "Ari's phone", "Una's phone")
     opens = {
         "wrapperPublicKey": una[1].hex(),
         "recipientSecretKey": ari[0].hex(),
         "wrappedKey": wrapped.hex(),
     }
-    formless = _boxed(_KEY[:-1] + b"=", "a key of another form", "Ari's phone", "Una's phone")
-    short = _boxed(_KEY[:-1], "a short key", "Ari's phone", "Una's phone")
+    formless = _boxed(KEY[:-1] + b"=", "a key of another form", "Ari's phone", "Una's phone")
+    short = _boxed(KEY[:-1], "a short key", "Ari's phone", "Una's phone")
     refused = {
-        "the box is tampered with": {"wrappedKey": _tampered(wrapped).hex()},
-        "the nonce is tampered with": {"wrappedKey": _tampered(wrapped, 0).hex()},
+        "the box is tampered with": {"wrappedKey": tampered(wrapped).hex()},
+        "the nonce is tampered with": {"wrappedKey": tampered(wrapped, 0).hex()},
         "a byte is cut off": {"wrappedKey": wrapped[:-1].hex()},
         "a byte is added": {"wrappedKey": (wrapped + b"\0").hex()},
         "it is empty": {"wrappedKey": ""},
@@ -189,7 +161,7 @@ def _envelopes() -> Json:
             # With such a key everybody shares the same secret, so that anybody could have made it.
             "wrappedKey": _boxed_for_everybody().hex(),
         }
-        for name, point in _LOW_ORDER.items()
+        for name, point in LOW_ORDER.items()
     }
     return {
         "opens": {
@@ -197,21 +169,21 @@ def _envelopes() -> Json:
             "wrapperSecretKey": una[0].hex(),
             "recipientPublicKey": ari[1].hex(),
             **opens,
-            "groupKey": _KEY.decode(),
-            "wrappedKeyOnTheWire": _base64url(wrapped),
+            "groupKey": KEY.decode(),
+            "wrappedKeyOnTheWire": base64url(wrapped),
         },
         "refused": [{"why": why, **opens, **other} for why, other in refused.items()],
         "notWrapped": [
             {"why": f"the recipient's public key is {name}", "recipientPublicKey": point.hex()}
-            for name, point in _LOW_ORDER.items()
+            for name, point in LOW_ORDER.items()
         ],
     }
 
 
 def _boxed_for_everybody() -> bytes:
     """Return a box under the key that everybody agrees on with a point of low order."""
-    nonce = _nonce("a public key of low order")
-    return nonce + bindings.crypto_box_easy_afternm(_KEY, nonce, _SHARED_BY_ALL)
+    nonce = nonce_for("a public key of low order")
+    return nonce + bindings.crypto_box_easy_afternm(KEY, nonce, _SHARED_BY_ALL)
 
 
 # Codes, links and what comes of them
@@ -233,14 +205,14 @@ def _codes() -> Json:
         "canonical": [
             {"typed": "rt5w-lj8b", "code": "RT5WLJ8B"},
             {"typed": " RT5W LJ8B\n", "code": "RT5WLJ8B"},
-            {"typed": "RT5W-LJ8B-K2MN-P4QX", "code": _CODE},
-            {"typed": "rt5wlj8bk2mnp4qx" * 2, "code": _CODE * 2},
+            {"typed": "RT5W-LJ8B-K2MN-P4QX", "code": CODE},
+            {"typed": "rt5wlj8bk2mnp4qx" * 2, "code": CODE * 2},
         ],
         "refused": [
             {"why": "empty", "typed": ""},
             {"why": "7 characters", "typed": "RT5WLJ8"},
             {"why": "between the two lengths", "typed": "RT5WLJ8BK"},
-            {"why": "33 characters", "typed": _CODE * 2 + "A"},
+            {"why": "33 characters", "typed": CODE * 2 + "A"},
             {"why": "O is not in the alphabet", "typed": "RT5WLJ8O"},
             {"why": "1 is not in the alphabet", "typed": "RT5WLJ81"},
             {"why": "another script", "typed": "\u0420T5WLJ8B"},
@@ -249,18 +221,18 @@ def _codes() -> Json:
 
 
 def _invite_keys() -> Json:
-    salt = hashlib.sha256(_CODE.encode()).digest()
+    salt = hashlib.sha256(CODE.encode()).digest()
     return {
-        "secret": _SECRET.hex(),
-        "code": _CODE,
+        "secret": SECRET.hex(),
+        "code": CODE,
         "salt": salt.hex(),
-        "wrap": _hkdf(_SECRET, salt, b"draugar/invite/wrap").hex(),
-        "proof": _hkdf(_SECRET, salt, b"draugar/invite/proof").hex(),
+        "wrap": _hkdf(SECRET, salt, b"draugar/invite/wrap").hex(),
+        "proof": _hkdf(SECRET, salt, b"draugar/invite/proof").hex(),
     }
 
 
 def _links() -> Json:
-    end = f"{_CODE}.{_base64url(_SECRET)}"
+    end = f"{CODE}.{base64url(SECRET)}"
     reads = {
         f"draugar://draugar.example/join#{end}": ("https://draugar.example", False),
         f"draugar://draugar.example:8443/v1/join#{end}": ("https://draugar.example:8443/v1", False),
@@ -276,10 +248,9 @@ def _links() -> Json:
     reads |= {link: reads[written] for link, written in former.items()}
     refused = {
         "a scheme that a web browser opens": f"https://draugar.example/join#{end}",
-        "no secret": f"draugar://draugar.example/join#{_CODE}",
-        "no code": f"draugar://draugar.example/join#.{_base64url(_SECRET)}",
-        "a secret of 15 bytes": "draugar://draugar.example/join#"
-        f"{_CODE}.{_base64url(_SECRET[:15])}",
+        "no secret": f"draugar://draugar.example/join#{CODE}",
+        "no code": f"draugar://draugar.example/join#.{base64url(SECRET)}",
+        "a secret of 15 bytes": f"draugar://draugar.example/join#{CODE}.{base64url(SECRET[:15])}",
         "a secret with bits to spare": f"draugar://draugar.example/join#{end[:-1]}x",
         "the secret in the query": f"draugar://draugar.example/join?{end}",
         "another query": f"draugar://draugar.example/join?you#{end}",
@@ -300,8 +271,8 @@ def _links() -> Json:
             {
                 "link": link,
                 "url": url,
-                "code": _CODE,
-                "secret": _SECRET.hex(),
+                "code": CODE,
+                "secret": SECRET.hex(),
                 "forMe": for_me,
                 "written": former.get(link, link),
             }
@@ -319,57 +290,53 @@ def _entry(user_id: UUID, name: str, device_id: UUID, device: str) -> Json:
         "userId": str(user_id),
         "name": name,
         "deviceId": str(device_id),
-        "publicKey": _base64url(_device(device)[1]),
+        "publicKey": base64url(key_pair(device)[1]),
     }
 
 
 _ENTRIES = [
-    _entry(_UNA, "Una", _UNAS_PHONE, "Una's phone"),
-    _entry(_ARI, "Ari Þór 🧭", _ARIS_PHONE, "Ari's phone"),
+    _entry(UNA, "Una", UNAS_PHONE, "Una's phone"),
+    _entry(ARI, "Ari Þór 🧭", ARIS_PHONE, "Ari's phone"),
 ]
 
 
-def _without(value: Json, name: str) -> Json:
-    return {other: member for other, member in value.items() if other != name}
-
-
 def _rosters() -> Json:
-    text = _compact(_ENTRIES)
-    sealed = _sealed(text.encode(), "roster", _KEY)
+    text = compact(_ENTRIES)
+    sealed = sealed_as(text.encode(), "roster", KEY)
     una = _ENTRIES[0]
     misread = {
         "an object": {"roster": _ENTRIES},
         "null": None,
         "an entry that is a list": [una, []],
-        "a member that is missing": [_without(una, "name")],
+        "a member that is missing": [without(una, "name")],
         "a member that is unknown": [una | {"confirmed": True}],
         "a name that is a number": [una | {"name": 7}],
         "a name that is empty": [una | {"name": ""}],
         "an id that is no UUID": [una | {"userId": "Una"}],
-        "an id in another form": [una | {"userId": str(_UNA).upper()}],
-        "an id without hyphens": [una | {"deviceId": _UNAS_PHONE.hex}],
-        "a public key of 31 bytes": [una | {"publicKey": _base64url(bytes(31))}],
+        "an id in another form": [una | {"userId": str(UNA).upper()}],
+        "an id without hyphens": [una | {"deviceId": UNAS_PHONE.hex}],
+        "a public key of 31 bytes": [una | {"publicKey": base64url(bytes(31))}],
         "a public key with padding": [una | {"publicKey": una["publicKey"] + "="}],
         "a public key in standard base64": [una | {"publicKey": "+" * 42 + "8"}],
         "a public key with bits to spare": [una | {"publicKey": "A" * 42 + "B"}],
-        "a device twice": [una, una | {"publicKey": _base64url(_device("a stranger")[1])}],
+        "a device twice": [una, una | {"publicKey": base64url(key_pair("a stranger")[1])}],
     }
     return {
         "opens": {
-            "groupKey": _KEY.decode(),
+            "groupKey": KEY.decode(),
             "nonce": sealed[:24].hex(),
             "json": text,
             "sealed": sealed.hex(),
         },
         "rosterEntryOpens": {
-            "groupKey": _KEY.decode(),
-            "json": _compact(_ENTRIES[1:]),
-            "sealed": _sealed(_compact(_ENTRIES[1:]).encode(), "roster entry", _KEY).hex(),
+            "groupKey": KEY.decode(),
+            "json": compact(_ENTRIES[1:]),
+            "sealed": sealed_as(compact(_ENTRIES[1:]).encode(), "roster entry", KEY).hex(),
         },
         "refused": [
-            *_spoiled(sealed, _KEY, _OTHER_KEY),
-            *_misread(misread, "roster", _KEY),
-            *_ill_formed(text, '"name":"Una"', "roster", _KEY),
+            *_spoiled(sealed, KEY, OTHER_KEY),
+            *_misread(misread, "roster", KEY),
+            *_ill_formed(text, '"name":"Una"', "roster", KEY),
         ],
     }
 
@@ -377,9 +344,9 @@ def _rosters() -> Json:
 def _spoiled(sealed: bytes, key: bytes, other_key: bytes) -> list[Json]:
     """Return what does not open."""
     changed = {
-        "the box is tampered with": _tampered(sealed),
-        "the nonce is tampered with": _tampered(sealed, 0),
-        "the tag is tampered with": _tampered(sealed, 24),
+        "the box is tampered with": tampered(sealed),
+        "the nonce is tampered with": tampered(sealed, 0),
+        "the tag is tampered with": tampered(sealed, 24),
         "a byte is cut off": sealed[:-1],
         "nothing is left but nonce and tag": sealed[:40],
         "nothing is left but a nonce": sealed[:24],
@@ -393,12 +360,12 @@ def _spoiled(sealed: bytes, key: bytes, other_key: bytes) -> list[Json]:
 
 def _under(key: bytes) -> Json:
     """Name a key: a group's, or the one that an invite's secret gives for its package."""
-    return {"groupKey": key.decode()} if key in (_KEY, _OTHER_KEY) else {"wrap": key.hex()}
+    return {"groupKey": key.decode()} if key in (KEY, OTHER_KEY) else {"wrap": key.hex()}
 
 
 def _misread(values: Json, of: str, key: bytes) -> list[Json]:
     """Return what opens and does not have the right form."""
-    return [_opening(why, _compact(value).encode(), of, key) for why, value in values.items()]
+    return [_opening(why, compact(value).encode(), of, key) for why, value in values.items()]
 
 
 def _ill_formed(text: str, member: str, of: str, key: bytes) -> list[Json]:
@@ -444,7 +411,7 @@ def _out_of_bounds(of: str, key: bytes) -> list[Json]:
 
 
 def _opening(why: str, text: bytes, of: str, key: bytes) -> Json:
-    sealed = _sealed(text, f"{of}: {why}", key)
+    sealed = sealed_as(text, f"{of}: {why}", key)
     return {"why": f"inside: {why}", **_under(key), "sealed": sealed.hex()}
 
 
@@ -452,98 +419,126 @@ def _packages() -> Json:
     keys = _invite_keys()
     wrap = bytes.fromhex(keys["wrap"])
     whole = {
-        "groupKey": _KEY.decode(),
+        "groupKey": KEY.decode(),
         "keyVersion": 3,
-        "groupId": str(_GROUP),
-        "inviterUserId": str(_UNA),
-        "inviterPublicKey": _base64url(_device("Una's phone")[1]),
-        "commitment": _base64url(_commitment_to(_GROUP, 3, _KEY)),
+        "groupId": str(GROUP),
+        "inviterUserId": str(UNA),
+        "inviterPublicKey": base64url(key_pair("Una's phone")[1]),
+        "commitment": base64url(commitment_to(GROUP, 3, KEY)),
         "roster": _ENTRIES[:1],
     }
-    text = _compact(whole)
-    sealed = _sealed(text.encode(), "package", wrap)
-    short = _KEY.decode()[:-1]
+    text = compact(whole)
+    sealed = sealed_as(text.encode(), "package", wrap)
+    short = KEY.decode()[:-1]
     misread: Json = {
         "a list": [whole],
         "a commitment to another version": whole | {"keyVersion": 4},
-        "a commitment of another group": whole | {"groupId": str(_OTHER_GROUP)},
-        "another key than it commits to": whole | {"groupKey": _OTHER_KEY.decode()},
+        "a commitment of another group": whole | {"groupId": str(OTHER_GROUP)},
+        "another key than it commits to": whole | {"groupKey": OTHER_KEY.decode()},
         "a key of 31 characters": whole
         | {
             "groupKey": short,
-            "commitment": _base64url(_commitment_to(_GROUP, 3, short.encode())),
+            "commitment": base64url(commitment_to(GROUP, 3, short.encode())),
         },
         "a version in a text": whole | {"keyVersion": "3"},
         "a version with a fraction": whole | {"keyVersion": 3.0},
         "a version that is true": whole
-        | {"keyVersion": True, "commitment": _base64url(_commitment_to(_GROUP, 1, _KEY))},
+        | {"keyVersion": True, "commitment": base64url(commitment_to(GROUP, 1, KEY))},
         "version 0": whole
-        | {"keyVersion": 0, "commitment": _base64url(_commitment_to(_GROUP, 0, _KEY))},
+        | {"keyVersion": 0, "commitment": base64url(commitment_to(GROUP, 0, KEY))},
         "version 2^31": whole
-        | {"keyVersion": 2**31, "commitment": _base64url(_commitment_to(_GROUP, 2**31, _KEY))},
-        "a public key of 33 bytes": whole | {"inviterPublicKey": _base64url(bytes(33))},
+        | {"keyVersion": 2**31, "commitment": base64url(commitment_to(GROUP, 2**31, KEY))},
+        "a public key of 33 bytes": whole | {"inviterPublicKey": base64url(bytes(33))},
         "a roster that is null": whole | {"roster": None},
-        "a roster with half an entry": whole | {"roster": [_without(_ENTRIES[0], "deviceId")]},
-        "a member that is unknown": whole | {"secret": _base64url(_SECRET)},
-        **{f"{name} missing": _without(whole, name) for name in whole},
+        "a kind that is `app`, which is not written": whole
+        | {"roster": [_ENTRIES[0] | {"kind": "app"}]},
+        "a kind that is unknown": whole | {"roster": [_ENTRIES[0] | {"kind": "phone"}]},
+        "a kind that is null": whole | {"roster": [_ENTRIES[0] | {"kind": None}]},
+        "a form, which this form does not write": whole | {"form": 2},
+        "a form that is a text": whole | {"form": "3"},
+        "a roster with half an entry": whole | {"roster": [without(_ENTRIES[0], "deviceId")]},
+        "a member that is unknown": whole | {"secret": base64url(SECRET)},
+        **{f"{name} missing": without(whole, name) for name in whole},
     }
-    other_salt = hashlib.sha256(_OTHER_CODE.encode()).digest()
-    of_other_code = _hkdf(_SECRET, other_salt, b"draugar/invite/wrap")
+    browser = _entry(ARI, "Ari", ARIS_PHONE, "Ari's browser") | {"kind": "web"}
+    with_browser = whole | {"roster": [_ENTRIES[0], browser]}
+    newer = {
+        "form 3 with other members": b'{"form":3,"root":"x"}',
+        "form 3 with the same members": compact({"form": 3} | whole).encode(),
+    }
+    other_salt = hashlib.sha256(OTHER_CODE.encode()).digest()
+    of_other_code = _hkdf(SECRET, other_salt, b"draugar/invite/wrap")
     own_salt = bytes.fromhex(keys["salt"])
     return {
         "opens": {
-            "secret": _SECRET.hex(),
-            "code": _CODE,
+            "secret": SECRET.hex(),
+            "code": CODE,
             "wrap": keys["wrap"],
             "nonce": sealed[:24].hex(),
             "json": text,
             "sealed": sealed.hex(),
         },
+        "opensWithBrowser": {
+            "wrap": keys["wrap"],
+            "json": compact(with_browser),
+            "sealed": sealed_as(compact(with_browser).encode(), "with a browser", wrap).hex(),
+        },
+        "newer": [
+            {"what": what, "wrap": keys["wrap"], "sealed": sealed_as(it, what, wrap).hex()}
+            for what, it in newer.items()
+        ],
         "refused": [
             *_spoiled(sealed, wrap, of_other_code),
             *_misread(misread, "package", wrap),
             *_ill_formed(text, '"name":"Una"', "package", wrap),
             {
                 "why": "the key of the proof instead of the one of the package",
-                **_under(_hkdf(_SECRET, own_salt, b"draugar/invite/proof")),
+                **_under(_hkdf(SECRET, own_salt, b"draugar/invite/proof")),
                 "sealed": sealed.hex(),
             },
         ],
     }
 
 
-def _proof_of(key: bytes, public_key: bytes, name: str, code: str) -> bytes:
+def _proof_of(key: bytes, public_key: bytes, name: str, kind: str) -> bytes:
+    prefix = b"draugar/join/web/v1" if kind == "web" else b""
     named = hashlib.sha256(name.encode()).digest()
-    return hmac.digest(key, public_key + named + code.encode(), "sha256")
+    return hmac.digest(key, prefix + public_key + named + CODE.encode(), "sha256")
 
 
 def _proofs() -> Json:
     key = bytes.fromhex(_invite_keys()["proof"])
-    public = _device("Ari's phone")[1]
+    public = key_pair("Ari's phone")[1]
     holds = [
         {
             "proofKey": key.hex(),
             "publicKey": public.hex(),
             "name": name,
-            "code": _CODE,
-            "proof": _proof_of(key, public, name, _CODE).hex(),
+            "code": CODE,
+            "kind": kind,
+            "proof": _proof_of(key, public, name, kind).hex(),
         }
+        for kind in ("app", "web")
         for name in ("Ari", "Ari Þór 🧭", "me")
     ]
     proof = bytes.fromhex(holds[0]["proof"])
-    stranger = _device("a stranger")[1]
+    stranger = key_pair("a stranger")[1]
     others = {
         "another key of the proof": {"proofKey": _invite_keys()["wrap"]},
         "another public key": {"publicKey": stranger.hex()},
         "another name": {"name": "Una"},
-        "another code": {"code": _OTHER_CODE},
-        "it is tampered with": {"proof": _tampered(proof).hex()},
+        "another code": {"code": OTHER_CODE},
+        "an app that is called a browser": {"kind": "web"},
+        "it is tampered with": {"proof": tampered(proof).hex()},
         "a byte is cut off": {"proof": proof[:-1].hex()},
         "it is empty": {"proof": ""},
     }
     return {
         "holds": holds,
-        "refused": [{"why": why, **holds[0], **it} for why, it in others.items()],
+        "refused": [
+            *({"why": why, **holds[0], **it} for why, it in others.items()),
+            {"why": "a browser that is called an app", **holds[3], "kind": "app"},
+        ],
     }
 
 
@@ -558,7 +553,7 @@ def _locations() -> Json:
         "acc": 12,
         "tst": 1782907200,
         "tid": "un",
-        "draugar": {"g": str(_GROUP), "u": str(_UNA), "d": str(_UNAS_PHONE), "n": 1},
+        "draugar": {"g": str(GROUP), "u": str(UNA), "d": str(UNAS_PHONE), "n": 1},
     }
     owntracks = {
         "_type": "location",
@@ -580,23 +575,23 @@ def _locations() -> Json:
         "vel": 4,
     }
     first_app = {
-        "userId": str(_ARI),
+        "userId": str(ARI),
         "latitude": 64.1471,
         "longitude": -21.9408,
         "accuracy": 14,
         "timestamp": "2026-07-01T12:00:01.000Z",
     }
-    full = _compact({"_type": "location", "desc": ""})
-    full = _compact({"_type": "location", "desc": "x" * (128 - len(full))})
+    full = compact({"_type": "location", "desc": ""})
+    full = compact({"_type": "location", "desc": "x" * (128 - len(full))})
     texts = {
-        "of a Draugar client: padded with spaces to 256 bytes": _padded(_compact(draugar)),
+        "of a Draugar client: padded with spaces to 256 bytes": _padded(compact(draugar)),
         "that has 128 bytes already and gets no padding": _padded(full),
         "of one byte more": _padded(full.replace("xx", "xxx", 1)),
         "in another order, with line breaks and letters as they are": json.dumps(
             {"poi": "Þingvellir 🧭", "lon": -21.1299, "lat": 64.2559}, ensure_ascii=False, indent=2
         ),
-        "of an OwnTracks phone, which does not pad": _compact(owntracks),
-        "of the first Draugar app, which does not pad": _compact(first_app),
+        "of an OwnTracks phone, which does not pad": compact(owntracks),
+        "of the first Draugar app, which does not pad": compact(first_app),
         "that is 16 levels deep": '{"a":' + "[" * 15 + "]" * 15 + "}",
         "with the largest whole number": '{"n":9007199254740991}',
         "without anything in it": "{}",
@@ -604,13 +599,13 @@ def _locations() -> Json:
     opens = [
         {
             "what": f"a location {what}",
-            "groupKey": _KEY.decode(),
+            "groupKey": KEY.decode(),
             "nonce": sealed[:24].hex(),
             "json": text,
             "sealed": sealed.hex(),
         }
         for what, text in texts.items()
-        for sealed in [_sealed(text.encode(), f"location {what}", _KEY)]
+        for sealed in [sealed_as(text.encode(), f"location {what}", KEY)]
     ]
     sealed = bytes.fromhex(opens[0]["sealed"])
     of_first_app = bytes.fromhex(opens[5]["sealed"])
@@ -622,8 +617,8 @@ def _locations() -> Json:
                 "sealed": of_first_app.hex(),
                 "encryptedData": {
                     "v": 1,
-                    "n": _base64url(of_first_app[:24]),
-                    "c": _base64url(of_first_app[24:]),
+                    "n": base64url(of_first_app[:24]),
+                    "c": base64url(of_first_app[24:]),
                 },
             },
             "owntracks": {
@@ -633,7 +628,7 @@ def _locations() -> Json:
                     "data": base64.b64encode(bytes.fromhex(opens[4]["sealed"])).decode(),
                 },
             },
-            "draugar": {"sealed": sealed.hex(), "encryptedData": _base64url(sealed)},
+            "draugar": {"sealed": sealed.hex(), "encryptedData": base64url(sealed)},
         },
         "passphrase": {
             "what": "a secretbox under an OwnTracks passphrase, as UTF-8 and zeros up to 32 bytes;"
@@ -645,12 +640,12 @@ def _locations() -> Json:
             "text": "Hello from C, how are you?\0",
         },
         "refused": [
-            *_spoiled(sealed, _KEY, _OTHER_KEY),
-            *_misread(values, "location", _KEY),
-            *_ill_formed(_compact(draugar), '"tid":"un"', "location", _KEY),
-            *_out_of_bounds("location", _KEY),
+            *_spoiled(sealed, KEY, OTHER_KEY),
+            *_misread(values, "location", KEY),
+            *_ill_formed(compact(draugar), '"tid":"un"', "location", KEY),
+            *_out_of_bounds("location", KEY),
             _opening(
-                "nothing but spaces, 4097 bytes in all", b"{" + b" " * 4055 + b"}", "location", _KEY
+                "nothing but spaces, 4097 bytes in all", b"{" + b" " * 4055 + b"}", "location", KEY
             ),
         ],
     }
@@ -665,14 +660,20 @@ def _padded(text: str) -> str:
 
 def _safety_numbers() -> list[Json]:
     una, ari, tablet, stranger = (
-        _device(name)[1] for name in ("Una's phone", "Ari's phone", "Ari's tablet", "a stranger")
+        (key_pair(name)[1], "app")
+        for name in ("Una's phone", "Ari's phone", "Ari's tablet", "a stranger")
     )
+    browser = (key_pair("Ari's browser")[1], "web")
+    phone_as_browser = (ari[0], "web")
     people = [
-        ({_UNA: [una]}, {_ARI: [ari]}, "two people with a device each"),
-        ({_ARI: [ari]}, {_UNA: [una]}, "the same, seen by the other"),
-        ({_UNA: [una]}, {_ARI: [ari, tablet]}, "one has two devices"),
-        ({_UNA: [una]}, {_ARI: [tablet, ari]}, "the same, in another order"),
-        ({_UNA: [una]}, {_ARI: [stranger]}, "a stranger in somebody's place"),
+        ({UNA: [una]}, {ARI: [ari]}, "two people with a device each"),
+        ({ARI: [ari]}, {UNA: [una]}, "the same, seen by the other"),
+        ({UNA: [una]}, {ARI: [ari, tablet]}, "one has two devices"),
+        ({UNA: [una]}, {ARI: [tablet, ari]}, "the same, in another order"),
+        ({UNA: [una]}, {ARI: [stranger]}, "a stranger in another person's place"),
+        ({UNA: [una]}, {ARI: [ari, browser]}, "one has a browser, too"),
+        ({ARI: [browser, ari]}, {UNA: [una]}, "the same, seen by the other, in another order"),
+        ({UNA: [una]}, {ARI: [phone_as_browser]}, "a phone that is called a browser"),
     ]
     return [
         {
@@ -685,15 +686,29 @@ def _safety_numbers() -> list[Json]:
     ]
 
 
-def _person(person: dict[UUID, list[bytes]]) -> Json:
-    [(user_id, keys)] = person.items()
-    return {"userId": str(user_id), "publicKeys": [key.hex() for key in keys]}
+_Person = dict[UUID, list[tuple[bytes, str]]]
 
 
-def _number(people: dict[UUID, list[bytes]]) -> str:
+def _person(person: _Person) -> Json:
+    [(user_id, devices)] = person.items()
+    return {
+        "userId": str(user_id),
+        "devices": [
+            {"publicKey": key.hex(), "kind": kind, "token": _token(key, kind).hex()}
+            for key, kind in devices
+        ],
+    }
+
+
+def _token(key: bytes, kind: str) -> bytes:
+    return hashlib.sha256(b"draugar/device/web/v1" + key).digest() if kind == "web" else key
+
+
+def _number(people: _Person) -> str:
     said = b"draugar/safety/v1"
     for user_id in sorted(people, key=lambda one: one.bytes):
-        said += user_id.bytes + b"".join(sorted(people[user_id]))
+        said += user_id.bytes
+        said += b"".join(sorted(_token(key, kind) for key, kind in people[user_id]))
     groups = []
     for prefix in (b"", b"\x01"):
         digest = b""

@@ -19,6 +19,7 @@ from draugar.protocol.errors import NotAuthentic, Unsealable
 from draugar.protocol.invites import (
     InviteKeys,
     Package,
+    fitted,
     join_proof,
     open_package,
     proof_holds,
@@ -26,9 +27,10 @@ from draugar.protocol.invites import (
 )
 from draugar.protocol.json import from_base64url, to_base64url
 from draugar.protocol.locations import open_location, seal_location
-from draugar.protocol.rosters import RosterEntry, open_roster, seal_roster
+from draugar.protocol.rosters import RosterEntry, cut, open_roster, seal_roster
 from draugar.protocol.safety import safety_number
 from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret, Secret
+from draugar.protocol.statements import DeviceKind
 
 KEY = GroupKey(b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX")
 DEVICE = DeviceKey(bytes(range(32)))
@@ -348,6 +350,38 @@ def test_a_roster_holds_some_fifty_devices_with_the_longest_names_there_are() ->
     assert len(seal_roster(wide[:34], KEY)) <= 16 * 1024
     with pytest.raises(Unsealable):
         seal_roster(wide, KEY)
+
+
+@given(
+    names=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=64), max_size=9),
+    times=st.integers(1, 12),
+)
+def test_a_roster_and_a_package_are_cut_to_the_first_entries_that_have_room(
+    names: list[str], times: int
+) -> None:
+    entries = [
+        una(name=name * 4, device_id=UUID(int=number)) for number, name in enumerate(names * times)
+    ]
+
+    short, inside = cut(entries), fitted(package(roster=entries))
+
+    assert open_roster(seal_roster(short, KEY), KEY) == short == entries[: len(short)]
+    assert open_package(seal_package(inside, KEYS), KEYS) == inside
+    assert inside.roster == entries[: len(inside.roster)]
+    if len(short) < len(entries):
+        with pytest.raises(Unsealable):
+            seal_roster(entries[: len(short) + 1], KEY)
+    if len(inside.roster) < len(entries):
+        with pytest.raises(Unsealable):
+            seal_package(package(roster=entries[: len(inside.roster) + 1]), KEYS)
+
+
+def test_a_browser_stands_in_a_package_and_in_no_roster_of_form_1() -> None:
+    browser = una(device_id=UUID(int=99), kind=DeviceKind.WEB)
+
+    assert cut([browser, una()]) == [una()]
+    assert open_roster(seal_roster([browser, una()], KEY), KEY) == [una()]
+    assert open_package(seal_package(package(roster=[browser]), KEYS), KEYS).roster == [browser]
 
 
 def test_what_fits_a_version_fits_a_package_too() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
+from draugar.protocol import signing, statements
 from draugar.protocol.envelopes import unwrap, wrap
-from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.errors import NewerFormat, NotAuthentic
 from draugar.protocol.invites import (
     InviteKeys,
     _hkdf,
@@ -26,10 +28,23 @@ from draugar.protocol.json import from_base64url, to_base64url
 from draugar.protocol.links import InviteLink, Unreadable, canonical
 from draugar.protocol.locations import LOCATION_BYTES, open_location, seal_location
 from draugar.protocol.rosters import RosterEntry, open_roster, seal_roster
-from draugar.protocol.safety import safety_number
+from draugar.protocol.safety import device_token, safety_number
 from draugar.protocol.sealing import open_sealed
 from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret, Secret
-from scripts import vectors
+from draugar.protocol.statements import (
+    Card,
+    DeviceKind,
+    Entry,
+    Former,
+    Introduction,
+    NewerForm,
+    Opened,
+    Roster,
+    Statement,
+    open_statement,
+    seal_statement,
+)
+from scripts import vector_parts, vectors
 
 Json = dict[str, Any]
 
@@ -194,6 +209,119 @@ def test_nothing_is_wrapped_for_a_key_that_agrees_with_everybody(vector: Json) -
         bindings.crypto_box_beforenm(recipient, DeviceKey.make().value)
 
 
+# Signatures
+
+
+@each("signing", "signs")
+def test_a_signature_by_a_device_is_one_of_ed25519(vector: Json) -> None:
+    key, message = DeviceKey(raw(vector, "secretKey")), raw(vector, "message")
+
+    made = signing.sign(key, message, random=raw(vector, "random"))
+
+    assert made == raw(vector, "signature")
+    assert signing.verify(raw(vector, "publicKey"), message, made)
+    Ed25519PublicKey.from_public_bytes(raw(vector, "edwardsPublicKey")).verify(made, message)
+
+
+@each("signing", "signs")
+def test_each_signature_of_a_message_is_another(vector: Json) -> None:
+    key, message = DeviceKey(raw(vector, "secretKey")), raw(vector, "message")
+
+    made = {signing.sign(key, message) for _ in range(5)}
+
+    assert len(made | {raw(vector, "signature")}) == 6
+    assert all(signing.verify(key.public, message, signature) for signature in made)
+
+
+@each("signing", "refused")
+def test_a_signature_is_refused(vector: Json) -> None:
+    assert not signing.verify(
+        raw(vector, "publicKey"), raw(vector, "message"), raw(vector, "signature")
+    )
+
+
+@each("signing", "noDeviceKeys")
+def test_a_public_key_that_no_device_can_have_is_known_as_such(vector: Json) -> None:
+    assert not signing.is_device_key(raw(vector, "publicKey"))
+
+
+@each("deviceKeys")
+def test_a_public_key_of_a_device_is_known_as_such(vector: Json) -> None:
+    assert signing.is_device_key(raw(vector, "publicKey"))
+
+
+# Statements
+
+
+@each("statement", "opens")
+def test_a_statement_opens_and_is_signed_by_its_device(vector: Json) -> None:
+    sealed, key, by_hand = raw(vector, "sealed"), key_of(vector), by_openssl(vector)
+
+    opened = open_statement(sealed, key=key)
+
+    assert by_hand == vector["json"].encode()
+    assert said(opened.statement) == json.loads(vector["json"])
+    assert is_signed(opened, vector)
+
+
+@each("statement", "opens")
+def test_a_statement_is_sealed_again_as_it_was(vector: Json) -> None:
+    opened = open_statement(raw(vector, "sealed"), key=key_of(vector))
+    assert isinstance(opened.statement, Statement)
+
+    sealed = seal_statement(
+        opened.statement,
+        group_id=UUID(vector["groupId"]),
+        version=vector["keyVersion"],
+        device_key=DeviceKey(vector_parts.key_pair("Una's phone")[0]),
+        key=key_of(vector),
+    )
+
+    again = open_statement(sealed, key=key_of(vector))
+    assert again.statement == opened.statement
+    assert is_signed(again, vector)
+
+
+@each("statement", "unsigned")
+def test_a_statement_is_not_believed_to_be_of_another_device(vector: Json) -> None:
+    opened = open_statement(raw(vector, "sealed"), key=key_of(vector))
+
+    assert isinstance(opened.statement, Entry)
+    assert not is_signed(opened, vector)
+
+
+@each("statement", "newer")
+def test_a_statement_of_a_newer_form_says_so_and_by_whom(vector: Json) -> None:
+    opened, text = open_statement(raw(vector, "sealed"), key=key_of(vector)), vector["json"]
+
+    assert opened.statement == NewerForm(by=vector_parts.UNAS_PHONE, form=json.loads(text)["form"])
+    assert is_signed(opened, vector)
+    assert not is_signed(opened, vector | {"keyVersion": vector["keyVersion"] + 1})
+
+
+@each("statement", "refused")
+def test_a_statement_is_refused_whole(vector: Json) -> None:
+    opened = open_statement(raw(vector, "sealed"), key=key_of(vector))
+
+    by = UUID(vector["by"]) if vector["by"] else None
+    assert opened.statement == statements.Unreadable(by)
+    assert "publicKey" not in vector or is_signed(opened, vector) == (by is not None)
+
+
+@each("statement", "sizes")
+def test_a_statement_may_be_as_large_as_the_service_takes_and_no_larger(vector: Json) -> None:
+    key, text = key_of(vector), vector["json"]
+    room = vector["largest"] - len(text.encode()) - 24 - 16 - 64
+
+    largest, larger = (
+        open_statement(signed_and_sealed(text + " " * spaces, vector), key=key)
+        for spaces in (room, room + 1)
+    )
+
+    assert said(largest.statement) == json.loads(text)
+    assert isinstance(larger.statement, statements.Unreadable)
+
+
 # Codes and links
 
 
@@ -296,12 +424,32 @@ def test_a_package_opens_to_all_that_a_joiner_needs() -> None:
     assert plain(seal_package(package, keys), keys.wrap) == vector["json"].encode()
 
 
+def test_a_package_says_which_device_is_a_browser() -> None:
+    vector = VECTORS["package"]["opensWithBrowser"]
+    wrap = Secret(raw(vector, "wrap"))
+
+    package = open_package(raw(vector, "sealed"), InviteKeys(wrap=wrap, proof=wrap))
+
+    assert [entry.kind for entry in package.roster] == ["app", "web"]
+    sealed = seal_package(package, InviteKeys(wrap=wrap, proof=wrap))
+    assert plain(sealed, wrap) == vector["json"].encode()
+
+
+@each("package", "newer")
+def test_a_package_of_a_newer_form_says_so(vector: Json) -> None:
+    wrap = Secret(raw(vector, "wrap"))
+
+    with pytest.raises(NewerFormat):
+        open_package(raw(vector, "sealed"), InviteKeys(wrap=wrap, proof=wrap))
+
+
 @each("package", "refused")
 def test_a_package_is_refused(vector: Json) -> None:
     sealed, wrap = raw(vector, "sealed"), Secret(raw(vector, "wrap"))
 
-    with pytest.raises(NotAuthentic):
+    with pytest.raises(NotAuthentic) as refused:
         open_package(sealed, InviteKeys(wrap=wrap, proof=wrap))
+    assert not isinstance(refused.value, NewerFormat)
     assert opens(sealed, wrap) == vector["why"].startswith("inside: ")
 
 
@@ -309,12 +457,17 @@ def test_a_package_is_refused(vector: Json) -> None:
 
 
 @each("joinProof", "holds")
-def test_a_proof_binds_key_name_and_code(vector: Json) -> None:
-    said = raw(vector, "publicKey") + hashlib.sha256(vector["name"].encode()).digest()
+def test_a_proof_binds_key_name_code_and_kind(vector: Json) -> None:
+    prefix = {"app": b"", "web": b"draugar/join/web/v1"}[vector["kind"]]
+    said = prefix + raw(vector, "publicKey") + hashlib.sha256(vector["name"].encode()).digest()
     by_hand = hmac.new(raw(vector, "proofKey"), said + vector["code"].encode(), hashlib.sha256)
 
     made = join_proof(
-        Secret(raw(vector, "proofKey")), raw(vector, "publicKey"), vector["name"], vector["code"]
+        Secret(raw(vector, "proofKey")),
+        raw(vector, "publicKey"),
+        vector["name"],
+        vector["code"],
+        DeviceKind(vector["kind"]),
     )
 
     assert made == by_hand.digest() == raw(vector, "proof")
@@ -366,7 +519,7 @@ def test_each_app_has_its_own_way_to_write_the_same_bytes() -> None:
     assert joined == raw(wire["firstApp"], "sealed")
     assert base64.b64decode(owntracks["data"], validate=True) == raw(wire["owntracks"], "sealed")
     assert from_base64url(wire["draugar"]["encryptedData"]) == raw(wire["draugar"], "sealed")
-    assert open_location(joined, GroupKey(vectors._KEY))["userId"] == str(vectors._ARI)
+    assert open_location(joined, GroupKey(vector_parts.KEY))["userId"] == str(vector_parts.ARI)
 
 
 def test_a_passphrase_of_owntracks_is_a_key_with_zeros_after_it() -> None:
@@ -385,7 +538,13 @@ def test_a_passphrase_of_owntracks_is_a_key_with_zeros_after_it() -> None:
 @each("safetyNumber")
 def test_a_safety_number_is_that_of_two_people_and_their_devices(vector: Json) -> None:
     mine, theirs = (
-        (UUID(vector[who]["userId"]), [bytes.fromhex(key) for key in vector[who]["publicKeys"]])
+        (
+            UUID(vector[who]["userId"]),
+            [
+                device_token(raw(device, "publicKey"), DeviceKind(device["kind"]))
+                for device in vector[who]["devices"]
+            ],
+        )
         for who in ("mine", "theirs")
     )
 
@@ -396,16 +555,111 @@ def test_a_safety_number_is_that_of_two_people_and_their_devices(vector: Json) -
     assert re.fullmatch(r"\d{5}( \d{5}){11}", number)
 
 
+@each("safetyNumber")
+def test_a_browser_stands_in_a_safety_number_by_a_hash(vector: Json) -> None:
+    for device in (*vector["mine"]["devices"], *vector["theirs"]["devices"]):
+        hashed = hashlib.sha256(b"draugar/device/web/v1" + raw(device, "publicKey")).digest()
+        token = {"app": raw(device, "publicKey"), "web": hashed}[device["kind"]]
+        assert raw(device, "token") == token
+
+
 def test_safety_numbers_differ_when_a_device_does() -> None:
     numbers = [vector["safetyNumber"] for vector in VECTORS["safetyNumber"]]
 
     assert numbers[0] == numbers[1]
     assert numbers[2] == numbers[3]
-    assert len({*numbers}) == 3
+    assert numbers[5] == numbers[6]
+    assert len({*numbers}) == 5
 
 
 def plain(sealed: bytes, key: Secret) -> bytes:
     return bindings.crypto_secretbox_open_easy(sealed[24:], sealed[:24], key.value)
+
+
+def by_openssl(vector: Json) -> bytes:
+    """Return the JSON of a statement whose signature another library has verified."""
+    opened = plain(raw(vector, "sealed"), key_of(vector))
+    text, signature = opened[:-64], opened[-64:]
+    u = int.from_bytes(raw(vector, "publicKey"), "little")
+    y = (u - 1) * pow(u + 1, -1, 2**255 - 19) % (2**255 - 19)
+    message = (
+        b"draugar/statement/v2"
+        + bytes.fromhex(vector["groupId"].replace("-", ""))
+        + bytes.fromhex(f"{vector['keyVersion']:08x}")
+        + bytes.fromhex(json.loads(text)["by"].replace("-", ""))
+        + text
+    )
+    Ed25519PublicKey.from_public_bytes(y.to_bytes(32, "little")).verify(signature, message)
+    return text
+
+
+def is_signed(opened: Opened, vector: Json) -> bool:
+    return opened.is_signed_by(
+        raw(vector, "publicKey"),
+        group_id=UUID(vector["groupId"]),
+        version=vector["keyVersion"],
+    )
+
+
+def signed_and_sealed(text: str, vector: Json) -> bytes:
+    message = (
+        b"draugar/statement/v2"
+        + UUID(vector["groupId"]).bytes
+        + vector["keyVersion"].to_bytes(4, "big")
+        + UUID(json.loads(text)["by"]).bytes
+        + text.encode()
+    )
+    signature = signing.sign(DeviceKey(raw(vector, "secretKey")), message)
+    nonce, key = bytes(24), vector["groupKey"].encode()
+    return nonce + bindings.crypto_secretbox_easy(text.encode() + signature, nonce, key)
+
+
+def said(statement: object) -> Json:
+    """Write a statement as its vector has it."""
+    match statement:
+        case Roster():
+            people: dict[UUID, Json] = {}
+            for one in statement.introductions:
+                person = people.setdefault(
+                    one.device.user_id, {"userId": str(one.device.user_id), "devices": []}
+                )
+                person["devices"].append(introduced(one))
+                if one.name is not None:
+                    person["name"] = one.name
+            members = {
+                "commitment": to_base64url(statement.commitment),
+                "made": statement.made,
+                "browsers": str(statement.browsers),
+                "complete": statement.complete,
+                "people": list(people.values()),
+                "gone": [[str(device_id), ended] for device_id, ended in statement.gone],
+            }
+        case Entry(introduction=one):
+            members = {"userId": str(one.device.user_id), "device": introduced(one)}
+            if one.name is not None:
+                members["name"] = one.name
+        case Card():
+            members = {
+                "userId": str(statement.user_id),
+                "n": statement.n,
+                "name": statement.name,
+                "kind": str(statement.kind),
+                "own": [introduced(one) for one in statement.own],
+            }
+        case Former():
+            members = {"until": statement.until}
+        case _:
+            raise TypeError(statement)
+    return {"form": 2, "is": type(statement).__name__.lower(), "by": str(statement.by)} | members
+
+
+def introduced(one: Introduction) -> Json:
+    return {
+        "deviceId": str(one.device.device_id),
+        "publicKey": to_base64url(one.device.public_key),
+        "kind": str(one.device.kind),
+        "since": one.since,
+    }
 
 
 def opens(sealed: bytes, key: Secret) -> bool:
@@ -435,13 +689,14 @@ def holds(vector: Json) -> bool:
         raw(vector, "publicKey"),
         vector["name"],
         vector["code"],
+        DeviceKind(vector["kind"]),
     )
 
 
 def number_by_hand(vector: Json) -> str:
     halves = {
         bytes.fromhex(vector[who]["userId"].replace("-", "")): "".join(
-            sorted(vector[who]["publicKeys"])
+            sorted(device["token"] for device in vector[who]["devices"])
         )
         for who in ("mine", "theirs")
     }
