@@ -10,7 +10,7 @@ from uuid import UUID
 
 from draugar.protocol.errors import NotAuthentic, Unsealable
 from draugar.protocol.json import from_base64url, members, read, text, to_base64url, uuid, written
-from draugar.protocol.sealing import open_sealed, seal
+from draugar.protocol.sealing import OVERHEAD, open_sealed, seal
 from draugar.protocol.secrets import GroupKey, check_public_key
 from draugar.protocol.statements import DeviceKind
 
@@ -46,6 +46,12 @@ def seal_roster(entries: Iterable[RosterEntry], key: GroupKey) -> bytes:
 def open_roster(sealed: bytes, key: GroupKey) -> list[RosterEntry]:
     """Return whom its author has confirmed; raises NotAuthentic."""
     return read_roster(read(open_sealed(sealed, key, ROSTER_BYTES)), kinds=False)
+
+
+def cut(entries: Iterable[RosterEntry]) -> list[RosterEntry]:
+    """Return as many of the first entries as a sealed roster has room for."""
+    apps = (entry for entry in entries if entry.kind is DeviceKind.APP)
+    return longest(apps, ROSTER_BYTES - OVERHEAD)
 
 
 def longest(entries: Iterable[RosterEntry], most: int) -> list[RosterEntry]:

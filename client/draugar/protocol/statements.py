@@ -7,7 +7,7 @@ Every form has this frame and the members `form`, `is` and `by`, so that a reade
 of a statement that it cannot read otherwise.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -183,18 +183,14 @@ def open_statement(sealed: bytes, *, key: GroupKey) -> Opened:
     try:
         plain = open_sealed(sealed, key, max(MOST_BYTES.values()))
         text, signature = _split(plain)
-        value = json.read(text)
-        by, form = _frame(value)
+        value, by = _authored(json.read(text))
     except NotAuthentic:
         return Opened(Unreadable())
-    if form > FORM:
-        return Opened(NewerForm(by=by, form=form), text, signature)
     try:
         statement = _read(value, by)
-        _check(statement)
     except NotAuthentic:
         return Opened(Unreadable(by=by), text, signature)
-    fits = len(sealed) <= MOST_BYTES[type(statement)]
+    fits = isinstance(statement, NewerForm) or len(sealed) <= MOST_BYTES[type(statement)]
     return Opened(statement if fits else Unreadable(by=by), text, signature)
 
 
@@ -244,11 +240,23 @@ def _split(plain: bytes) -> tuple[bytes, bytes]:
     return plain[:end], plain[end:]
 
 
-def _frame(value: object) -> tuple[UUID, int]:
-    """Return the author and the form, which every form has."""
+def _authored(value: object) -> tuple[dict[str, Any], UUID]:
+    """Return a statement of any form and the device that it says to be of."""
     if not isinstance(value, dict):
         raise NotAuthentic("This is not a statement.")
-    return json.uuid(value.get("by")), _number(value.get("form"), LAST_NUMBER)
+    return value, json.uuid(value.get("by"))
+
+
+def _read(value: dict[str, Any], by: UUID) -> Statement | NewerForm:
+    form = _number(value.get("form"), LAST_NUMBER)
+    if form > FORM:
+        return NewerForm(by=by, form=form)
+    reader = _READERS.get(value["is"]) if isinstance(value.get("is"), str) else None
+    if form < FORM or reader is None:
+        raise NotAuthentic("This is not a statement of form 2.")
+    statement = reader(value, by)
+    _check(statement)
+    return statement
 
 
 # Members
@@ -305,38 +313,22 @@ def _device(introduction: Introduction) -> dict[str, Any]:
     }
 
 
-def _read(value: object, by: UUID) -> Statement:
-    what = value.get("is") if isinstance(value, dict) else None
-    match what:
-        case "roster":
-            return _read_roster(value, by)
-        case "entry":
-            return _read_entry(value, by)
-        case "card":
-            return _read_card(value, by)
-        case "former":
-            found = json.members(value, {*_FRAME, "until"})
-            return Former(by=by, until=_number(found["until"], LAST_SECOND))
-    raise NotAuthentic("This is not a statement of form 2.")
-
-
 _FRAME = {"form", "is", "by"}
 
 
 def _read_roster(value: object, by: UUID) -> Roster:
     names = {*_FRAME, "commitment", "made", "browsers", "complete", "people", "gone"}
     found = json.members(value, names)
+    people = [_read_person(person) for person in _items(found["people"], MOST_PEOPLE)]
+    if _repeats(theirs[0].device.user_id for theirs in people):
+        raise NotAuthentic("A person stands in this roster twice.")
     return Roster(
         by=by,
         commitment=json.from_base64url(json.text(found["commitment"])),
         made=_number(found["made"], LAST_SECOND),
         browsers=_one_of(Browsers, found["browsers"]),
         complete=_truth(found["complete"]),
-        introductions=tuple(
-            one
-            for person in _items(found["people"], MOST_PEOPLE)
-            for one in _read_person(person, "devices")
-        ),
+        introductions=tuple(one for theirs in people for one in theirs),
         gone=tuple(_read_gone(item) for item in _items(found["gone"], MOST_GONE)),
     )
 
@@ -359,9 +351,22 @@ def _read_card(value: object, by: UUID) -> Card:
     )
 
 
-def _read_person(value: object, devices: str) -> list[Introduction]:
-    found = _optionally_named(value, {"userId", devices})
-    user_id, theirs = json.uuid(found["userId"]), _items(found[devices], MOST_DEVICES)
+def _read_former(value: object, by: UUID) -> Former:
+    found = json.members(value, {*_FRAME, "until"})
+    return Former(by=by, until=_number(found["until"], LAST_SECOND))
+
+
+_READERS: Mapping[str, Callable[[object, UUID], Statement]] = {
+    "roster": _read_roster,
+    "entry": _read_entry,
+    "card": _read_card,
+    "former": _read_former,
+}
+
+
+def _read_person(value: object) -> list[Introduction]:
+    found = _optionally_named(value, {"userId", "devices"})
+    user_id, theirs = json.uuid(found["userId"]), _items(found["devices"], MOST_DEVICES)
     if not theirs:
         raise NotAuthentic("A person in this roster has no device.")
     return [_read_device(one, user_id, found.get("name")) for one in theirs]
