@@ -151,7 +151,7 @@ class Relay:
                 self._lies.remove(lie)
 
     def answer(self, request: Request) -> Reply:
-        """JsonObject a request, with the lies that are told just now."""
+        """Answer a request, with the lies that are told just now."""
         try:
             return self._answer(request)
         except Exception as mistake:

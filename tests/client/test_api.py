@@ -92,7 +92,7 @@ class Script:
     """Pieces of endless answers that the client still read when this counted as a hang."""
 
     def says(self, body: Any, status: int = 200, **headers: str) -> None:
-        """JsonObject JSON, or bytes as they are."""
+        """Answer JSON, or bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -106,7 +106,7 @@ class Script:
         self.answers.append(answer)
 
     def refuses(self, status: int, code: str, detail: str = "No.", **headers: str) -> None:
-        """JsonObject a problem document."""
+        """Answer a problem document."""
         self.says({"code": code, "status": status, "detail": detail}, status, **headers)
 
     def hangs_up(self) -> None:
@@ -119,7 +119,7 @@ class Script:
         self.answers.append(answer)
 
     def drips(self, piece: bytes, pause: float, head: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> None:
-        """JsonObject without end, until the client hangs up. If it does not, the test fails."""
+        """Answer without end, until the client hangs up. If it does not, the test fails."""
 
         def answer(request: BaseHTTPRequestHandler) -> None:
             request.wfile.write(head)
@@ -673,6 +673,22 @@ def test_a_point_of_a_wrong_shape_is_one_failure(
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"latitude": 64.1, "longitude": -21.9, "accuracy": 1},
+        {"latitude": 64.1, "longitude": -21.9, "accuracy": 1, "keyVersion": None},
+    ],
+)
+def test_a_point_in_the_clear_is_read(script: Script, api: Api, change: dict[str, Any]) -> None:
+    point = {name: value for name, value in SEALED_POINT.items() if name != "keyVersion"}
+    script.says({"locations": [point | {"encryptedData": None} | change]})
+
+    (read,) = api.latest(GROUP)
+
+    assert (read.sealed, read.key_version, read.place) == (None, 0, (64.1, -21.9, 1.0))
+
+
+@pytest.mark.parametrize(
     "results",
     [
         [],
@@ -704,6 +720,243 @@ def test_a_device_that_two_people_have_is_nobodys(script: Script, api: Api) -> N
         api.people(GROUP)
 
 
+SEALED = "A" * 100
+GROUP_ANSWER = {
+    "id": str(GROUP),
+    "name": "Hearth",
+    "role": "admin",
+    "encryption": "required",
+    "keyVersion": 1,
+    "rotationRequired": False,
+    "retentionDays": 30,
+    "joinedAt": MOMENT,
+    "sharing": {"paused": False, "resumesAt": MOMENT},
+    "keyPackage": SEALED,
+}
+ANSWERS: dict[str, tuple[dict[str, Any], Callable[[Api], object]]] = {
+    "join": (
+        {
+            "token": TOKEN,
+            "user": {"id": str(USER), "name": "Una"},
+            "device": {"id": str(DEVICE)},
+            "group": {"id": str(GROUP), "name": "Hearth"},
+            "keyPackage": SEALED,
+        },
+        lambda api: api.join({}, idempotency_key="k" * 32),
+    ),
+    "validate": ({"foundsGroup": True}, lambda api: api.founds_group("7KQMX2HD")),
+    "groups": ({"groups": [GROUP_ANSWER]}, lambda api: api.groups()),
+    "group": (GROUP_ANSWER, lambda api: api.join_group({})),
+    "invite": (
+        {"id": str(POINT), "code": "7KQMX2HD", "expiresAt": MOMENT},
+        lambda api: api.invite({"code": "7KQMX2HD"}),
+    ),
+    "invites": (
+        {
+            "invites": [
+                {
+                    "id": str(POINT),
+                    "groupId": str(GROUP),
+                    "createdBy": str(USER),
+                    "createdAt": MOMENT,
+                    "expiresAt": MOMENT,
+                    "usedAt": MOMENT,
+                    "usedBy": str(USER),
+                    "revokedAt": MOMENT,
+                    "forMe": True,
+                }
+            ]
+        },
+        lambda api: api.invites(),
+    ),
+    "keys": (
+        {
+            **KEYS,
+            "versions": [{"keyVersion": 1, "commitment": "A" * 43, "roster": SEALED}],
+            "rosterEntries": [
+                {"keyVersion": 1, "rosterEntry": SEALED, "wrapperDeviceId": str(DEVICE)}
+            ],
+        },
+        lambda api: api.keys(GROUP),
+    ),
+    "rotate": (
+        {"keyVersion": 2},
+        lambda api: api.rotate(GROUP, expected_version=1, commitment=b"", roster=b"", envelopes={}),
+    ),
+    "pending": ({"devices": [{"deviceId": str(DEVICE)}]}, lambda api: api.pending(GROUP)),
+    "people": (
+        {
+            "users": [
+                {
+                    "id": str(USER),
+                    "name": "Una",
+                    "groups": [
+                        {
+                            "groupId": str(GROUP),
+                            "role": "member",
+                            "joinedAt": MOMENT,
+                            "devices": [
+                                {
+                                    "id": str(DEVICE),
+                                    "publicKey": "A" * 43,
+                                    "confirmed": True,
+                                    "joinProof": "A" * 43,
+                                }
+                            ],
+                            "phones": [{"id": str(POINT), "tid": "un", "needsSetup": False}],
+                        }
+                    ],
+                }
+            ]
+        },
+        lambda api: api.people(GROUP),
+    ),
+    "devices": (
+        {
+            "devices": [
+                {
+                    "id": str(DEVICE),
+                    "name": "Phone",
+                    "kind": "owntracks",
+                    "createdAt": MOMENT,
+                    "lastUsedOn": "2026-01-02",
+                    "isThisOne": True,
+                    "publicKey": "A" * 43,
+                    "groupId": str(GROUP),
+                    "tid": "un",
+                    "needsSetup": True,
+                }
+            ]
+        },
+        lambda api: api.devices(),
+    ),
+    "phone": (
+        {
+            "id": str(DEVICE),
+            "username": str(DEVICE),
+            "name": "Phone",
+            "password": TOKEN,
+            "tid": "un",
+        },
+        lambda api: api.renew_phone(DEVICE),
+    ),
+    "store": (
+        {"results": [{"id": str(POINT), "status": "rejected", "code": "out_of_range"}]},
+        lambda api: api.store([{"id": str(POINT)}]),
+    ),
+    "history": (
+        {"locations": [SEALED_POINT], "nextCursor": "next"},
+        lambda api: api.history({}),
+    ),
+    "export": (
+        {
+            "locations": [
+                {
+                    **{name: SEALED_POINT[name] for name in [*SEALED_POINT][:6]},
+                    "latitude": 64.1,
+                    "longitude": -21.9,
+                    "accuracy": 1,
+                }
+            ],
+            "nextCursor": "next",
+        },
+        lambda api: api.export(None),
+    ),
+    "delete": ({"deleted": 1}, lambda api: api.delete_point(GROUP, POINT)),
+}
+LEFT_OUT = object()
+SECRET = "PLACE-OF-UNA"
+WRONG = [
+    *(LEFT_OUT, None, True, False, 0, -1, 2**31, 2**53 + 1, 10**400, 1e308, 90.1, 1.0),
+    *("", "1", SECRET, "A" * 201, "A" * 40_000, "\x1b[2J", "\ud800", "\u202e", MOMENT, str(USER)),
+    *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-30", "\u0660" * 32),
+    *([], [None], [[]], [{}], {}, {SECRET: SECRET}, [SECRET] * 3),
+]
+
+
+def members_of(value: Any, *way: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the way to each value of a document."""
+    if way:
+        yield way
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from members_of(member, *way, name)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from members_of(item, *way, index)
+
+
+def changed(document: Any, way: tuple[str | int, ...], value: object) -> Any:
+    """Return a document with another value, or none, in one place."""
+    copy = json.loads(json.dumps(document))
+    place = copy
+    for step in way[:-1]:
+        place = place[step]
+    if value is LEFT_OUT:
+        del place[way[-1]]
+    else:
+        place[way[-1]] = value
+    return copy
+
+
+class Told:
+    """What an Api calls in the place of a transport: it reads an answer as a transport does."""
+
+    def __init__(self, answer: object) -> None:
+        self.content = json.dumps(answer).encode()
+
+    def call(self, *_: object, **__: object) -> dict[str, Any]:
+        return transport._read(200, self.content)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_whatever_the_service_says_is_read_or_is_one_failure(name: str) -> None:
+    answer, read = ANSWERS[name]
+    read(Api(Told(answer)))  # type: ignore[arg-type]
+    shown = []
+
+    for way in members_of(answer):
+        for value in WRONG:
+            told = Api(Told(changed(answer, way, value)))  # type: ignore[arg-type]
+            try:
+                read(told)
+            except AnswerNotUnderstood as failure:
+                context = None if failure.__suppress_context__ else failure.__context__
+                shown.append(f"{failure} {failure!r} {failure.__cause__!r} {context!r}")
+
+    assert len(shown) >= 10
+    assert not any(SECRET in text for text in shown)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_a_later_service_adds_is_left_alone(name: str) -> None:
+    answer, read = ANSWERS[name]
+    ways = [(), *members_of(answer)]
+    places = [way for way in ways if isinstance(at_way(answer, way), dict)]
+
+    for way in places:
+        more = changed(answer, (*way, "addedLater"), {"\ud800": [2**70, "\x1b[2J"]})
+        if name != "export":  # which hands all of it on
+            assert read(Api(Told(more))) == read(Api(Told(answer)))  # type: ignore[arg-type]
+
+
+def at_way(document: Any, way: tuple[str | int, ...]) -> Any:
+    """Return what is in one place of a document."""
+    for step in way:
+        document = document[step]
+    return document
+
+
+def test_members_that_need_not_be_there_may_be_null(script: Script, api: Api) -> None:
+    answer, _ = ANSWERS["people"]
+    for phones in (None, LEFT_OUT):
+        script.says(changed(answer, ("users", 0, "groups", 0, "phones"), phones))
+
+        (person,) = api.people(GROUP)
+
+        assert person.phones == []
+
+
 def test_a_name_moves_no_cursor_and_shuts_nobody_out(script: Script, api: Api) -> None:
     group = {"groupId": str(GROUP), "role": "member", "joinedAt": MOMENT, "devices": []}
     name = "\x1b[2JUna\u202e\ud800 👩‍👧"
@@ -714,7 +967,7 @@ def test_a_name_moves_no_cursor_and_shuts_nobody_out(script: Script, api: Api) -
     assert person.name == "\ufffd[2JUna\ufffd\ufffd 👩‍👧"
 
 
-@pytest.mark.parametrize("token", ["short", "draugar_\r\nX-Evil: 1234567890", 7, None])
+@pytest.mark.parametrize("token", ["short", "a" * 201, "draugar_\r\nX-Evil: 1234567890", 7, None])
 def test_a_token_that_is_none_is_not_taken(script: Script, api: Api, token: object) -> None:
     joined = {
         "token": token,

@@ -159,7 +159,7 @@ def test_a_point_of_another_group_is_dropped(relayed: Family, relay: Relay) -> N
     una.share([fix(1.0)], hearth)
     una.share([fix(2.0)], office)
     elsewhere = una._transport.call("GET", "/locations/latest", query={"groupId": str(office)})
-    moved = [{**point, "groupId": str(hearth)} for point in elsewhere.json()["locations"]]
+    moved = [{**point, "groupId": str(hearth)} for point in elsewhere["locations"]]
 
     with relay.telling(malice.points(lambda all_: [*all_, *moved])):
         assert latitudes(una.where(hearth)) == [1.0]
@@ -190,7 +190,7 @@ def test_an_older_point_than_was_seen_is_marked_and_told(
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
-    older = una._transport.call("GET", "/locations/latest").json()["locations"]
+    older = una._transport.call("GET", "/locations/latest")["locations"]
     ari.share([fix(2.0)])
     una.where()
 
@@ -286,7 +286,7 @@ def test_a_forged_old_point_does_not_hide_the_newer_ones(
 ) -> None:
     una, ari = two
     ari.share([fix(1.0)])
-    old = una._transport.call("GET", "/locations/latest").json()["locations"][0]
+    old = una._transport.call("GET", "/locations/latest")["locations"][0]
     content = of_draugar(ari, n=10**9) | {"tst": seconds_ago(60)}
     forged = {
         **old,
@@ -563,7 +563,7 @@ def test_an_answer_with_two_points_of_a_person_shows_one(
     una, ari = two
     ari.share([fix(1.0), fix(2.0)])
     both = una._api.history({"groupId": str(una.group().id)})[0]
-    raw = una._transport.call("GET", "/locations").json()["locations"]
+    raw = una._transport.call("GET", "/locations")["locations"]
 
     with relay.telling(
         lambda request, forward: (

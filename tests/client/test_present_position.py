@@ -417,7 +417,7 @@ def test_a_position_that_the_service_shows_when_asked_for_it_is_not_missing(
 ) -> None:
     una, ari = two
     una.share([fix(1.0, ago=MINUTE)])
-    older = una._transport.call("GET", "/locations/latest").json()["locations"]
+    older = una._transport.call("GET", "/locations/latest")["locations"]
     una.share([fix(2.0)])
     ari.where()
 

@@ -279,7 +279,7 @@ def _desk(
         float,
         option("--wait", "For a service that is away.", "SECONDS", min=0, show_default=True),
     ] = 10,
-    as_json: Annotated[bool, option("--json", "JsonObject in JSON, for programs.")] = False,
+    as_json: Annotated[bool, option("--json", "Answer in JSON, for programs.")] = False,
 ) -> Context:
     return Context(Terminal(as_json=as_json), home, timedelta(seconds=wait))
 

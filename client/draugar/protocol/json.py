@@ -6,7 +6,7 @@ Raises NotAuthentic when reading and Unsealable when writing.
 import base64
 import json
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from draugar.protocol.errors import NotAuthentic, Unsealable
@@ -20,22 +20,28 @@ def written(value: object) -> bytes:
     """Return JSON as bytes. Raises Unsealable."""
     with suppress(TypeError, ValueError, RecursionError):
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        _parsed(text)
+        _check(_READER.decode(text), _DEEPEST_NESTING)
         return text.encode()
-    raise Unsealable("This is not JSON that everybody reads alike.")
+    raise Unsealable("This is not JSON that all read alike.")
+
+
+def parse(text: bytes) -> object:
+    """Return the value of JSON in UTF-8, in which no object has a member twice.
+
+    Of values it may have any that JSON has. Raises NotAuthentic.
+    """
+    with suppress(ValueError, RecursionError):
+        return _READER.decode(text.decode())
+    raise NotAuthentic("This is not JSON that all read alike.")
 
 
 def read(text: bytes) -> object:
     """Return the value of JSON that opened. Raises NotAuthentic."""
-    with suppress(ValueError, RecursionError):
-        return _parsed(text.decode())
-    raise NotAuthentic("This opens, but is not JSON that everybody reads alike.")
-
-
-def _parsed(text: str) -> object:
-    value = _READER.decode(text)
-    _check(value, _DEEPEST_NESTING)
-    return value
+    value = parse(text)
+    with suppress(ValueError):
+        _check(value, _DEEPEST_NESTING)
+        return value
+    raise NotAuthentic("This opens, but is not JSON that all read alike.")
 
 
 def _check(value: object, levels: int) -> None:
@@ -61,7 +67,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_READER = json.JSONDecoder(object_pairs_hook=_object)
+def _refuse(_constant: str) -> NoReturn:
+    raise ValueError
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse)
 
 
 def members(value: object, names: set[str]) -> dict[str, Any]:

@@ -32,22 +32,12 @@ class Api:
     def join(self, body: Mapping[str, Any], *, idempotency_key: str) -> answers.Joined:
         """Spend a code; the same key again is answered again, without the package."""
         headers = {"Idempotency-Key": idempotency_key}
-        answer = self._call("POST", "/auth/join", body, headers=headers)
-        user, device, group = (answer.child(name) for name in ("user", "device", "group"))
-        return answers.Joined(
-            token=answers.token(answer),
-            user_id=user.uuid("id"),
-            name=user.name("name"),
-            device_id=device.uuid("id"),
-            group_id=group.uuid("id"),
-            group_name=group.name("name"),
-            key_package=answers.key_package(answer),
-        )
+        return answers.Joined.read(self._call("POST", "/auth/join", body, headers=headers))
 
     def founds_group(self, code: str) -> bool:
         """Whether a code founds a group; it is not spent. Older services do not say."""
         answer = self._call("POST", "/invites/validate", {"code": code})
-        return bool(answer.maybe(answer.truth, "foundsGroup"))
+        return answers.CodeKind.read(answer).founds_group
 
     def logout(self) -> None:
         """Make this device's token void."""
@@ -65,16 +55,16 @@ class Api:
 
     def groups(self) -> list[answers.ListedGroup]:
         """List the caller's groups."""
-        return self._call("GET", "/groups").children("groups", answers.listed_group)
+        return answers.Groups.read(self._call("GET", "/groups")).groups
 
     def found_group(self, name: str, encryption: str) -> answers.ListedGroup:
         """Found a further group."""
         body = {"name": name, "encryption": encryption}
-        return answers.listed_group(self._call("POST", "/groups", body, is_repeatable=False))
+        return answers.ListedGroup.read(self._call("POST", "/groups", body, is_repeatable=False))
 
     def join_group(self, body: Mapping[str, Any]) -> answers.ListedGroup:
         """Join a further group by a code."""
-        return answers.listed_group(self._call("POST", "/groups/join", body))
+        return answers.ListedGroup.read(self._call("POST", "/groups/join", body))
 
     def change_group(
         self, group_id: UUID, *, name: str | None = None, retention_days: int | None = None
@@ -82,7 +72,7 @@ class Api:
         """Change a group's name, or how long it keeps points; what is None stays."""
         changes = {"name": name, "retentionDays": retention_days}
         body = {field: value for field, value in changes.items() if value is not None}
-        return answers.listed_group(self._call("PATCH", f"/groups/{group_id}", body))
+        return answers.ListedGroup.read(self._call("PATCH", f"/groups/{group_id}", body))
 
     def leave(self, group_id: UUID) -> None:
         """Leave a group."""
@@ -107,30 +97,23 @@ class Api:
         """Make an invite; its id, code and end."""
         # Only with a code of the client's own is a repeat the same invite.
         answer = self._call("POST", "/invites", body, is_repeatable="code" in body)
-        return answer.uuid("id"), answer.text("code"), answer.maybe(answer.moment, "expiresAt")
+        made = answers.NewInvite.read(answer)
+        return made.id, made.code, made.expires_at
 
     def invites(self) -> list[OpenInvite]:
         """List the invites the caller may see."""
-        return self._call("GET", "/invites").children("invites", answers.open_invite)
+        listed = answers.Invites.read(self._call("GET", "/invites"))
+        return [invite.value() for invite in listed.invites]
 
     def revoke_invite(self, invite_id: UUID) -> None:
-        """Make an invite worthless."""
+        """Revoke an invite."""
         self._call("DELETE", f"/invites/{invite_id}")
 
     # Keys
 
     def keys(self, group_id: UUID) -> answers.Keys:
         """Show a group's versions and this device's envelopes."""
-        answer = self._call("GET", f"/groups/{group_id}/keys")
-        versions = answer.children("versions", answers.version)
-        envelopes = answer.children("envelopes", answers.envelope)
-        return answers.Keys(
-            key_version=answer.whole("keyVersion", most=2**31 - 2),  # so that there is a next
-            rotation_required=answer.truth("rotationRequired"),
-            versions={version.key_version: version for version in versions},
-            envelopes=sorted(envelopes, key=lambda envelope: envelope.key_version),
-            entries=answer.children("rosterEntries", answers.entry),
-        )
+        return answers.Keys.read(self._call("GET", f"/groups/{group_id}/keys"))
 
     def rotate(
         self,
@@ -151,12 +134,13 @@ class Api:
                 for device_id, wrapped_key in envelopes.items()
             ],
         }
-        return self._call("POST", f"/groups/{group_id}/keys", body).whole("keyVersion", least=1)
+        answer = self._call("POST", f"/groups/{group_id}/keys", body)
+        return answers.Rotated.read(answer).key_version
 
     def pending(self, group_id: UUID) -> set[UUID]:
         """List the devices that wait for the present key."""
         answer = self._call("GET", f"/groups/{group_id}/keys/pending")
-        return set(answer.children("devices", lambda device: device.uuid("deviceId")))
+        return {device.device_id for device in answers.Pending.read(answer).devices}
 
     def put_envelope(
         self,
@@ -180,23 +164,21 @@ class Api:
     # People and devices
 
     def people(self, group_id: UUID) -> list[answers.ListedPerson]:
-        """List everybody in a group."""
-        answer = self._call("GET", "/users")
-        listed = answer.children("users", lambda user: answers.listed_person(user, group_id))
-        people = [person for person in listed if person is not None]
+        """List the people in a group."""
+        people = answers.People.read(self._call("GET", "/users")).of(group_id)
         devices = [device.id for person in people for device in person.devices]
         devices += [phone.id for person in people for phone in person.phones]
         users = {person.user_id for person in people}
         if len(users) != len(people) or len(set(devices)) != len(devices):
-            raise AnswerNotUnderstood  # whose device it is would be anybody's guess
+            raise AnswerNotUnderstood  # whose device it is would be a guess
         return people
 
     def devices(self) -> list[answers.ListedOwnDevice]:
         """List the devices that can act for the caller."""
-        return self._call("GET", "/devices").children("devices", answers.own_device)
+        return answers.OwnDevices.read(self._call("GET", "/devices")).devices
 
     def revoke_device(self, device_id: UUID) -> None:
-        """Make a device of the caller's worthless."""
+        """Revoke a device of the caller's."""
         self._call("DELETE", f"/devices/{device_id}")
 
     def add_phone(self, name: str, *, group_id: UUID, tid: str | None) -> answers.NewPhone:
@@ -204,11 +186,11 @@ class Api:
         body = {"name": name, "kind": "owntracks", "groupId": str(group_id)}
         if tid is not None:
             body["tid"] = tid
-        return answers.new_phone(self._call("POST", "/devices", body, is_repeatable=False))
+        return answers.NewPhone.read(self._call("POST", "/devices", body, is_repeatable=False))
 
     def renew_phone(self, device_id: UUID) -> answers.NewPhone:
         """Give a phone of the caller's a new password, and the group's present key version."""
-        return answers.new_phone(self._call("POST", f"/devices/{device_id}/renew"))
+        return answers.NewPhone.read(self._call("POST", f"/devices/{device_id}/renew"))
 
     # Points
 
@@ -216,7 +198,7 @@ class Api:
         """Store points that carry their ids; in the order they were sent."""
         sent = list(points)
         answer = self._call("POST", "/locations", {"locations": sent})
-        verdicts = answer.children("results", answers.verdict)
+        verdicts = answers.Verdicts.read(answer).results
         if [str(verdict.id) for verdict in verdicts] != [point["id"] for point in sent]:
             raise AnswerNotUnderstood
         return verdicts
@@ -226,25 +208,26 @@ class Api:
         query = {"groupId": str(group_id)}
         points: list[answers.StoredPoint] = []
         for _ in range(_LATEST_PAGES):
-            answer = self._call("GET", "/locations/latest", query=query)
-            points += answer.children("locations", answers.stored_point)
-            cursor = answer.maybe(answer.text, "nextCursor")
-            if cursor is None:
+            page = answers.Points.read(self._call("GET", "/locations/latest", query=query))
+            points += page.locations
+            if page.next_cursor is None:
                 return points
-            query["cursor"] = cursor
+            query["cursor"] = page.next_cursor
         raise AnswerNotUnderstood  # pages that do not end
 
     def history(self, query: Mapping[str, str]) -> tuple[list[answers.StoredPoint], str | None]:
         """Show a page of points, newest first, and the cursor of the next."""
         answer = self._call("GET", "/locations", query={"limit": str(PAGE), **query})
-        return answer.children("locations", answers.stored_point), answer.maybe(
-            answer.text, "nextCursor"
-        )
+        page = answers.Points.read(answer)
+        return page.locations, page.next_cursor
 
     def delete_point(self, group_id: UUID, point_id: UUID) -> int:
         """Delete one point of the caller's; how many there were."""
         query = {"groupId": str(group_id), "id": str(point_id)}
-        return self._call("DELETE", "/locations", query=query).whole("deleted", most=1)
+        deleted = answers.Deleted.read(self._call("DELETE", "/locations", query=query)).deleted
+        if deleted > 1:
+            raise AnswerNotUnderstood
+        return deleted
 
     def delete_points(
         self, group_id: UUID, *, since: datetime | None, until: datetime | None
@@ -255,7 +238,7 @@ class Api:
             query["from"] = since.isoformat()
         if until is not None:
             query["to"] = until.isoformat()
-        return self._call("DELETE", "/locations", query=query).whole("deleted", most=2**53)
+        return answers.Deleted.read(self._call("DELETE", "/locations", query=query)).deleted
 
     def export(
         self, cursor: str | None
@@ -263,5 +246,5 @@ class Api:
         """Show a page of all that is stored about the caller, its points also as values."""
         query = {} if cursor is None else {"cursor": cursor}
         answer = self._call("GET", "/export", query=query)
-        points = answer.children("locations", answers.stored_point)
-        return answer.json(), points, answer.maybe(answer.text, "nextCursor")
+        page = answers.Points.read(answer)
+        return answer, page.locations, page.next_cursor

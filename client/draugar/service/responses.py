@@ -1,110 +1,340 @@
-"""What the service says, read into values. Whether it is believed is decided elsewhere."""
+"""What the service says, read into values. Whether it is believed is decided elsewhere.
 
+The service may be malicious. Each member is read by its type and bounds, and nothing else of an
+answer reaches the rest of the client. Unknown members are left alone: the contract may grow. What
+does not fit is one failure, AnswerNotUnderstood, which repeats nothing of it.
+"""
+
+import re
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
 
 from draugar.errors import AnswerNotUnderstood
 from draugar.models import OpenInvite, Phone
 from draugar.protocol.envelopes import ENVELOPE_BYTES
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.invites import PACKAGE_BYTES
+from draugar.protocol.json import LAST_VERSION, from_base64url
 from draugar.protocol.locations import LARGEST_MESSAGE
 from draugar.protocol.rosters import ROSTER_BYTES
 from draugar.protocol.secrets import Token
-from draugar.service.json_reader import JsonObject
 
+LONGEST_TEXT = 200  # characters, of names, codes and cursors
+MOST_ITEMS = 20_000
+
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, breaks or turns a line, or cannot be written at all."""
+
+_YEARS = range(1970, 3000)
+"""In which a service can be; sums and time zones lead beyond the first and the last there is."""
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})")
 _LEAST_SEALED = 41
 _HASH = _KEY = 32
 
 
-@dataclass(frozen=True, kw_only=True)
-class Joined:
+def _harmless(value: str) -> str:
+    if _HARMFUL.search(value):
+        raise ValueError
+    return value
+
+
+def _made_harmless(value: object) -> str:
+    """Cut a name that a member has chosen, who is not to shut all others out by it."""
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 -- pydantic's own failure
+    return _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", value)[:LONGEST_TEXT]
+
+
+def _moment(value: object) -> datetime:
+    """Read a time with its offset; it is returned in UTC."""
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        with suppress(OverflowError):
+            at = datetime.fromisoformat(value).astimezone(UTC)
+            if at.year in _YEARS:
+                return at
+    raise ValueError
+
+
+def _day(value: object) -> date:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return date.fromisoformat(value)
+    raise ValueError
+
+
+def _token(value: object) -> Token:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise ValueError
+    try:
+        return Token(value.encode())
+    except NotAuthentic:
+        raise ValueError from None
+
+
+def _opaque(least: int, most: int) -> PlainValidator:
+    """Read base64url of so many bytes."""
+
+    def read(value: object) -> bytes:
+        if not isinstance(value, str):
+            raise ValueError  # noqa: TRY004 -- pydantic's own failure
+        try:
+            # Standard base64 is the same but for two letters and the padding.
+            found = from_base64url(value.rstrip("=").replace("+", "-").replace("/", "_"))
+        except NotAuthentic:
+            raise ValueError from None
+        if not least <= len(found) <= most:
+            raise ValueError
+        return found
+
+    return PlainValidator(read)
+
+
+def _or(default: object) -> BeforeValidator:
+    """Take null for a default, as an absent member."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+def _is_there(value: object) -> bool:
+    return value is not None
+
+
+_Item = TypeVar("_Item")
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_harmless)]
+"""A text that programs read."""
+Name = Annotated[str, BeforeValidator(_made_harmless)]
+Id = Annotated[UUID, Field(strict=False)]
+"""JSON has it as a text."""
+Moment = Annotated[datetime, PlainValidator(_moment)]
+Day = Annotated[date, PlainValidator(_day)]
+Role = Literal["admin", "member"]
+Flag = Annotated[bool, _or(False)]  # noqa: FBT003 -- of a member that older services leave out
+Number = Annotated[int, Field(ge=0, le=LAST_VERSION)]
+KeyVersion = Annotated[int, Field(ge=1, le=LAST_VERSION)]
+Password = Annotated[Token, PlainValidator(_token)]
+"""A token, which is shown once."""
+Hash = Annotated[bytes, _opaque(_HASH, _HASH)]
+PublicKey = Annotated[bytes, _opaque(_KEY, _KEY)]
+WrappedKey = Annotated[bytes, _opaque(ENVELOPE_BYTES, ENVELOPE_BYTES)]
+KeyPackage = Annotated[bytes, _opaque(_LEAST_SEALED, PACKAGE_BYTES)]
+Roster = Annotated[bytes, _opaque(_LEAST_SEALED, ROSTER_BYTES)]
+Message = Annotated[bytes, _opaque(_LEAST_SEALED, LARGEST_MESSAGE)]
+Items = Annotated[list[_Item], Field(max_length=MOST_ITEMS), FailFast()]
+
+
+class Response(BaseModel):
+    """A JSON object of the service's."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Self:
+        """Read an answer. Raises AnswerNotUnderstood."""
+        try:
+            return cls.model_validate(answer)
+        except ValidationError:
+            raise AnswerNotUnderstood from None
+
+
+class Problem(Response):
+    """Why the service has refused."""
+
+    code: Annotated[str, Field(pattern="^[a-z0-9_]{1,64}$")]
+    detail: Any = Field(default=None, repr=False)
+
+
+class Joined(Response):
     """Who came in, and the key package, which comes once only."""
 
-    token: Token
-    user_id: UUID
-    name: str = field(repr=False)
-    device_id: UUID
-    group_id: UUID
-    group_name: str = field(repr=False)
-    key_package: bytes | None = field(repr=False)
+    token: Password
+    user_id: Id = Field(validation_alias=AliasPath("user", "id"))
+    name: Name = Field(validation_alias=AliasPath("user", "name"), repr=False)
+    device_id: Id = Field(validation_alias=AliasPath("device", "id"))
+    group_id: Id = Field(validation_alias=AliasPath("group", "id"))
+    group_name: Name = Field(validation_alias=AliasPath("group", "name"), repr=False)
+    key_package: KeyPackage | None = Field(default=None, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListedGroup:
+class CodeKind(Response):
+    """What a code is for."""
+
+    founds_group: Flag = False
+
+
+class ListedGroup(Response):
     """A group, and what the caller is in it."""
 
-    id: UUID
-    name: str = field(repr=False)
-    role: str
-    encryption: str
-    key_version: int
+    id: Id
+    name: Name = Field(repr=False)
+    role: Role
+    encryption: Literal["required", "optional"]
+    key_version: Number
     rotation_required: bool
-    retention_days: int
-    joined_at: datetime
-    is_paused: bool
-    resumes_at: datetime | None
-    key_package: bytes | None = field(default=None, repr=False)
+    retention_days: Annotated[int, Field(ge=1, le=LAST_VERSION)]
+    joined_at: Moment
+    is_paused: bool = Field(validation_alias=AliasPath("sharing", "paused"))
+    resumes_at: Moment | None = Field(
+        default=None, validation_alias=AliasPath("sharing", "resumesAt")
+    )
+    key_package: KeyPackage | None = Field(default=None, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Version:
+class Groups(Response):
+    """The caller's groups."""
+
+    groups: Items[ListedGroup]
+
+
+class NewInvite(Response):
+    """An invite just made."""
+
+    id: Id
+    code: Text = Field(repr=False)
+    expires_at: Moment | None = None
+
+
+class ListedInvite(Response):
+    """An invite."""
+
+    id: Id
+    group_id: Id
+    created_by: Id
+    created_at: Moment
+    expires_at: Moment | None = None
+    used_at: Moment | None = None
+    used_by: Id | None = None
+    revoked_at: Moment | None = None
+    for_me: Flag = False
+
+    def value(self) -> OpenInvite:
+        """Return it as the member meets it."""
+        return OpenInvite(**dict(self))
+
+
+class Invites(Response):
+    """The invites that the caller may see."""
+
+    invites: Items[ListedInvite]
+
+
+class Version(Response):
     """That the group's key had a version."""
 
-    key_version: int
-    commitment: bytes
-    roster: bytes | None = field(repr=False)
+    key_version: KeyVersion
+    commitment: Hash
+    roster: Roster | None = Field(default=None, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Envelope:
+class Envelope(Response):
     """A group key, wrapped for this device."""
 
-    key_version: int
-    wrapped_key: bytes = field(repr=False)
-    wrapper_public_key: bytes
-    wrapper_device_id: UUID | None
+    key_version: KeyVersion
+    wrapped_key: WrappedKey = Field(repr=False)
+    wrapper_public_key: PublicKey
+    wrapper_device_id: Id | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """Whom somebody has confirmed, sealed."""
+class Entry(Response):
+    """Whom a member has confirmed, sealed."""
 
-    key_version: int
-    sealed: bytes = field(repr=False)
-    wrapper_device_id: UUID | None
+    key_version: KeyVersion
+    sealed: Roster = Field(alias="rosterEntry", repr=False)
+    wrapper_device_id: Id | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Keys:
+def _ascending(envelopes: list[Envelope]) -> list[Envelope]:
+    return sorted(envelopes, key=lambda envelope: envelope.key_version)
+
+
+class Keys(Response):
     """What the service has of a group's keys, for this device."""
 
-    key_version: int
+    key_version: Annotated[int, Field(ge=0, le=LAST_VERSION - 1)]  # so that there is a next
     rotation_required: bool
-    versions: dict[int, Version]
-    envelopes: list[Envelope]
-    entries: list[Entry]
+    listed: Items[Version] = Field(alias="versions")
+    envelopes: Annotated[Items[Envelope], AfterValidator(_ascending)]
+    entries: Items[Entry] = Field(alias="rosterEntries")
+
+    @property
+    def versions(self) -> dict[int, Version]:
+        """The versions by their numbers."""
+        return {version.key_version: version for version in self.listed}
 
     def entries_of(self, key_version: int) -> list[bytes]:
         """The entries sealed under one version."""
         return [entry.sealed for entry in self.entries if entry.key_version == key_version]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListedDevice:
+class Rotated(Response):
+    """The version that a group's key has now."""
+
+    key_version: KeyVersion
+
+
+class _PendingDevice(Response):
+    device_id: Id
+
+
+class Pending(Response):
+    """The devices that wait for the present key."""
+
+    devices: Items[_PendingDevice]
+
+
+class ListedDevice(Response):
     """A device with a public key."""
 
-    id: UUID
-    public_key: bytes
-    can_act: bool
-    join_proof: bytes | None = field(repr=False)
+    id: Id
+    public_key: PublicKey
+    can_act: bool = Field(alias="confirmed")
+    join_proof: Hash | None = Field(default=None, repr=False)
+
+
+class _ListedPhone(Response):
+    id: Id
+    tid: Text
+    needs_setup: bool
+
+
+class _Membership(Response):
+    group_id: Id
+    role: Role
+    joined_at: Moment
+    devices: Items[ListedDevice]
+    phones: Annotated[Items[_ListedPhone], _or([])] = []
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListedPerson:
-    """Somebody in a group."""
+    """A person in a group."""
 
     user_id: UUID
     name: str = field(repr=False)
@@ -114,216 +344,136 @@ class ListedPerson:
     phones: list[Phone] = field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListedOwnDevice:
+class _User(Response):
+    id: Id
+    name: Name = Field(repr=False)
+    groups: Items[_Membership]
+
+
+class People(Response):
+    """The people in the caller's groups."""
+
+    users: Items[_User]
+
+    def of(self, group_id: UUID) -> list[ListedPerson]:
+        """Return the people in one group."""
+        return [
+            ListedPerson(
+                user_id=user.id,
+                name=user.name,
+                role=membership.role,
+                joined_at=membership.joined_at,
+                devices=membership.devices,
+                phones=[Phone(**dict(phone)) for phone in membership.phones],
+            )
+            for user in self.users
+            for membership in [group for group in user.groups if group.group_id == group_id][:1]
+        ]
+
+
+class ListedOwnDevice(Response):
     """A device that can act for the caller."""
 
-    id: UUID
-    name: str = field(repr=False)
-    kind: str
-    created_at: datetime
-    last_used_on: date
+    id: Id
+    name: Name = Field(repr=False)
+    kind: Text
+    created_at: Moment
+    last_used_on: Day
     is_this_one: bool
-    has_key: bool
-    group_id: UUID | None
-    tid: str | None
-    needs_setup: bool
+    has_key: Annotated[bool, BeforeValidator(_is_there)] = Field(default=False, alias="publicKey")
+    group_id: Id | None = None
+    tid: Text | None = None
+    needs_setup: Flag = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewPhone:
-    """A phone with OwnTracks, and how it signs in."""
+class OwnDevices(Response):
+    """The devices that can act for the caller."""
 
-    id: UUID
-    name: str = field(repr=False)
-    password: Token
-    tid: str
+    devices: Items[ListedOwnDevice]
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredPoint:
+class NewPhone(Response):
+    """A phone with OwnTracks just set up, and how it signs in."""
+
+    id: Id
+    username: Id
+    name: Name = Field(repr=False)
+    password: Password
+    tid: Text
+
+    @model_validator(mode="after")
+    def _signs_in_by_its_id(self) -> Self:
+        if self.username != self.id:
+            raise ValueError
+        return self
+
+
+class StoredPoint(Response):
     """A point as the service has it: sealed, or else with a place in the clear."""
 
-    id: UUID
-    group_id: UUID
-    user_id: UUID
-    device_id: UUID
-    recorded_at: datetime
-    received_at: datetime
-    sealed: bytes | None = field(repr=False)
-    key_version: int
-    place: tuple[float, float, float] | None = field(repr=False)
-    """Latitude, longitude, accuracy."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What became of a point that was sent; `code` is None where it was stored."""
-
-    id: UUID
-    code: str | None
-
-
-def token(answer: JsonObject) -> Token:
-    """Read a token, which is shown once."""
-    try:
-        return Token(answer.text("token").encode())
-    except NotAuthentic:
-        raise AnswerNotUnderstood from None
-
-
-def key_package(answer: JsonObject) -> bytes | None:
-    """Read a key package, where there is one."""
-    return answer.maybe(answer.opaque, "keyPackage", least=_LEAST_SEALED, most=PACKAGE_BYTES)
-
-
-def listed_group(answer: JsonObject) -> ListedGroup:
-    """Read a group."""
-    sharing = answer.child("sharing")
-    return ListedGroup(
-        id=answer.uuid("id"),
-        name=answer.name("name"),
-        role=answer.choice("role", "admin", "member"),
-        encryption=answer.choice("encryption", "required", "optional"),
-        key_version=answer.whole("keyVersion"),
-        rotation_required=answer.truth("rotationRequired"),
-        retention_days=answer.whole("retentionDays", least=1),
-        joined_at=answer.moment("joinedAt"),
-        is_paused=sharing.truth("paused"),
-        resumes_at=sharing.maybe(sharing.moment, "resumesAt"),
-        key_package=key_package(answer),
+    id: Id
+    group_id: Id
+    user_id: Id
+    device_id: Id
+    recorded_at: Moment
+    received_at: Moment
+    sealed: Message | None = Field(default=None, alias="encryptedData", repr=False)
+    key_version: Annotated[Number, _or(0)] = 0
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = Field(default=None, repr=False)
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = Field(default=None, repr=False)
+    accuracy: Annotated[float, Field(ge=0, le=sys.float_info.max)] | None = Field(
+        default=None, repr=False
     )
 
+    @model_validator(mode="after")
+    def _is_sealed_or_in_the_clear(self) -> Self:
+        if (self.sealed is None) != (self.key_version == 0) or (
+            self.sealed is None and self.place is None
+        ):
+            raise ValueError
+        return self
 
-def open_invite(answer: JsonObject) -> OpenInvite:
-    """Read an invite."""
-    return OpenInvite(
-        id=answer.uuid("id"),
-        group_id=answer.uuid("groupId"),
-        created_by=answer.uuid("createdBy"),
-        created_at=answer.moment("createdAt"),
-        expires_at=answer.maybe(answer.moment, "expiresAt"),
-        used_at=answer.maybe(answer.moment, "usedAt"),
-        used_by=answer.maybe(answer.uuid, "usedBy"),
-        revoked_at=answer.maybe(answer.moment, "revokedAt"),
-        for_me=answer.maybe(answer.truth, "forMe") or False,
-    )
-
-
-def version(answer: JsonObject) -> Version:
-    """Read a version."""
-    return Version(
-        key_version=answer.whole("keyVersion", least=1),
-        commitment=answer.opaque("commitment", least=_HASH),
-        roster=answer.maybe(answer.opaque, "roster", least=_LEAST_SEALED, most=ROSTER_BYTES),
-    )
+    @property
+    def place(self) -> tuple[float, float, float] | None:
+        """Latitude, longitude and accuracy of a point in the clear."""
+        if self.latitude is None or self.longitude is None or self.accuracy is None:
+            return None
+        return self.latitude, self.longitude, self.accuracy
 
 
-def envelope(answer: JsonObject) -> Envelope:
-    """Read an envelope."""
-    return Envelope(
-        key_version=answer.whole("keyVersion", least=1),
-        wrapped_key=answer.opaque("wrappedKey", least=ENVELOPE_BYTES),
-        wrapper_public_key=answer.opaque("wrapperPublicKey", least=_KEY),
-        wrapper_device_id=answer.maybe(answer.uuid, "wrapperDeviceId"),
-    )
+class Points(Response):
+    """A page of points, and where the next one begins."""
+
+    locations: Items[StoredPoint]
+    next_cursor: Text | None = None
 
 
-def entry(answer: JsonObject) -> Entry:
-    """Read a roster entry."""
-    return Entry(
-        key_version=answer.whole("keyVersion", least=1),
-        sealed=answer.opaque("rosterEntry", least=_LEAST_SEALED, most=ROSTER_BYTES),
-        wrapper_device_id=answer.maybe(answer.uuid, "wrapperDeviceId"),
-    )
+class Verdict(Response):
+    """What became of a point that was sent."""
+
+    id: Id
+    status: Literal["stored", "rejected"]
+    refusal: Text | None = Field(default=None, alias="code")
+
+    @model_validator(mode="after")
+    def _has_a_reason(self) -> Self:
+        if self.status == "rejected" and self.refusal is None:
+            raise ValueError
+        return self
+
+    @property
+    def code(self) -> str | None:
+        """Why it was not stored; None where it was."""
+        return None if self.status == "stored" else self.refusal
 
 
-def listed_person(answer: JsonObject, group_id: UUID) -> ListedPerson | None:
-    """Read somebody, if they are in the group."""
-    shared = answer.children("groups", lambda group: (group.uuid("groupId"), group))
-    for shared_id, group in shared:
-        if shared_id == group_id:
-            return ListedPerson(
-                user_id=answer.uuid("id"),
-                name=answer.name("name"),
-                role=group.choice("role", "admin", "member"),
-                joined_at=group.moment("joinedAt"),
-                devices=group.children("devices", listed_device),
-                phones=group.children("phones", phone) if "phones" in group else [],
-            )
-    return None
+class Verdicts(Response):
+    """What became of the points that were sent, in their order."""
+
+    results: Items[Verdict]
 
 
-def listed_device(answer: JsonObject) -> ListedDevice:
-    """Read a device."""
-    return ListedDevice(
-        id=answer.uuid("id"),
-        public_key=answer.opaque("publicKey", least=_KEY),
-        can_act=answer.truth("confirmed"),
-        join_proof=answer.maybe(answer.opaque, "joinProof", least=_HASH),
-    )
+class Deleted(Response):
+    """How many points there were."""
 
-
-def phone(answer: JsonObject) -> Phone:
-    """Read a phone with OwnTracks."""
-    return Phone(
-        id=answer.uuid("id"), tid=answer.text("tid"), needs_setup=answer.truth("needsSetup")
-    )
-
-
-def new_phone(answer: JsonObject) -> NewPhone:
-    """Read a phone just set up, with its password, which is shown once."""
-    id_ = answer.uuid("id")
-    try:
-        password = Token(answer.text("password").encode())
-    except NotAuthentic:
-        raise AnswerNotUnderstood from None
-    if answer.uuid("username") != id_:
-        raise AnswerNotUnderstood
-    return NewPhone(id=id_, name=answer.name("name"), password=password, tid=answer.text("tid"))
-
-
-def own_device(answer: JsonObject) -> ListedOwnDevice:
-    """Read a device of the caller's."""
-    return ListedOwnDevice(
-        id=answer.uuid("id"),
-        name=answer.name("name"),
-        kind=answer.text("kind"),
-        created_at=answer.moment("createdAt"),
-        last_used_on=answer.day("lastUsedOn"),
-        is_this_one=answer.truth("isThisOne"),
-        has_key="publicKey" in answer,
-        group_id=answer.maybe(answer.uuid, "groupId"),
-        tid=answer.maybe(answer.text, "tid"),
-        needs_setup=answer.maybe(answer.truth, "needsSetup") or False,
-    )
-
-
-def stored_point(answer: JsonObject) -> StoredPoint:
-    """Read a point as every answer has it."""
-    is_sealed = "encryptedData" in answer
-    return StoredPoint(
-        id=answer.uuid("id"),
-        group_id=answer.uuid("groupId"),
-        user_id=answer.uuid("userId"),
-        device_id=answer.uuid("deviceId"),
-        recorded_at=answer.moment("recordedAt"),
-        received_at=answer.moment("receivedAt"),
-        sealed=answer.opaque("encryptedData", least=_LEAST_SEALED, most=LARGEST_MESSAGE)
-        if is_sealed
-        else None,
-        key_version=answer.whole("keyVersion", least=1) if is_sealed else 0,
-        place=None
-        if is_sealed
-        else (
-            answer.number("latitude", -90, 90),
-            answer.number("longitude", -180, 180),
-            answer.number("accuracy", 0, sys.float_info.max),
-        ),
-    )
-
-
-def verdict(answer: JsonObject) -> Verdict:
-    """Read a verdict."""
-    is_stored = answer.choice("status", "stored", "rejected") == "stored"
-    return Verdict(id=answer.uuid("id"), code=None if is_stored else answer.text("code"))
+    deleted: Annotated[int, Field(ge=0, le=2**53)]

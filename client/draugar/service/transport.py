@@ -38,7 +38,9 @@ from draugar.errors import (
     VersionConflict,
 )
 from draugar.protocol.address import is_local, service_url
-from draugar.service.json_reader import JsonObject
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.json import parse
+from draugar.service.responses import Problem
 from draugar.service.unreachable import NotThatServer, why
 
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ class Transport:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         is_repeatable: bool = True,
-    ) -> JsonObject:
+    ) -> dict[str, Any]:
         """Send a request, and once more while the service is busy, if a repeat does no harm.
 
         Raises ServiceFailure.
@@ -237,22 +239,24 @@ def _asked_pause(response: httpx.Response) -> float | None:
     return float(text) if re.fullmatch("[0-9]{1,6}", text) else None
 
 
-def _read(status: int, content: bytes) -> JsonObject:
+def _read(status: int, content: bytes) -> dict[str, Any]:
     if _SUCCESS <= status < _REDIRECT:
-        return (
-            JsonObject.parse(content) if content.strip() not in (b"", b"null") else JsonObject({})
-        )
+        return _object(content) if content.strip() not in (b"", b"null") else {}
     if not _ERROR <= status < _SERVER_ERROR:
-        raise AnswerNotUnderstood  # a redirect, above all: nobody is led elsewhere
-    problem = JsonObject.parse(content)
-    code = problem.text("code")
-    if not re.fullmatch("[a-z0-9_]{1,64}", code):
-        raise AnswerNotUnderstood
-    if code == "surplus_devices":
-        detail = str(problem.json().get("detail"))
-        raise SurplusDevices({UUID(text) for text in _ID.findall(detail)})
-    kind = _KINDS.get(code, SignedOut if status == httpx.codes.UNAUTHORIZED else Refused)
-    raise kind(status=status, code=code)
+        raise AnswerNotUnderstood  # a redirect, above all: no client is led elsewhere
+    problem = Problem.read(_object(content))
+    if problem.code == "surplus_devices":
+        raise SurplusDevices({UUID(text) for text in _ID.findall(str(problem.detail))})
+    kind = _KINDS.get(problem.code, SignedOut if status == httpx.codes.UNAUTHORIZED else Refused)
+    raise kind(status=status, code=problem.code)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    with suppress(NotAuthentic):
+        answer = parse(content)
+        if isinstance(answer, dict):
+            return answer
+    raise AnswerNotUnderstood
 
 
 _KINDS: dict[str, type[Refused]] = {
