@@ -328,6 +328,35 @@ def test_a_track_that_looks_swapped_says_so(household: Household, tmp_path: Path
     assert "Warning: the positions of walk.gpx look as though latitude and longitude were" in told
 
 
+def test_history_lists_the_newest_200_positions_first_unless_it_is_told_to_list_all(
+    household: Household, tmp_path: Path
+) -> None:
+    una = household.founder()
+    walked = [(64.1 + number / 1000, -21.9) for number in range(203)]
+    una.does("share", "--gpx", walk(tmp_path, *walked, ago=timedelta(minutes=1)))
+
+    listed = una("history", "--who", "Una")
+    told = listed.told
+    every = una("history", "--all")
+    few = una("history", "--from", "3h")
+    answer = una.reads("history")["points"]
+
+    def latitudes(text: str) -> list[float]:
+        return [float(line.split()[-2].rstrip(",")) for line in text.splitlines()[1:]]
+
+    newest_first = [round(latitude, 5) for latitude, _ in reversed(walked)]
+    assert latitudes(listed.out) == newest_first[:200]
+    assert told == (
+        "These are the newest 200 of 203 positions. To list them all: draugar history --who Una"
+        " --all"
+    )
+    assert (latitudes(every.out), every.told) == (newest_first, "")
+    assert 0 < len(latitudes(few.out)) < 200
+    assert few.told == ""
+    # Programs get all, in the order in which they were taken.
+    assert [round(point["latitude"], 5) for point in answer] == newest_first[::-1]
+
+
 def test_the_accuracy_of_a_track_is_not_made_up(household: Household, tmp_path: Path) -> None:
     una = household.founder()
     una.does("share", "--gpx", walk(tmp_path, VIDEY, ago=timedelta(hours=3), name="one"))

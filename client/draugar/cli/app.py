@@ -79,6 +79,8 @@ TYPED_ACCURACY = 10.0
 """Metres."""
 COUNTED = 100
 """Positions after which progress is shown."""
+LISTED = 200
+"""Positions that history lists unless it is told to list all."""
 SWAPPED = "Latitude and longitude look swapped: this is far from where you were, and would be near."
 LOOKING = Stakes()
 """Of commands that change nothing."""
@@ -765,10 +767,11 @@ def history(  # noqa: PLR0913 -- the options of one command
     as_geojson: Annotated[
         Path | None, option("--geojson", "Write lines; - is stdout.", "FILE")
     ] = None,
+    show_all: Annotated[bool, option("--all", "List all of them, not the newest 200.")] = False,
     yes: WriteOver = False,
     group: InGroup = None,
 ) -> None:
-    """Show where everybody has been, or write it as GPX or GeoJSON."""
+    """Show where each member has been, the newest first, or write it as GPX or GeoJSON."""
     named, now = desk.places(), _now()
     start, end = between(since, until, now)
     for file in filter(None, (as_gpx, as_geojson)):
@@ -793,15 +796,22 @@ def history(  # noqa: PLR0913 -- the options of one command
             )
         return
     sights = [PositionRow.of(position, None, named) for position in positions]
+    listed = sights[::-1] if show_all else sights[: -LISTED - 1 : -1]
     desk.terminal.rows(
         {"points": [sight.data() for sight in sights]},
         ("When", "Who", "Where", "Within"),
         [
             (clock(sight.fix.at), sight.name, sight.spot, within(sight.fix.accuracy))
-            for sight in sights
+            for sight in listed
         ],
-        nothing="Nobody has shared anything in that time.",
+        nothing="No one has shared anything in that time.",
     )
+    if len(listed) < len(sights) and not desk.terminal.is_for_programs:
+        everything = shlex.join(["draugar", *sys.argv[1:], "--all"])
+        desk.terminal.say(
+            f"These are the newest {len(listed)} of {points(len(sights))}. To list them all:"
+            f" {everything}"
+        )
 
 
 @command("pause", EVERYDAY)

@@ -62,6 +62,11 @@ class Terminal:
         """Whether somebody sees the answer on a screen."""
         return self.out.is_terminal and not self._as_json
 
+    @property
+    def is_for_programs(self) -> bool:
+        """Whether the answer is in JSON."""
+        return self._as_json
+
     def answer(self, data: object, *texts: str | Table | Text) -> None:
         """Give the answer: the data, or the texts."""
         if self._as_json:
