@@ -420,7 +420,19 @@ class Client:
     @_step
     def where(self, group_id: UUID | None = None) -> list[Position]:
         """The present position of each member, by name. Raises KeyPending."""
+        return self._where(self._update(self._resolve(group_id)))
+
+    @_step
+    def where_and_since(
+        self, group_id: UUID | None = None, *, since: datetime
+    ) -> tuple[list[Position], Iterator[Position]]:
+        """What `where` and `history` return, by one update: it asks the service less often."""
         view = self._update(self._resolve(group_id))
+        return self._where(view), self._history(
+            view, reading.Wanted(user_id=None, since=since, until=None)
+        )
+
+    def _where(self, view: GroupSnapshot) -> list[Position]:
         positions = reading.where(self._home, self._api, self._exchange, self._teller, view)
         last_known.keep(self._home, view.group_id, positions)
         return positions
@@ -443,7 +455,9 @@ class Client:
     ) -> Iterator[Position]:
         """Points whose fix lies in [since, until), newest first by the times in their ids."""
         view = self._update(self._resolve(group_id))
-        wanted = reading.Wanted(user_id=user_id, since=since, until=until)
+        return self._history(view, reading.Wanted(user_id=user_id, since=since, until=until))
+
+    def _history(self, view: GroupSnapshot, wanted: reading.Wanted) -> Iterator[Position]:
         points = reading.history(self._home, self._api, self._teller, view, wanted)
         return self._handing_on(points)
 
@@ -749,6 +763,12 @@ class Client:
             id_ for id_, name in names.items() if name == wanted
         ]
         return found[0] if len(found) == 1 else self.group(name_or_id).id
+
+    def group_name(self, group_id: UUID | None = None) -> str:
+        """A group's name, as the service said when this device last asked for my groups."""
+        group_id = self._resolve(group_id)
+        row = self._home.row("SELECT name FROM groups WHERE id = :id", id=group_id)
+        return str(row["name"])
 
     def _resolve(self, group_id: UUID | None) -> UUID:
         """Return the group that is meant, without asking the service where it is known."""

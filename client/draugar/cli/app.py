@@ -647,10 +647,13 @@ def draw_map(  # noqa: PLR0913 -- the options of one command
     known = None
     with desk.member() as me:
         try:
-            meant = me.group(group)
-            title, current = meant.name, me.where(meant.id)
-            read = me.history(meant.id, since=now - timedelta(hours=hours)) if hours else ()
+            meant = _group_id(me, group)
+            if hours:
+                current, read = me.where_and_since(meant, since=now - timedelta(hours=hours))
+            else:
+                current, read = me.where(meant), iter(())
             trails = _trails(current, _counted(desk, read), now)
+            title = me.group_name(meant)
             unseen = _unseen(me, group, current)
         except ServiceAway as failure:
             known = _last_known(desk, me, group, failure)
