@@ -11,8 +11,8 @@ unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 export PYTHON FUNCTION PAYLOAD VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-tools test-postgres test-faults check bench audit format invoke demo openapi package deploy
-.PHONY: destroy lock clean force
+.PHONY: help run test test-tools test-postgres test-faults check bench mutants audit format invoke demo openapi package
+.PHONY: deploy destroy lock clean force
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target what; do \
@@ -50,6 +50,12 @@ check: $(READY) ## Check format, lint, types and import rules, then run all test
 
 bench: $(READY) ## Measure, in pairs, what docs/performance.md says (BENCH_ARGS=--full: half an hour)
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+# Of ONLY, names stand between blanks; the two that are tried by default decide what a device believes.
+mutants: $(READY) ## Try whether tests see small faults (ONLY="keys auth groups locations invites", BUDGET=minutes)
+	$(BIN)/python -m scripts.mutants --controls
+	$(BIN)/python -m scripts.mutants --budget $(BUDGET) $(ONLY)
+BUDGET ?= 60
 
 audit: $(READY) ## Ask PyPI whether a package is known to be vulnerable
 	$(BIN)/python -m pip_audit --strict --require-hashes --disable-pip $(AUDIT_ARGS) -r requirements.txt

@@ -320,6 +320,14 @@ def test_no_two_boxes_have_the_same_nonce() -> None:
     assert len({box[:24] for box in sealed}) == 80
 
 
+def test_every_byte_of_a_nonce_is_random() -> None:
+    nonces = [seal_location({}, KEY)[:24] for _ in range(40)]
+    wrapped = [wrap(KEY, DEVICE.public, DEVICE)[:24] for _ in range(40)]
+
+    for boxes in (nonces, wrapped):
+        assert all(len(set(values)) > 1 for values in zip(*boxes, strict=True))
+
+
 # Rosters and packages
 
 

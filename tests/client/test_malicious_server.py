@@ -365,6 +365,22 @@ def test_a_forged_proof_is_none(hearth: Hearth) -> None:
     hearth.goes_on()
 
 
+def test_a_forged_proof_of_a_further_device_is_none(hearth: Hearth) -> None:
+    una = hearth.una
+    una.invite(for_me=True)
+
+    lies = (
+        malice.ghost_device(hearth.ghost, of=una.user_id),
+        malice.another_proof(secrets.token_bytes(32)),
+    )
+    with hearth.relay.telling(*lies, to=una.device_id):
+        (me,) = (person for person in una.people() if person.is_me)
+
+    standing = {device.id: device.standing for device in me.devices}
+    assert standing[hearth.ghost.device_id] is TrustState.PENDING
+    hearth.goes_on()
+
+
 def test_two_who_change_places_are_trusted_no_more(hearth: Hearth) -> None:
     una, ari, bera = hearth.una, hearth.ari, hearth.join("Bera")
     ari.share([fix(61.5)])

@@ -108,6 +108,23 @@ def test_every_change_is_told(api: Api, session: Session) -> None:
     assert len(set(tags)) == 4
 
 
+def test_the_etag_changes_with_the_last_byte_of_a_long_answer(api: Api, session: Session) -> None:
+    members = [factories.someone(session) for _ in range(8)]
+    factories.group(session, *members)
+    for member in members:
+        post(api, session, member, HOUR)
+    before = latest(api, members[0])
+    (last,) = (
+        one for one in members if one.user_id == UUID(before.json["locations"][-1]["userId"])
+    )
+
+    post(api, session, last, HOUR / 2)
+    after = latest(api, members[0])
+
+    assert before.text[:1024] == after.text[:1024]
+    assert before.headers["ETag"] != after.headers["ETag"]
+
+
 def test_a_known_tag_opens_nothing(api: Api, session: Session) -> None:
     una, ari = factories.someone(session), factories.someone(session)
     group_id = factories.group(session, una, ari)
