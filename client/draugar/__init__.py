@@ -14,7 +14,10 @@
 
 Imports point one way:
 
-    cli -> client -> usecases -> storage | service -> protocol -> errors
+    cli -> client -> usecases -> storage | service | maps -> protocol -> text -> models -> errors
+
+pyproject.toml has this as a contract, with what each package alone may import: SQLite in storage,
+httpx in service, PyNaCl in protocol, Typer and rich in cli.
 
 What the service says is a value of `service.responses`, and is never a reason to give a device a
 key. Only a word of the member, a proof or a roster under the present key changes its trust.
@@ -23,13 +26,14 @@ key. Only a word of the member, a proof or a roster under the present key change
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from draugar import errors
     from draugar.client import Client
     from draugar.errors import Failure
     from draugar.models import Fix, Notice, Position
     from draugar.protocol.links import InviteLink
     from draugar.storage.home import Home
 
-__all__ = ["Client", "Failure", "Fix", "Home", "InviteLink", "Notice", "Position"]
+__all__ = ["Client", "Failure", "Fix", "Home", "InviteLink", "Notice", "Position", "errors"]
 
 _MODULES = {
     "Client": "draugar.client",

@@ -13,6 +13,7 @@ import hashlib
 import html
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,8 +21,6 @@ from importlib import resources
 from itertools import groupby, pairwise
 from string import Template
 from typing import NamedTuple
-
-from rich.cells import cell_len, set_cell_size
 
 from draugar.errors import FailureCode, NotPossible
 from draugar.maps.geo import EARTH_RADIUS, Trail, is_gap
@@ -64,6 +63,9 @@ STEPS = (10, 20, 30, 60, 90)
 GENERATOR = b'<meta name="generator" content="draugar">'
 HEAD = 2048
 """Bytes of a page in which that is."""
+
+_NO_WIDTH = ("Mn", "Me", "Cf")
+"""Categories of marks that stand upon a letter, and of what joins emoji."""
 
 TILES = re.compile(r"https?://(?P<host>[A-Za-z0-9.-]+(:[0-9]{1,5})?)/[!-~]*")
 
@@ -338,7 +340,7 @@ class _Sheet:
             x, y = self.view.xy(place)
             y -= self.view.pixels(place.radius, place.latitude)
             name = plain(place.name)
-            half = cell_len(name) * NAME_PIXELS / 2
+            half = _columns(name) * NAME_PIXELS / 2
             taken.append(_Box(x - half, y - 20, x + half, y))
             yield f'<g class="pin place" transform="translate({x:.2f} {y:.2f})">'
             yield f'<text y="-6">{html.escape(name)}</text></g>'
@@ -398,7 +400,7 @@ class _Tag(NamedTuple):
     @classmethod
     def of(cls, person: _Person) -> "_Tag":
         name = cut(person.name)
-        width = max(cell_len(name) * NAME_PIXELS, cell_len(person.age) * LINE_PIXELS)
+        width = max(_columns(name) * NAME_PIXELS, _columns(person.age) * LINE_PIXELS)
         return cls(name, person.age, width + 18)
 
     def spots(self, x: float, y: float) -> Iterator[tuple[_Box, float]]:
@@ -427,9 +429,23 @@ class _Tag(NamedTuple):
 
 def cut(name: str) -> str:
     """Shorten a name to what a tag has room for."""
-    if cell_len(name) <= LONGEST_NAME:
+    if _columns(name) <= LONGEST_NAME:
         return name
-    return set_cell_size(name, LONGEST_NAME - 1).rstrip() + "…"
+    kept = ""
+    for character in name:
+        if _columns(kept + character) >= LONGEST_NAME:
+            break  # the last column is the ellipsis's
+        kept += character
+    return kept.rstrip() + "…"
+
+
+def _columns(text: str) -> int:
+    """Count how wide a text is, in Latin letters: emoji and letters of East Asia are two wide."""
+    return sum(
+        1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+        if unicodedata.category(character) not in _NO_WIDTH
+    )
 
 
 def _place(nearby: Nearby | None) -> str:

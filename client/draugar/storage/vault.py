@@ -5,21 +5,22 @@ the database, and to destroy the key is to destroy them all.
 """
 
 import os
+import secrets
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-import nacl.exceptions
-import nacl.secret
-import nacl.utils
-
 from draugar.errors import FailureCode, HomeUnusable
+from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.json import from_base64url, to_base64url
+from draugar.protocol.sealing import open_sealed, seal
 from draugar.protocol.secrets import Secret
 
 _SERVICE = "draugar"
 FILE = "home.key"
 _BYTES = 32
+_LARGEST = 2**30
+"""Bytes: as large as a value of SQLite."""
 
 
 class KeyLocation(StrEnum):
@@ -33,17 +34,17 @@ class Vault:
     """Seals and opens with the key of one home."""
 
     def __init__(self, key: Secret) -> None:
-        self._box = nacl.secret.SecretBox(key.value)
+        self._key = key
 
     def seal(self, plain: bytes) -> bytes:
         """Seal for this home."""
-        return bytes(self._box.encrypt(plain))
+        return seal(plain, self._key, _LARGEST)
 
     def open(self, sealed: bytes) -> bytes:
         """Open what this home has sealed. Raises HomeUnusable."""
         try:
-            return self._box.decrypt(sealed)
-        except (nacl.exceptions.CryptoError, ValueError, TypeError):
+            return open_sealed(sealed, self._key, _LARGEST)
+        except (NotAuthentic, ValueError, TypeError):
             raise HomeUnusable(FailureCode.HOME_SECRET_NOT_OPENED) from None
 
 
@@ -52,7 +53,7 @@ def make(directory: Path, home_id: str) -> KeyLocation:
 
     DRAUGAR_KEYRING=file keeps it in a file. Raises HomeUnusable.
     """
-    text = to_base64url(nacl.utils.random(_BYTES))
+    text = to_base64url(secrets.token_bytes(_BYTES))
     if os.environ.get("DRAUGAR_KEYRING") != "file" and _into_keyring(home_id, text):
         return KeyLocation.KEYRING
     path = directory / FILE
