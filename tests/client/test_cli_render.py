@@ -1,7 +1,9 @@
 """What people read: times, lengths, names that others chose, and tables on any terminal."""
 
+import io
 import json
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -9,9 +11,10 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from draugar.cli import app as cli
-from draugar.cli.terminal import Lines
+from draugar.cli import everyday
+from draugar.cli.terminal import Lines, Terminal
 from draugar.cli.times import NotATime, parse_time
 from draugar.maps import gpx
 from draugar.models import Coordinates, Fix, Position
@@ -121,7 +124,7 @@ def test_no_name_steers_the_terminal_that_tracks_are_written_to() -> None:
         is_confirmed=True,
     )
 
-    trails = cli._trails((), [said_by_a_member], NOON)
+    trails = everyday.trails_of((), [said_by_a_member], NOON)
 
     for written in (gpx.written(trails), json.dumps(gpx.geojson(trails), ensure_ascii=False)):
         assert "Una\ufffd2J\ufffd" in written
@@ -214,3 +217,17 @@ def test_work_without_a_known_end_says_how_much_is_done() -> None:
     Lines(said.append, "Reading positions", None, clock=lambda: next(times))(300)
 
     assert said == ["Reading positions: 300"]
+
+
+def test_progress_on_a_screen_is_drawn_as_it_is_heard_of_and_by_no_thread() -> None:
+    terminal, screen = Terminal(as_json=False), io.StringIO()
+    terminal.err = Console(file=screen, force_terminal=True, width=80)
+    before = threading.active_count()
+
+    with terminal.progress("Sharing", 20) as progress:
+        assert threading.active_count() == before
+        progress(5)
+        drawn = screen.getvalue()
+
+    assert "Sharing" in drawn
+    assert "5/20" in drawn

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draugar.cli.app import _trails
+from draugar.cli.everyday import trails_of
 from draugar.cli.notices import text
-from draugar.cli.output import PositionRow
+from draugar.cli.positions import PositionRow
 from draugar.client import Client
 from draugar.errors import AnswerNotUnderstood
 from draugar.models import Fix, Kind, Place, Position, newest
@@ -679,7 +679,7 @@ def test_where_map_and_history_agree_whatever_is_posted_in_whatever_order(
             assert [(one.fix.latitude, one.is_old) for one in shown] == [
                 (latitude, False) for latitude in newest_of_all
             ]
-        for drawn in (_trails(current, past, at), _trails(current, (), at)):
+        for drawn in (trails_of(current, past, at), trails_of(current, (), at)):
             assert [trail.fixes[-1].latitude for trail in drawn] == newest_of_all
 
     agree()

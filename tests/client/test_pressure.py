@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from draugar.cli.app import app
 from draugar.cli.notices import text
-from draugar.cli.output import PositionRow
+from draugar.cli.positions import PositionRow
 from draugar.client import Client
 from draugar.errors import Failure, InviteNotValid, NotAMember, SignedOut
 from draugar.maps.geo import NotAPosition

@@ -13,6 +13,7 @@ import typer.main
 
 import draugar
 from draugar.cli.app import app
+from draugar.cli.explain import STAKES
 from draugar.cli.failures import STEPS, told
 from draugar.cli.refusals import NEWER_SERVICE, REFUSALS
 from draugar.cli.situations import TEXTS
@@ -215,6 +216,16 @@ def test_a_command_that_is_named_is_one_that_there_is() -> None:
     assert [(place, command) for place, command in named if wrong(command)] == []
 
 
+@pytest.mark.parametrize("command", sorted(STAKES))
+def test_what_is_at_stake_is_said_of_a_command_that_there_is(command: str) -> None:
+    known = line()
+    for word in command.split():
+        known = known.commands[word]
+
+    parameters = dict.fromkeys((option.name for option in known.params), "x")
+    assert STAKES[command].undone.format_map(parameters).endswith(".")
+
+
 @pytest.mark.parametrize(
     ("command", "unknown"),
     [
@@ -243,3 +254,11 @@ def test_each_failure_of_the_command_line_itself_names_a_command_in_full() -> No
 
     assert len(found) > 10
     assert [(place, text) for place, text in found if not COMMAND.search(text)] == []
+
+
+def test_a_file_of_the_command_line_can_be_read_at_once() -> None:
+    lengths = {
+        file.name: len(file.read_text().splitlines()) for file in (CLIENT / "cli").glob("*.py")
+    }
+
+    assert {name: length for name, length in lengths.items() if length > 400} == {}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from draugar.cli.app import shown_under
+from draugar.cli.erasing import shown_under
 from draugar.cli.failures import told
 from draugar.cli.times import EmptyRange, NotATime, between, parse_time
 

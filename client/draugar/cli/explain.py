@@ -73,3 +73,49 @@ class Stakes:
 
     def _undone(self, parameters: Mapping[str, Any]) -> str:
         return self.undone.format_map({name: plain(str(v)) for name, v in parameters.items()})
+
+
+LOOKING = Stakes()
+"""Of commands that change nothing."""
+STAKES: Mapping[str, Stakes] = {
+    "found": Stakes(
+        "No group was founded.",
+        again="draugar found URL CODE --name NAME",
+        next_steps={
+            "invite_not_valid": (
+                "Ask the person who runs the service for a new code. Then: draugar found URL CODE"
+                " --name NAME"
+            )
+        },
+    ),
+    "invite": Stakes("No invite was made.", look="draugar invites"),
+    "join": Stakes("You have not joined.", again="draugar join LINK --name NAME"),
+    "invites revoke": Stakes(
+        "The invite can still be used.",
+        look="draugar invites",
+    ),
+    "confirm": Stakes("No one was confirmed.", look="draugar people"),
+    "rotate": Stakes("The group's key was not changed.", look="draugar groups"),
+    "remove": Stakes("{name} is still in the group.", look="draugar people"),
+    "role": Stakes(
+        "The role of {name} was not changed.",
+        look="draugar people",
+    ),
+    "group": Stakes("The group was not changed.", look="draugar groups"),
+    "devices revoke": Stakes(
+        "{device} can still read and share as you.",
+        look="draugar devices",
+    ),
+    "phone add": Stakes("No phone was added.", look="draugar devices"),
+    "phone renew": Stakes("The phone was not set up again."),
+    "rename": Stakes("Your name was not changed."),
+    "erase": Stakes("Nothing was deleted.", look="draugar history"),
+    "leave": Stakes("You are still in the group, and it can still see you.", look="draugar groups"),
+    "logout": Stakes(
+        "This device is still logged in, and keeps all its data.",
+        silence="Run this again {when}: draugar logout. To delete everything on this device now,"
+        " without the service: draugar logout --local",
+    ),
+    "delete-account": Stakes("You and your data are still at the service and on this device."),
+}
+"""Of the others, by their names."""

@@ -167,9 +167,10 @@ class Terminal:
             yield Lines(self.say, doing, total)
             return
         columns = TextColumn(doing), BarColumn(), MofNCompleteColumn()
-        with Progress(*columns, console=self.err, transient=True) as bar:
+        # Drawn when it hears of more, and by no thread of its own.
+        with Progress(*columns, console=self.err, transient=True, auto_refresh=False) as bar:
             task = bar.add_task("", total=total)
-            yield lambda done: bar.update(task, completed=done)
+            yield lambda done: bar.update(task, completed=done, refresh=True)
 
 
 class Lines:

@@ -1,0 +1,5 @@
+"""`python -m draugar.cli`."""
+
+from draugar.cli.app import main
+
+main()
