@@ -2,6 +2,8 @@
 
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -52,6 +54,19 @@ def test_help_lists_every_command(una: Person) -> None:
     listed = una.does("--help")
 
     assert all(re.search(rf"^│ {command} +\S", listed, re.MULTILINE) for command in COMMANDS)
+
+
+def test_help_is_shown_without_what_only_asking_the_service_takes() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "draugar.cli", "--help"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    loaded = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert "draugar.cli.app" in loaded
+    assert loaded & {"draugar.client", "httpx", "ssl", "segno", "importlib.metadata"} == set()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -285,9 +300,7 @@ def test_a_home_is_named_before_or_after_the_command(una: Person, tmp_path: Path
 def test_a_home_that_is_a_file_cannot_be_used(una: Person, tmp_path: Path) -> None:
     (tmp_path / "una").write_text("")
 
-    assert una.fails("places").startswith(
-        "The directory in which this device keeps its data cannot"
-    )
+    assert una.fails("places").startswith("This device cannot keep its data in ")
 
 
 @pytest.mark.parametrize(

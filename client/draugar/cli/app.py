@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -108,6 +107,8 @@ def _about(
     Your devices seal what you share: the service that passes it on cannot read it.
     """
     if version:
+        from importlib import metadata  # noqa: PLC0415 -- slow to import
+
         typer.echo(f"draugar {metadata.version('draugar')}")
         raise typer.Exit
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import partial
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.main
@@ -24,11 +24,13 @@ from draugar.cli.explain import LOOKING, STAKES
 from draugar.cli.failures import CommandFailure
 from draugar.cli.options import InHome, option
 from draugar.cli.terminal import NobodyToAsk, Terminal
-from draugar.client import Client, remind_from_memory
 from draugar.errors import Failure, ServiceFailure
 from draugar.models import Place
 from draugar.storage import places
 from draugar.storage.home import Home
+
+if TYPE_CHECKING:
+    from draugar.client import Client
 
 Mistyped: Any = typer.BadParameter.__mro__[1]
 """What Typer raises for a command that it cannot read; it has no other public name."""
@@ -54,8 +56,10 @@ class Context(typer.Context):
         return Home.open(self.directory)
 
     @contextmanager
-    def member(self) -> Iterator[Client]:
+    def member(self) -> "Iterator[Client]":
         """Open the home of a member, and tell at the end which of their phones wait."""
+        from draugar.client import Client  # noqa: PLC0415 -- help is shown without httpx
+
         with self.home() as home, Client(home, **self.manner) as member:
             try:
                 yield member
@@ -69,6 +73,8 @@ class Context(typer.Context):
     @contextmanager
     def own_home(self) -> Iterator[Home]:
         """Open the home for a command that needs no service, and tell which phones wait."""
+        from draugar.client import remind_from_memory  # noqa: PLC0415 -- help is shown without httpx
+
         with self.home() as home:
             yield home
             remind_from_memory(home, partial(notices.show, self.terminal))

@@ -1,10 +1,9 @@
 """Delete what was shared, or what waits on this device."""
 
 import shlex
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -15,12 +14,16 @@ from draugar.cli.named import group_id_of
 from draugar.cli.options import InGroup, Yes, as_id, option
 from draugar.cli.output import points
 from draugar.cli.times import between, parse_time
-from draugar.client import Client
 from draugar.errors import ServiceAway
 from draugar.models import (
     Fix,
 )
 from draugar.text.display import clock, degrees, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from draugar.client import Client
 
 
 def erase(  # noqa: PLR0913 -- the options of one command
@@ -71,7 +74,7 @@ def erase(  # noqa: PLR0913 -- the options of one command
 
 def _erase_some(
     context: Context,
-    find: Callable[[Client, UUID | None], Mapping[UUID, Fix | None]],
+    find: "Callable[[Client, UUID | None], Mapping[UUID, Fix | None]]",
     *,
     yes: bool,
     group: str | None,
@@ -100,7 +103,7 @@ def _erase_some(
     )
 
 
-def _of_id(me: Client, group_id: UUID | None, *, point_id: UUID) -> dict[UUID, Fix | None]:
+def _of_id(me: "Client", group_id: UUID | None, *, point_id: UUID) -> dict[UUID, Fix | None]:
     """Return the position of an id; None for one that this device does not see."""
     if fix := me.queued(group_id).get(point_id):
         return {point_id: fix}
@@ -108,7 +111,7 @@ def _of_id(me: Client, group_id: UUID | None, *, point_id: UUID) -> dict[UUID, F
     return {point_id: next((one.fix for one in mine if one.point_id == point_id), None)}
 
 
-def _at(me: Client, group_id: UUID | None, *, at: str) -> dict[UUID, Fix]:
+def _at(me: "Client", group_id: UUID | None, *, at: str) -> dict[UUID, Fix]:
     """Return the positions that wait here, or that history lists, under a time."""
     start, end = shown_under(at)
     found = {id_: fix for id_, fix in me.queued(group_id).items() if start <= fix.at < end}

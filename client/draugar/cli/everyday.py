@@ -17,7 +17,6 @@ from draugar.cli.options import InGroup, WriteOver, argument, option
 from draugar.cli.output import points
 from draugar.cli.positions import PositionRow, owner, waits
 from draugar.cli.times import between, parse_time
-from draugar.client import Client
 from draugar.errors import ServiceAway
 from draugar.maps import gpx
 from draugar.maps import page as maps
@@ -31,6 +30,8 @@ from draugar.text.display import ago, clock, plain, within
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from draugar.client import Client
 
 COUNTED = 100
 """Positions after which progress is shown."""
@@ -241,7 +242,7 @@ def resume(context: Context, *, group: InGroup = None) -> None:
         )
 
 
-def _unseen(me: Client, group: str | None, positions: Iterable[Position]) -> str:
+def _unseen(me: "Client", group: str | None, positions: Iterable[Position]) -> str:
     """Say why none of the others is to be seen, where that is so; else nothing."""
     if any(not position.is_mine for position in positions):
         return ""
@@ -269,7 +270,9 @@ def _counted(context: Context, positions: Iterable[Position]) -> list[Position]:
     return found
 
 
-def _last_known(context: Context, me: Client, group: str | None, failure: ServiceAway) -> LastKnown:
+def _last_known(
+    context: Context, me: "Client", group: str | None, failure: ServiceAway
+) -> LastKnown:
     """Return where the members were when the service last answered, and say so.
 
     Raises the failure where nothing is known.

@@ -13,7 +13,6 @@ from draugar.cli import output as present
 from draugar.cli.context import Context
 from draugar.cli.named import group_id_of, typed, warn_of_namesake
 from draugar.cli.options import DeviceName, InGroup, StartOver, argument, as_id, option
-from draugar.client import Client
 from draugar.errors import Failure
 from draugar.protocol.address import is_local, service_url
 from draugar.protocol.links import InviteLink, is_link
@@ -35,6 +34,8 @@ def found(  # noqa: PLR0913 -- the options of one command
     """Found a group, with the founding code from the person who runs the service."""
     terminal = context.terminal
     code = typed(terminal, code, "The founding code: ")
+    from draugar.client import Client  # noqa: PLC0415 -- help is shown without httpx
+
     with context.home() as home:
         if start_over:
             home.forget_join()
@@ -119,6 +120,8 @@ def join(  # noqa: PLR0913 -- the options of one command
     """
     terminal = context.terminal
     invite = typed(terminal, invite, "The link or code: ")
+    from draugar.client import Client  # noqa: PLC0415 -- help is shown without httpx
+
     with context.home() as home:
         if start_over:
             home.forget_join()

@@ -4,13 +4,13 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from draugar.cli import output as present
 from draugar.cli.context import Context
 from draugar.cli.failures import CommandFailure, told
 from draugar.cli.terminal import Terminal
-from draugar.client import Client
 from draugar.errors import Failure, TrustFailure
 from draugar.maps.geo import parse_position
 from draugar.models import (
@@ -23,6 +23,9 @@ from draugar.models import (
 from draugar.text import pasted
 from draugar.text.display import clock, plain
 from draugar.text.naming import NotAName, checked, same, told_apart
+
+if TYPE_CHECKING:
+    from draugar.client import Client
 
 
 def checked_name(name: str, again: str) -> str:
@@ -45,12 +48,12 @@ def position(terminal: Terminal, latitude: str, longitude: str | None) -> Coordi
     return parse_position(latitude, longitude or "")
 
 
-def group_id_of(me: Client, name: str | None) -> UUID | None:
+def group_id_of(me: "Client", name: str | None) -> UUID | None:
     """Return the group that is named, if one is."""
     return me.group_id(name) if name else None
 
 
-def others(me: Client, group_id: UUID | None) -> list[Person]:
+def others(me: "Client", group_id: UUID | None) -> list[Person]:
     """Return the other members of a group."""
     return [person for person in me.people(group_id) if not person.is_me]
 
@@ -116,7 +119,7 @@ def device_named(name: str, among: Iterable[OwnDevice], none: str) -> OwnDevice:
     return found[0]
 
 
-def warn_of_namesake(context: Context, me: Client, group: Group) -> None:
+def warn_of_namesake(context: Context, me: "Client", group: Group) -> None:
     """Say so where another member of a group has this member's name."""
     members: list[Person] = []
     with suppress(Failure):  # it was done all the same
@@ -129,7 +132,9 @@ def warn_of_namesake(context: Context, me: Client, group: Group) -> None:
         )
 
 
-def warn_of_phones(context: Context, me: Client, group: Group, *, gone: UUID | None = None) -> None:
+def warn_of_phones(
+    context: Context, me: "Client", group: Group, *, gone: UUID | None = None
+) -> None:
     """Say, before a group's key is changed, what that means for the phones that know it.
 
     Not for that of the person, or the phone, that is gone then.

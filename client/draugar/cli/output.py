@@ -4,11 +4,10 @@ What JSON has no value for is null, and never left out.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from draugar.client import Client
 from draugar.maps import gpx
 from draugar.models import (
     Comparison,
@@ -25,8 +24,11 @@ from draugar.models import (
 )
 from draugar.text.display import clock, plain
 from draugar.text.naming import same, told_apart
-from draugar.usecases.invite import Invitation
-from draugar.usecases.phones import PhoneSetup, Reach, reach
+
+if TYPE_CHECKING:
+    from draugar.client import Client
+    from draugar.usecases.invite import Invitation
+    from draugar.usecases.phones import PhoneSetup
 
 
 def stamp(at: datetime | None) -> str | None:
@@ -39,7 +41,7 @@ def points(number: int) -> str:
     return "1 position" if number == 1 else f"{number} positions"
 
 
-def membership_data(me: Client, group: Group) -> dict[str, Any]:
+def membership_data(me: "Client", group: Group) -> dict[str, Any]:
     """Who somebody is, and the group that they have just entered."""
     return {
         "userId": str(me.user_id),
@@ -108,7 +110,7 @@ def group_data(group: Group) -> dict[str, Any]:
     }
 
 
-def invitation_data(made: Invitation, url: str) -> dict[str, Any]:
+def invitation_data(made: "Invitation", url: str) -> dict[str, Any]:
     """An invite with its code, which is shown once."""
     return {
         "id": str(made.id),
@@ -222,7 +224,7 @@ def device_data(device: OwnDevice) -> dict[str, Any]:
     }
 
 
-def setup_data(setup: PhoneSetup, file: str) -> dict[str, Any]:
+def setup_data(setup: "PhoneSetup", file: str) -> dict[str, Any]:
     """A phone that was set up, and where what it imports is: only the file holds that."""
     return {
         "id": str(setup.device_id),
@@ -248,6 +250,8 @@ def setup_steps(*, has_code: bool) -> list[str]:
 
 def reach_warning(url: str) -> str:
     """Say why a phone cannot reach an address of the service always; nothing if it can."""
+    from draugar.usecases.phones import Reach, reach  # noqa: PLC0415 -- help is shown without httpx
+
     match reach(url):
         case Reach.NOWHERE:
             return (

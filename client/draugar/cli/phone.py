@@ -3,7 +3,7 @@
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,12 @@ from draugar.cli.files import STDIO, keep, may_write
 from draugar.cli.named import device_named, group_id_of
 from draugar.cli.options import InGroup, SetupFile, Unsealed, WriteOver, argument, option
 from draugar.text.display import plain
-from draugar.usecases import remind as reminding
-from draugar.usecases.phones import PhoneSetup
+
+if TYPE_CHECKING:
+    from draugar.usecases.phones import PhoneSetup
+
+PHONE = "owntracks"
+"""The kind of device that a phone with OwnTracks is."""
 
 
 def add_phone(  # noqa: PLR0913 -- the options of one command
@@ -62,7 +66,7 @@ def renew_phone(
     """Set a phone up again once the group's key has changed. User name and tid stay."""
     _see_file(context, file, yes=yes)
     with context.member() as me:
-        mine = [device for device in me.devices() if device.kind == reminding.KIND]
+        mine = [device for device in me.devices() if device.kind == PHONE]
         if phone is None:
             due = [device for device in mine if device.needs_setup] or mine
         else:
@@ -90,7 +94,7 @@ def _see_file(context: Context, file: Path | None, *, yes: bool) -> None:
     may_write(context, file, yes=yes)
 
 
-def _hand_over(context: Context, url: str, file: Path | None, setup: PhoneSetup) -> None:
+def _hand_over(context: Context, url: str, file: Path | None, setup: "PhoneSetup") -> None:
     """Give out what sets a phone up, and say how it is used and that it is to be deleted."""
     terminal = context.terminal
     names = ("", *(f"-{number}" for number in range(2, 1000)))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -19,7 +19,6 @@ from draugar.cli.output import points
 from draugar.cli.refusals import REFUSALS
 from draugar.cli.situations import TEXTS
 from draugar.cli.tracks import left_out
-from draugar.client import Client
 from draugar.errors import Failure, FailureCode, ServiceAway
 from draugar.maps import gpx
 from draugar.maps.geo import look_swapped
@@ -35,6 +34,9 @@ from draugar.models import (
 from draugar.storage import last_shared, places
 from draugar.storage.home import Home
 from draugar.text.display import clock, degrees, metres, plain
+
+if TYPE_CHECKING:
+    from draugar.client import Client
 
 TYPED_ACCURACY = 10.0
 """Metres."""
@@ -133,7 +135,7 @@ def _known_spots(home: Home) -> list[Located]:
     return [*places.listed(home), *last_shared.recall(home)]
 
 
-def _queued(context: Context, me: Client, here: Fix, group: str | None) -> int:
+def _queued(context: Context, me: "Client", here: Fix, group: str | None) -> int:
     """Queue a position that was typed, and warn if it looks swapped; how many are not taken."""
     held = me.enqueue([here], group_id_of(me, group))
     with context.home() as home:
@@ -187,7 +189,7 @@ def _say_shared_before(context: Context, file: Path, at: datetime, *, end_now: b
 
 
 def _say_of_track(
-    context: Context, me: Client, file: Path, fixes: Sequence[Fix], group_id: UUID | None
+    context: Context, me: "Client", file: Path, fixes: Sequence[Fix], group_id: UUID | None
 ) -> None:
     """Say before a track is shared that it changes no present position, or looks swapped."""
     seen: list[Position] = []
@@ -210,7 +212,7 @@ def _say_of_track(
         )
 
 
-def _flush(context: Context, me: Client) -> Shared:
+def _flush(context: Context, me: "Client") -> Shared:
     """Send what waits, and show how far that is."""
     total = me.waiting()
     if not total:

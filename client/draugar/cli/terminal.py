@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 
-import segno
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -208,6 +207,8 @@ def qr(content: str) -> Text:
 
     Where there are no colours, its bright squares are the letters' colour: as most terminals are.
     """
+    import segno  # noqa: PLC0415 -- slow to import
+
     rows = [
         [bool(module) for module in row]
         for row in segno.make(content, micro=False).matrix_iter(border=4)
