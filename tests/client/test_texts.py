@@ -18,6 +18,7 @@ from draugar.cli.failures import STEPS, told
 from draugar.cli.refusals import NEWER_SERVICE, REFUSALS
 from draugar.cli.situations import TEXTS
 from draugar.errors import AskedTooOften, Done, Failure, FailureCode, Refused
+from draugar.protocol import errors as protocol_errors
 from tests.client.saying import said
 from tests.guards.test_errors import documented
 
@@ -180,7 +181,7 @@ def test_no_module_but_the_command_line_holds_a_command_or_the_text_of_a_failure
     assert found == []
 
 
-FOR_DEVELOPERS = {"NotAuthentic", "Unsealable", "NotALocation", "TypeError", "AttributeError"}
+FOR_DEVELOPERS = {*vars(protocol_errors), "TypeError", "AttributeError"}
 """Exceptions that no person meets: they name what does not hold."""
 
 
