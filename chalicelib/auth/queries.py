@@ -14,6 +14,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
     func,
     insert,
     literal,
@@ -35,6 +36,11 @@ IS_VALID = and_(
     Device.revoked_at.is_(None),
     Device.last_used_on > func.current_date() - literal_column(str(IDLE_DAYS), Integer),
 )
+
+KIND: ColumnElement[str] = case(
+    (Device.in_browser, literal_column("'web'", String)), else_=Device.kind
+)
+"""What a device is called in form 2. In form 1 a browser is an app like any other."""
 
 
 def caller() -> CTE:
@@ -138,15 +144,16 @@ def find_caller(session: Session, credential: Credential) -> Caller | None:
     return Caller(user_id=row.user_id, device_id=row.device_id, credential=credential)
 
 
-def lock_device(session: Session, caller: Caller) -> bool:
+def lock_device(session: Session, caller: Caller, *, alone: bool) -> bool:
     """Keep the calling device valid until this transaction ends; False if it is not any more.
 
-    The person is held before the device, as by everybody who deletes or signs out people.
+    The person is held before the device, as by everybody who deletes or signs out people; `alone`
+    lets no other request of that person do so at the same time.
     """
     person = (
         select(User.id)
         .where(User.id == caller.user_id)
-        .with_for_update(read=True, key_share=True)
+        .with_for_update(read=not alone, key_share=True)
         .cte("person")
     )
     statement = (
@@ -167,21 +174,28 @@ def replace_token(session: Session, *, device_id: UUID, token_hash: bytes) -> No
     session.execute(update(Device).where(Device.id == device_id).values(token_hash=token_hash))
 
 
-def create_person(
-    session: Session, *, name: str, device_name: str, public_key: bytes | None, token_hash: bytes
+def create_person(  # noqa: PLR0913 -- each by its name
+    session: Session,
+    *,
+    name: str,
+    device_name: str,
+    public_key: bytes | None,
+    token_hash: bytes,
+    in_browser: bool = False,
 ) -> tuple[UUID, UUID]:
     """Make a user and their first device; return their ids."""
     newcomer = insert(User).values(name=name).returning(User.id).cte("newcomer")
     statement = (
         insert(Device)
         .from_select(
-            ["user_id", "name", "kind", "public_key", "token_hash"],
+            ["user_id", "name", "kind", "public_key", "token_hash", "in_browser"],
             select(
                 newcomer.c.id,
                 literal(device_name),
                 literal("app"),
                 literal(public_key, LargeBinary),
                 literal(token_hash),
+                literal(in_browser),
             ),
         )
         .returning(Device.user_id, Device.id)
@@ -190,13 +204,14 @@ def create_person(
     return row.user_id, row.id
 
 
-def create_device(
+def create_device(  # noqa: PLR0913 -- each by its name
     session: Session,
     *,
     user_id: UUID,
     device_name: str,
     public_key: bytes | None,
     token_hash: bytes,
+    in_browser: bool = False,
 ) -> UUID:
     """Add an app's device to a person; return its id."""
     statement = (
@@ -207,6 +222,7 @@ def create_device(
             kind="app",
             public_key=public_key,
             token_hash=token_hash,
+            in_browser=in_browser,
         )
         .returning(Device.id)
     )

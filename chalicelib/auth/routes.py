@@ -8,6 +8,12 @@ from chalicelib.auth.schemas import MeAnswer
 from chalicelib.db import one_statement, transaction
 from chalicelib.devices import service as devices
 from chalicelib.errors import TooManyRequests, Unavailable
+from chalicelib.groups.service import (
+    BrowsersRefused,
+    TooManyDevices,
+    TooManyDevicesInGroup,
+    TooManyMembers,
+)
 from chalicelib.invites import service as invites
 from chalicelib.invites.schemas import JoinAnswer, JoinHeaders, JoinRequest
 from chalicelib.web import Access, address, endpoint
@@ -20,7 +26,16 @@ blueprint = Blueprint(__name__)
     access=Access.PUBLIC,
     because="a newcomer has a code and no token yet",
     status=201,
-    raises=(invites.GroupNotFounded, invites.InviteNotValid, TooManyRequests, Unavailable),
+    raises=(
+        BrowsersRefused,
+        TooManyDevices,
+        TooManyDevicesInGroup,
+        TooManyMembers,
+        TooManyRequests,
+        Unavailable,
+        invites.GroupNotFounded,
+        invites.InviteNotValid,
+    ),
 )
 def join(body: JoinRequest, headers: JoinHeaders) -> JoinAnswer:
     """Redeem an invite code for a new person with a first device.

@@ -30,13 +30,14 @@ def authenticate(session: Session, credential: Credential) -> Caller:
     return found
 
 
-def hold(session: Session, caller: Caller) -> None:
+def hold(session: Session, caller: Caller, *, alone: bool = False) -> None:
     """Make sure that the calling device is still valid when this transaction commits.
 
-    For writes that lock no group; after every lock on groups, never before one.
+    For writes that lock no group; after every lock on groups, never before one. `alone` makes other
+    writes of the same person that ask for it wait.
     Raises Unauthenticated.
     """
-    if not queries.lock_device(session, caller):
+    if not queries.lock_device(session, caller, alone=alone):
         raise Unauthenticated
 
 

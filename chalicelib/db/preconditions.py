@@ -15,9 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from chalicelib.db import engine, wire
 
 TABLES = (
-    *("alembic_version", "departed_tids", "devices", "erased_points", "given_keys"),
-    *("group_keys", "group_members", "groups", "invite_codes", "key_envelopes", "locations"),
-    *("owntracks_cards", "owntracks_served", "owntracks_transitions", "rate_limits", "users"),
+    *("alembic_version", "departed_tids", "device_cards", "devices", "erased_points"),
+    *("further_envelopes", "given_keys", "group_keys", "group_members", "groups", "invite_codes"),
+    *("key_envelopes", "locations", "owntracks_cards", "owntracks_served"),
+    *("owntracks_transitions", "rate_limits", "users", "vouches"),
 )
 WITH_OWNERS_RIGHTS = ("drop_location_partitions", "make_location_partitions")
 """Functions that run with the rights of their owner: only the roles that need one may call it."""

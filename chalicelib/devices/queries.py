@@ -24,7 +24,11 @@ from chalicelib.models import DepartedTid, Device, Group, Location, User
 
 _CALLER = auth.caller()
 _DEVICES = (
-    select(Device, groups.needs_setup(Device).label("needs_setup"))
+    select(
+        Device,
+        auth.KIND.label("kind_in_form_2"),
+        groups.needs_setup(Device).label("needs_setup"),
+    )
     .outerjoin(Group, Group.id == Device.group_id)
     .where(
         Device.user_id == select(_CALLER.c.user_id).scalar_subquery(),
@@ -39,6 +43,7 @@ LIST_DEVICES = Compiled(
         _DEVICES.c.id,
         _DEVICES.c.name,
         _DEVICES.c.kind,
+        _DEVICES.c.kind_in_form_2,
         _DEVICES.c.public_key,
         _DEVICES.c.group_id,
         _DEVICES.c.tid,

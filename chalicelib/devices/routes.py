@@ -16,18 +16,18 @@ from chalicelib.groups.service import (
     NotConfirmed,
     RotationRequired,
 )
-from chalicelib.web import Access, endpoint
+from chalicelib.web import Access, FormQuery, endpoint
 
 blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/devices", methods=["GET"])
 @endpoint(access=Access.APP)
-def list_devices(credential: Credential) -> DevicesAnswer:
+def list_devices(credential: Credential, query: FormQuery) -> DevicesAnswer:
     """List every device that can act for me."""
     with one_statement() as connection:
         devices = service.list_devices(connection, credential=credential)
-    return DevicesAnswer.of(devices)
+    return DevicesAnswer.of(devices, form=query.form)
 
 
 @blueprint.route("/api/devices", methods=["POST"])

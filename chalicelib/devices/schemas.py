@@ -106,6 +106,8 @@ class DevicesAnswer(Answer):
     devices: list[DeviceAnswer]
 
     @classmethod
-    def of(cls, rows: Sequence[Any]) -> "DevicesAnswer":
-        """Present rows of devices."""
+    def of(cls, rows: Sequence[Any], *, form: int) -> "DevicesAnswer":
+        """Present rows of devices in the form that was asked for."""
+        if form > 1:
+            rows = [row._replace(kind=row.kind_in_form_2) for row in rows]
         return cls(devices=[DeviceAnswer.model_validate(row) for row in rows])

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, case, func, literal_column, or_, select, union
 
 from chalicelib.auth import Credential
 from chalicelib.auth import queries as auth
@@ -11,6 +11,9 @@ from chalicelib.db import Compiled, OneStatement, base64, json_object
 from chalicelib.locations import queries as locations
 from chalicelib.models import (
     Device,
+    DeviceCard,
+    FurtherEnvelope,
+    GivenKey,
     Group,
     InviteCode,
     KeyEnvelope,
@@ -19,6 +22,7 @@ from chalicelib.models import (
     OwntracksServed,
     OwntracksTransition,
     User,
+    Vouch,
 )
 
 _CALLER = auth.caller()
@@ -53,6 +57,7 @@ _DEVICES = (
                 created_at=Device.created_at,
                 last_used_on=Device.last_used_on,
                 revoked_at=Device.revoked_at,
+                in_browser=Device.in_browser,
             )
         )
     )
@@ -105,6 +110,54 @@ _ENVELOPES = _of_my_devices(
     wrapped_key=base64(KeyEnvelope.wrapped_key),
     wrapper_public_key=base64(KeyEnvelope.wrapper_public_key),
     roster_entry=base64(KeyEnvelope.roster_entry),
+    former=base64(KeyEnvelope.former),
+)
+_FURTHER_ENVELOPES = _of_my_devices(
+    FurtherEnvelope,
+    group_id=FurtherEnvelope.group_id,
+    key_version=FurtherEnvelope.key_version,
+    device_id=FurtherEnvelope.device_id,
+    created_at=FurtherEnvelope.created_at,
+    wrapper_device_id=FurtherEnvelope.wrapper_device_id,
+    wrapped_key=base64(FurtherEnvelope.wrapped_key),
+    wrapper_public_key=base64(FurtherEnvelope.wrapper_public_key),
+    roster_entry=base64(FurtherEnvelope.roster_entry),
+    former=base64(FurtherEnvelope.former),
+)
+_GIVEN_KEYS = _of_my_devices(
+    GivenKey,
+    group_id=GivenKey.group_id,
+    key_version=GivenKey.key_version,
+    device_id=GivenKey.device_id,
+)
+_DEVICE_CARDS = _of_my_devices(
+    DeviceCard,
+    group_id=DeviceCard.group_id,
+    device_id=DeviceCard.device_id,
+    key_version=DeviceCard.key_version,
+    sealed=base64(DeviceCard.sealed),
+    updated_at=DeviceCard.updated_at,
+)
+_MY_DEVICES = select(Device.id).where(Device.user_id == _ME)
+_MY_VOUCHES = union(
+    select(Vouch.id).where(Vouch.device_id.in_(_MY_DEVICES)),
+    select(Vouch.id).where(Vouch.voucher_device_id.in_(_MY_DEVICES)),
+)
+_VOUCHES = (
+    select(
+        func.json_agg(
+            json_object(
+                group_id=Vouch.group_id,
+                key_version=Vouch.key_version,
+                device_id=Vouch.device_id,
+                voucher_device_id=Vouch.voucher_device_id,
+                created_at=Vouch.created_at,
+                entry=base64(Vouch.entry),
+            )
+        )
+    )
+    .where(Vouch.id.in_(_MY_VOUCHES))
+    .scalar_subquery()
 )
 _CARDS = _of_my_devices(
     OwntracksCard,
@@ -143,6 +196,10 @@ EXPORT = Compiled(
         _MEMBERSHIPS.label("groups"),
         _INVITES.label("invites"),
         _ENVELOPES.label("key_envelopes"),
+        _FURTHER_ENVELOPES.label("further_envelopes"),
+        _GIVEN_KEYS.label("given_keys"),
+        _DEVICE_CARDS.label("device_cards"),
+        _VOUCHES.label("vouches"),
         _CARDS.label("owntracks_cards"),
         _TRANSITIONS.label("owntracks_transitions"),
         _SERVED.label("owntracks_served"),

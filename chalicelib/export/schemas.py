@@ -58,6 +58,7 @@ class ExportedDevice(Answer):
     created_at: datetime
     last_used_on: date
     revoked_at: datetime | None
+    in_browser: bool
 
 
 class ExportedMembership(Answer):
@@ -105,6 +106,38 @@ class ExportedEnvelope(Answer):
         Opaque | None,
         Field(description="What that device sealed about this one.", examples=[_BYTES]),
     ]
+    former: Annotated[
+        Opaque | None, Field(description="Until when a former version was used.", examples=[_BYTES])
+    ]
+
+
+class ExportedGivenKey(Answer):
+    """That a device was given a version of a group's key."""
+
+    group_id: UUID
+    key_version: int
+    device_id: UUID
+
+
+class ExportedDeviceCard(Answer):
+    """What a device states of the person in a group, sealed."""
+
+    group_id: UUID
+    device_id: UUID
+    key_version: int
+    sealed: Annotated[Opaque, Field(examples=[_BYTES])]
+    updated_at: datetime
+
+
+class ExportedVouch(Answer):
+    """What a device of the person states of another one, or another one of theirs, sealed."""
+
+    group_id: UUID
+    key_version: int
+    device_id: UUID
+    voucher_device_id: UUID
+    created_at: datetime
+    entry: Annotated[Opaque, Field(examples=[_BYTES])]
 
 
 class ExportedCard(Answer):
@@ -148,6 +181,10 @@ class ExportAnswer(Answer):
     groups: list[ExportedMembership]
     invites: list[ExportedInvite]
     key_envelopes: list[ExportedEnvelope]
+    further_envelopes: list[ExportedEnvelope]
+    given_keys: list[ExportedGivenKey]
+    device_cards: list[ExportedDeviceCard]
+    vouches: list[ExportedVouch]
     owntracks_cards: list[ExportedCard]
     owntracks_transitions: list[ExportedTransition]
     owntracks_served: list[ExportedServing]

@@ -24,6 +24,10 @@ class Export:
     groups: list[dict[str, Any]]
     invites: list[dict[str, Any]]
     key_envelopes: list[dict[str, Any]]
+    further_envelopes: list[dict[str, Any]]
+    given_keys: list[dict[str, Any]]
+    device_cards: list[dict[str, Any]]
+    vouches: list[dict[str, Any]]
     owntracks_cards: list[dict[str, Any]]
     owntracks_transitions: list[dict[str, Any]]
     owntracks_served: list[dict[str, Any]]
@@ -52,6 +56,10 @@ def export(
         groups=row.groups or [],
         invites=row.invites or [],
         key_envelopes=row.key_envelopes or [],
+        further_envelopes=row.further_envelopes or [],
+        given_keys=row.given_keys or [],
+        device_cards=row.device_cards or [],
+        vouches=row.vouches or [],
         owntracks_cards=row.owntracks_cards or [],
         owntracks_transitions=row.owntracks_transitions or [],
         owntracks_served=row.owntracks_served or [],

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Select,
     Text,
     Uuid,
     and_,
@@ -65,6 +66,7 @@ def membership(caller: CTE, *, locked: bool = False) -> CTE:
             Group.key_version,
             Group.rotation_required,
             Group.retention_days,
+            Group.browsers,
             is_confirmed(caller).label("is_confirmed"),
         )
         .join(Group, Group.id == Member.group_id)
@@ -137,6 +139,7 @@ def sharing_paused() -> ColumnElement[bool]:
     )
 
 
+_HAS_KEY = and_(Device.public_key.is_not(None), auth.IS_VALID)
 _CALLER = auth.caller()
 _MEMBERSHIP = membership(_CALLER)
 LIST_MEMBERSHIPS = Compiled(
@@ -177,8 +180,50 @@ def lock_groups_of(session: Session, *, user_id: UUID) -> list[UUID]:
 
 
 def lock_user(session: Session, *, user_id: UUID) -> None:
-    """Lock a person's row: nobody, they themselves included, puts them into a group meanwhile."""
+    """Lock a person's row: no request, not one of their own, puts them into a group meanwhile."""
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
+
+
+def find_room(
+    session: Session,
+    *,
+    group_id: UUID | None = None,
+    user_id: UUID | None = None,
+    device_id: UUID | None = None,
+) -> Any:
+    """Return a row of how much there is of what is bounded. Only devices with public keys count.
+
+    Of the group `members` and `devices_in_group`; of the person `groups`, `devices`, and
+    `devices_in_fullest`, which is how many all members have in that one of the person's groups
+    with the most; whether the person `is_member`, and the device `is_browser`.
+    """
+    mine, other = aliased(Member), aliased(Member)
+    in_group = (
+        select(func.count())
+        .select_from(Device)
+        .join(Member, Member.user_id == Device.user_id)
+        .where(Member.group_id == group_id, _HAS_KEY)
+    )
+    in_each = (
+        select(func.count().label("devices"))
+        .select_from(mine)
+        .join(other, other.group_id == mine.group_id)
+        .join(Device, Device.user_id == other.user_id)
+        .where(mine.user_id == user_id, _HAS_KEY)
+        .group_by(mine.group_id)
+        .subquery("in_each")
+    )
+    member = select(Member.id).where(Member.group_id == group_id, Member.user_id == user_id)
+    counted: dict[str, Select[Any]] = {
+        "members": select(func.count()).where(Member.group_id == group_id),
+        "devices_in_group": in_group,
+        "groups": select(func.count()).where(Member.user_id == user_id),
+        "devices": select(func.count()).where(Device.user_id == user_id, _HAS_KEY),
+        "devices_in_fullest": select(func.coalesce(func.max(in_each.c.devices), 0)),
+        "is_browser": select(Device.in_browser).where(Device.id == device_id),
+    }
+    columns = [each.scalar_subquery().label(name) for name, each in counted.items()]
+    return session.execute(select(*columns, member.exists().label("is_member"))).one()
 
 
 def create_group(session: Session, *, name: str, encryption: str, founder_id: UUID) -> UUID:

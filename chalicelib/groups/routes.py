@@ -17,14 +17,14 @@ from chalicelib.groups.schemas import (
     GroupsAnswer,
     SharingRequest,
 )
-from chalicelib.web import Access, endpoint
+from chalicelib.web import Access, FormQuery, endpoint
 
 blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/groups", methods=["POST"])
-@endpoint(access=Access.APP, status=201, raises=(TooManyRequests,))
-def found_group(credential: Credential, body: FoundGroupRequest) -> GroupAnswer:
+@endpoint(access=Access.APP, status=201, raises=(TooManyRequests, service.TooManyGroups))
+def found_group(credential: Credential, body: FoundGroupRequest, query: FormQuery) -> GroupAnswer:
     """Found a group and become its admin."""
     with one_statement() as connection:
         founder = auth.me(connection, credential=credential)
@@ -35,28 +35,30 @@ def found_group(credential: Credential, body: FoundGroupRequest) -> GroupAnswer:
         group = service.found_group(
             session, caller=caller, name=body.name, encryption=body.encryption
         )
-    return GroupAnswer.of(group)
+    return GroupAnswer.of(group, form=query.form)
 
 
 @blueprint.route("/api/groups", methods=["GET"])
 @endpoint(access=Access.APP)
-def list_groups(credential: Credential) -> GroupsAnswer:
+def list_groups(credential: Credential, query: FormQuery) -> GroupsAnswer:
     """List the groups I am in."""
     with one_statement() as connection:
         groups = service.list_groups(connection, credential=credential)
-    return GroupsAnswer.of(groups)
+    return GroupsAnswer.of(groups, form=query.form)
 
 
 @blueprint.route("/api/groups/{group_id}", methods=["PATCH"])
 @endpoint(access=Access.APP, raises=(service.GroupNotFound, service.NotAnAdmin))
-def change_group(credential: Credential, group_id: UUID, body: ChangeGroupRequest) -> GroupAnswer:
-    """Rename a group, set how long it keeps points, or turn encryption on."""
+def change_group(
+    credential: Credential, group_id: UUID, body: ChangeGroupRequest, query: FormQuery
+) -> GroupAnswer:
+    """Rename a group, set how long it keeps points, refuse browsers, or turn encryption on."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         group = service.change_group(
             session, caller=caller, group_id=group_id, changes=body.changes()
         )
-    return GroupAnswer.of(group)
+    return GroupAnswer.of(group, form=query.form)
 
 
 @blueprint.route("/api/groups/{group_id}", methods=["DELETE"])

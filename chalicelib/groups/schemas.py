@@ -17,6 +17,13 @@ Encryption = Annotated[
         json_schema_extra={"enum": ["required", "optional"]},
     ),
 ]
+Browsers = Annotated[
+    str,
+    Field(
+        description="Whether devices that run in a browser may join.",
+        json_schema_extra={"enum": ["accepted", "refused"]},
+    ),
+]
 Role = Annotated[str, Field(json_schema_extra={"enum": ["admin", "member"]})]
 RetentionDays = Annotated[
     int, Field(ge=1, le=365, description="How long points are kept.", examples=[30])
@@ -40,6 +47,11 @@ class ChangeGroupRequest(Request):
     retention_days: RetentionDays | None = None
     encryption: Annotated[
         Literal["required"] | None, Field(description="There is no way back.")
+    ] = None
+
+    browsers: Annotated[
+        Literal["accepted", "refused"] | None,
+        Field(description="Whether devices that run in a browser may join."),
     ] = None
 
     def changes(self) -> dict[str, object]:
@@ -86,10 +98,11 @@ class GroupAnswer(Answer):
     role: Role
     joined_at: datetime
     sharing: SharingAnswer
+    browsers: Annotated[Browsers | None, Field(description="In form 2.")] = Optional
 
     @classmethod
-    def of(cls, membership: Membership) -> "GroupAnswer":
-        """Present a membership."""
+    def of(cls, membership: Membership, *, form: int) -> "GroupAnswer":
+        """Present a membership in the form that was asked for."""
         paused = membership.sharing_paused
         return cls(
             id=membership.group_id,
@@ -104,6 +117,7 @@ class GroupAnswer(Answer):
             sharing=SharingAnswer(
                 paused=paused, resumes_at=membership.sharing_resumes_at if paused else None
             ),
+            browsers=membership.browsers if form > 1 else None,
         )
 
 
@@ -113,6 +127,6 @@ class GroupsAnswer(Answer):
     groups: list[GroupAnswer]
 
     @classmethod
-    def of(cls, memberships: list[Membership]) -> "GroupsAnswer":
-        """Present memberships."""
-        return cls(groups=[GroupAnswer.of(membership) for membership in memberships])
+    def of(cls, memberships: list[Membership], *, form: int) -> "GroupsAnswer":
+        """Present memberships in the form that was asked for."""
+        return cls(groups=[GroupAnswer.of(membership, form=form) for membership in memberships])

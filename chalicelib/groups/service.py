@@ -29,6 +29,7 @@ class Membership:
     key_version: int
     rotation_required: bool
     retention_days: int
+    browsers: str
     is_confirmed: bool
 
     @property
@@ -114,6 +115,63 @@ class LastAdmin(Conflict):
 
     code = "last_admin"
     detail = "This is the group's last admin. Make another member admin first."
+
+
+MOST_MEMBERS = 50
+MOST_DEVICES = 16
+MOST_DEVICES_IN_GROUP = 150
+MOST_GROUPS = 20
+"""Of a group, of a person, of a group, and of a person: what all members are shown stays in bounds.
+Only devices with public keys count. What there was before these bounds stays."""
+
+
+class TooManyMembers(Conflict):
+    """The group has as many members as it can have. The code is not spent."""
+
+    code = "too_many_members"
+    detail = (
+        f"This group has {MOST_MEMBERS} members, the most that a group can have. The invite was not"
+        " used. It works when a member has left."
+    )
+
+
+class TooManyDevices(Conflict):
+    """The person has as many devices with public keys as one can have. The code is not spent."""
+
+    code = "too_many_devices"
+    detail = (
+        f"This person has {MOST_DEVICES} devices with keys, the most that a person can have."
+        " Nothing was changed. Revoke a device that is not used, then try again."
+    )
+
+
+class TooManyDevicesInGroup(Conflict):
+    """A group would have more devices with public keys than it can. The code is not spent."""
+
+    code = "too_many_devices_in_group"
+    detail = (
+        f"A group can have {MOST_DEVICES_IN_GROUP} devices with keys, and one of these groups would"
+        " have more. Nothing was changed. Members revoke devices that are not used; then try again."
+    )
+
+
+class TooManyGroups(Conflict):
+    """The person is in as many groups as one can be in. The code is not spent."""
+
+    code = "too_many_groups"
+    detail = (
+        f"You are in {MOST_GROUPS} groups, the most that a person can be in. Nothing was changed."
+        " Leave a group, then try again."
+    )
+
+
+class BrowsersRefused(Forbidden):
+    """The group takes no devices that run in a browser. The code is not spent."""
+
+    code = "browsers_refused"
+    detail = (
+        "This group does not accept browsers. The invite was not used. Join with an installed app."
+    )
 
 
 class ResumesInThePast(Invalid):
@@ -208,9 +266,55 @@ def list_own(session: Session, *, caller: Caller) -> list[UUID]:
     return [row.group_id for row in rows if row.group_id is not None]
 
 
+def check_newcomer(
+    session: Session,
+    *,
+    group_id: UUID | None,
+    browsers: str,
+    caller: Caller | None = None,
+    devices: int = 0,
+) -> None:
+    """Check that a group, which is locked, and the caller have room for one another.
+
+    Of a new person `devices` says how many have public keys. Without a group it is one that is to
+    be founded. Whoever is a member already is let through, to be told that.
+    Raises BrowsersRefused, TooManyDevicesInGroup, TooManyGroups, TooManyMembers.
+    """
+    user_id, device_id = (caller.user_id, caller.device_id) if caller else (None, None)
+    there = queries.find_room(session, group_id=group_id, user_id=user_id, device_id=device_id)
+    if there.is_member:
+        return
+    if there.is_browser and browsers == "refused":
+        raise BrowsersRefused
+    if there.groups >= MOST_GROUPS:
+        raise TooManyGroups
+    if there.members >= MOST_MEMBERS:
+        raise TooManyMembers
+    coming = devices + there.devices
+    if coming and there.devices_in_group + coming > MOST_DEVICES_IN_GROUP:
+        raise TooManyDevicesInGroup
+
+
+def check_devices(session: Session, *, user_id: UUID, more: int = 0) -> None:
+    """Check that a person, and the person's groups, have room for their keyed devices and `more`.
+
+    Raises TooManyDevices, TooManyDevicesInGroup.
+    """
+    there = queries.find_room(session, user_id=user_id)
+    if there.devices + more > MOST_DEVICES:
+        raise TooManyDevices
+    if there.devices_in_fullest + more > MOST_DEVICES_IN_GROUP:
+        raise TooManyDevicesInGroup
+
+
 def found_group(session: Session, *, caller: Caller, name: str, encryption: str) -> Membership:
-    """Make a group whose only member and admin is the caller. Raises Unauthenticated."""
-    auth.hold(session, caller)
+    """Make a group whose only member and admin is the caller.
+
+    Raises TooManyGroups, Unauthenticated.
+    """
+    auth.hold(session, caller, alone=True)
+    if queries.find_room(session, user_id=caller.user_id).groups >= MOST_GROUPS:
+        raise TooManyGroups
     group_id = queries.create_group(
         session, name=name, encryption=encryption, founder_id=caller.user_id
     )
@@ -220,7 +324,7 @@ def found_group(session: Session, *, caller: Caller, name: str, encryption: str)
 def change_group(
     session: Session, *, caller: Caller, group_id: UUID, changes: Mapping[str, Any]
 ) -> Membership:
-    """Set a group's `name`, `retention_days` or `encryption`, the last to `required` only.
+    """Set a group's `name`, `retention_days`, `browsers` or `encryption`, that to `required` only.
 
     Raises GroupNotFound, NotAnAdmin, Unauthenticated.
     """

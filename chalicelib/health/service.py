@@ -5,7 +5,7 @@ from chalicelib.db.failure import UNDEFINED_TABLE, hides_rows, sqlstate
 from chalicelib.errors import Unavailable
 from chalicelib.health import queries
 
-REVISION = "0022"
+REVISION = "0025"
 """The revision this code was written for."""
 
 

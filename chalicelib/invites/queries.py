@@ -112,6 +112,7 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
     statement = (
         select(
             select(group.c.name).scalar_subquery().label("group_name"),
+            select(group.c.browsers).scalar_subquery().label("browsers"),
             InviteCode.id,
             InviteCode.group_id,
             InviteCode.created_by,
@@ -142,7 +143,7 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
 def _locked(group_id: Select[Any]) -> CTE:
     """Return the CTE of a group that is locked: before the invite, as everybody does."""
     return (
-        select(Group.name, Group.key_version)
+        select(Group.name, Group.key_version, Group.browsers)
         .where(Group.id == group_id.scalar_subquery())
         .with_for_update()
         .cte("led_to")

@@ -9,11 +9,15 @@ from chalicelib.auth import Credential
 from chalicelib.db import one_statement, transaction
 from chalicelib.errors import TooManyRequests, Unavailable
 from chalicelib.groups.service import (
+    BrowsersRefused,
     GroupNotFound,
     GroupRequired,
     KeyVersionConflict,
     NotConfirmed,
     RotationRequired,
+    TooManyDevicesInGroup,
+    TooManyGroups,
+    TooManyMembers,
 )
 from chalicelib.invites import service
 from chalicelib.invites.schemas import (
@@ -25,7 +29,7 @@ from chalicelib.invites.schemas import (
     NewInviteAnswer,
     ValidAnswer,
 )
-from chalicelib.web import Access, address, endpoint
+from chalicelib.web import Access, FormQuery, address, endpoint
 
 blueprint = Blueprint(__name__)
 
@@ -94,13 +98,19 @@ def revoke_invite(credential: Credential, invite_id: UUID) -> None:
 @endpoint(
     access=Access.APP,
     raises=(
+        BrowsersRefused,
+        TooManyDevicesInGroup,
+        TooManyGroups,
+        TooManyMembers,
+        TooManyRequests,
         service.AlreadyAMember,
         service.GroupNotFounded,
         service.InviteNotValid,
-        TooManyRequests,
     ),
 )
-def join_group(credential: Credential, body: JoinGroupRequest) -> EnteredGroupAnswer:
+def join_group(
+    credential: Credential, body: JoinGroupRequest, query: FormQuery
+) -> EnteredGroupAnswer:
     """Join a further group by a code."""
     code = body.invite_code()
     with one_statement() as connection:
@@ -110,4 +120,4 @@ def join_group(credential: Credential, body: JoinGroupRequest) -> EnteredGroupAn
         group, package = service.join_group(
             session, caller=caller, code=code, proof=body.proof, group=body.new_group()
         )
-    return EnteredGroupAnswer.entered(group, package)
+    return EnteredGroupAnswer.entered(group, package, form=query.form)

@@ -176,6 +176,9 @@ class DeviceRequest(Request):
 
     name: Annotated[Name, Field(examples=["Ari's phone"])] = "App"
     public_key: PublicKey | None = None
+    kind: Annotated[
+        Literal["app", "web"], Field(description="`web` where it runs in a browser.")
+    ] = "app"
 
 
 class JoinRequest(JoinGroupRequest):
@@ -190,6 +193,7 @@ class JoinRequest(JoinGroupRequest):
             name=self.name,
             device_name=self.device.name,
             public_key=self.device.public_key,
+            in_browser=self.device.kind == "web",
             proof=self.proof,
             group=self.new_group(),
             idempotency_key=idempotency_key,
@@ -324,7 +328,7 @@ class EnteredGroupAnswer(GroupAnswer):
     key_package: PackageOnce | None = Optional
 
     @classmethod
-    def entered(cls, membership: Membership, package: KeyPackage | None) -> Self:
+    def entered(cls, membership: Membership, package: KeyPackage | None, *, form: int) -> Self:
         """Present a membership, and the package that came with it."""
-        group = GroupAnswer.of(membership)
+        group = GroupAnswer.of(membership, form=form)
         return cls(**dict(group), key_package=None if package is None else package.sealed)

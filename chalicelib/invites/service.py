@@ -75,6 +75,7 @@ class Newcomer:
     name: str
     device_name: str
     public_key: bytes | None
+    in_browser: bool
     proof: bytes | None = field(repr=False)
     group: NewGroup | None
     idempotency_key: str | None = field(repr=False)
@@ -171,7 +172,8 @@ def validate(session: Session, *, code: InviteCode | None) -> ValidCode | None:
 def join(session: Session, *, code: InviteCode | None, newcomer: Newcomer) -> Joined:
     """Spend a code on a new person; or answer again what was lost, to whoever holds the key.
 
-    Raises InviteNotValid, GroupNotFounded.
+    Raises InviteNotValid, GroupNotFounded, and what groups refuse newcomers for: BrowsersRefused,
+    TooManyDevices, TooManyDevicesInGroup, TooManyMembers.
     """
     invite = _lock(session, code)
     if invite is None:
@@ -196,11 +198,12 @@ def join_group(
     """Spend a code on somebody who is signed in. Their own repeat is answered again.
 
     The key package comes once, and to a device with a public key.
-    Raises InviteNotValid, AlreadyAMember, GroupNotFounded, Unauthenticated.
+    Raises InviteNotValid, AlreadyAMember, GroupNotFounded, Unauthenticated, and what groups refuse
+    newcomers for: BrowsersRefused, TooManyDevicesInGroup, TooManyGroups, TooManyMembers.
     """
     invite = _lock(session, code)
     # Whether there is a code or not: how long the answer takes says nothing of it either.
-    auth.hold(session, caller)
+    auth.hold(session, caller, alone=True)
     # One for its creator admits a device that is not signed in yet, and nobody else.
     if invite is None or invite.for_creator:
         raise InviteNotValid
@@ -213,6 +216,9 @@ def join_group(
         except groups.GroupNotFound:
             # They have left since: the code is as spent as for anybody else.
             raise InviteNotValid from None
+    groups.check_newcomer(
+        session, group_id=invite.group_id, browsers=invite.browsers, caller=caller
+    )
     group_id, key_package = _enter(
         session,
         invite,
@@ -318,12 +324,24 @@ def _admit(
         "device_name": newcomer.device_name,
         "public_key": newcomer.public_key,
         "token_hash": hash_token(token),
+        "in_browser": newcomer.in_browser,
     }
+    if newcomer.in_browser and invite.browsers == "refused":
+        raise groups.BrowsersRefused
+    devices = int(newcomer.public_key is not None)
     if invite.for_creator:
         user_id, name = invite.created_by, None
+        # So that of several at once each is counted.
+        group_queries.lock_user(session, user_id=user_id)
+        if devices:
+            groups.check_devices(session, user_id=user_id, more=devices)
         device_id = people.create_device(session, user_id=user_id, **device)
     else:
         name = newcomer.name
+        if invite.group_id is not None:
+            groups.check_newcomer(
+                session, group_id=invite.group_id, browsers=invite.browsers, devices=devices
+            )
         user_id, device_id = people.create_person(session, name=name, **device)
     group_id, key_package = _enter(
         session,

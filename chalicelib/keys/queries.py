@@ -1,7 +1,8 @@
 """Versions of group keys and their envelopes in the database."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -18,12 +19,14 @@ from sqlalchemy import (
     exists,
     extract,
     func,
+    literal,
     literal_column,
     or_,
     select,
+    union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on, insert
 from sqlalchemy.orm import aliased
 
 from chalicelib.auth import Caller
@@ -32,6 +35,8 @@ from chalicelib.db import Compiled, Session, base64, json_object
 from chalicelib.groups import queries as groups
 from chalicelib.models import (
     Device,
+    DeviceCard,
+    FurtherEnvelope,
     GivenKey,
     Group,
     GroupKey,
@@ -39,17 +44,38 @@ from chalicelib.models import (
     KeyEnvelope,
     Member,
     User,
+    Vouch,
 )
 
-MOST_VERSIONS_A_DAY = 100
-"""No family needs more, and every one is kept and shown for as long as the group lives."""
+MOST_VERSIONS_A_DAY = 40
+"""Of one person in one group, beside those that are required: every one is kept and shown for as
+long as the group lives, and each member answers it."""
 
 RECENT_VERSIONS = 20
-"""Of so many versions the rosters are shown: what a device needs that was off for a long time."""
+"""Of so many versions the rosters and statements are shown: what a device needs that was off for a
+long time."""
 
-MOST_ENTRIES = 500
-"""Of so many roster entries the newest are shown, or one member could make more of them than an
-answer holds. Whoever's is left out is not known to be confirmed, which is the safe side."""
+MOST_ENTRIES = 100
+"""So many roster entries are shown, or one member could make more of them than an answer holds: the
+newest. A device whose entry is left out is not known to be confirmed, which is the safe side."""
+
+MOST_ENTRIES_IN_FORM_2 = 50
+"""So many in form 2, whose clients read statements and vouches where there are any."""
+
+MOST_VERSIONS = 5_000
+"""So many versions are shown in form 1, which has no pages: the newest."""
+
+PAGE_OF_VERSIONS = 100
+"""So many versions stand on a page of form 2."""
+
+MOST_FORMER_ENVELOPES = 4
+"""Of the envelopes for one former version so many are shown: the oldest."""
+
+MOST_VOUCHERS = 4
+"""Of the persons who vouch for one device so many are shown: those who did so first."""
+
+MOST_VOUCHES = 600
+"""So many vouches are shown: four for each of as many devices as a group may have."""
 
 
 def join_proof(device: Any, member: Any) -> ColumnElement[bytes | None]:
@@ -79,8 +105,11 @@ def _has_envelope(*, group_id: Any, key_version: Any, wrapped: bool) -> ColumnEl
     return found.correlate_except(KeyEnvelope).exists()
 
 
-def devices_with_keys(person: Any, member: Any) -> ColumnElement[Any]:
-    """Return a person's valid devices with public keys as JSON, and what each is in a group."""
+def devices_with_keys(person: Any, member: Any, *, cards: bool = False) -> ColumnElement[Any]:
+    """Return a person's valid devices with public keys as JSON, and what each is in a group.
+
+    With `cards` also what each states there.
+    """
     group = aliased(Group)
     version = (
         select(group.key_version)
@@ -89,6 +118,12 @@ def devices_with_keys(person: Any, member: Any) -> ColumnElement[Any]:
         .scalar_subquery()
     )
     confirmed = _has_envelope(group_id=member.group_id, key_version=version, wrapped=False)
+    card = (
+        select(json_object(sealed=base64(DeviceCard.sealed), keyVersion=DeviceCard.key_version))
+        .where(DeviceCard.device_id == Device.id, DeviceCard.group_id == member.group_id)
+        .correlate_except(DeviceCard)
+        .scalar_subquery()
+    )
     return (
         select(
             func.json_agg(
@@ -98,6 +133,8 @@ def devices_with_keys(person: Any, member: Any) -> ColumnElement[Any]:
                         publicKey=base64(Device.public_key),
                         confirmed=or_(version == literal_column("0"), confirmed),
                         joinProof=base64(join_proof(Device, member)),
+                        kind=auth.KIND,
+                        **({"card": card} if cards else {}),
                     ),
                     Device.id,
                 )
@@ -118,61 +155,143 @@ def _asked(membership: CTE) -> CTE:
     )
 
 
-def _build_keys() -> Select[Any]:
+class _Page(NamedTuple):
+    """Which versions of which group are shown to whom: those above `below`, up to `newest`."""
+
+    caller: CTE
+    asked: CTE
+    newest: ColumnElement[Any]
+    below: ColumnElement[Any]
+
+    def holds(self, table: Any) -> ColumnElement[bool]:
+        """Whether a row is of the group, and of a version of the page."""
+        return and_(
+            table.group_id == self.asked.c.group_id,
+            table.key_version > self.below,
+            table.key_version <= self.newest,
+        )
+
+    def is_recent(self, table: Any) -> ColumnElement[bool]:
+        """Whether the rosters and statements of a row's version are shown."""
+        recent = literal_column(str(RECENT_VERSIONS), Integer)
+        return and_(table.key_version > self.asked.c.key_version - recent)
+
+
+def _build_keys(*, form: int) -> Select[Any]:
+    """Build what a device is shown of a group's keys.
+
+    Form 1 shows one envelope of each version, the oldest, and has no pages. Form 2 waits for
+    `newest_shown`, the highest version of the page.
+    """
     caller = auth.caller()
     asked = _asked(groups.membership(caller))
-    oldest_shown = asked.c.key_version - literal_column(str(RECENT_VERSIONS))
-    roster = case((GroupKey.key_version > oldest_shown, base64(GroupKey.roster)))
-    versions = (
-        select(
-            func.json_agg(
-                aggregate_order_by(
-                    json_object(
-                        keyVersion=GroupKey.key_version,
-                        commitment=base64(GroupKey.commitment),
-                        roster=roster,
-                    ),
-                    GroupKey.key_version,
-                )
-            )
-        )
-        .where(GroupKey.group_id == asked.c.group_id)
+    newest: Any = asked.c.key_version
+    span = literal_column(str(MOST_VERSIONS if form == 1 else PAGE_OF_VERSIONS), Integer)
+    if form > 1:
+        newest = func.least(newest, bindparam("newest_shown", type_=Integer))
+    page = _Page(caller, asked, newest, newest - span)
+    columns: list[Any] = [
+        asked.c.group_id,
+        asked.c.key_version,
+        asked.c.rotation_required,
+        asked.c.is_confirmed,
+        _versions(page, form=form).label("versions"),
+        _envelopes(page, form=form).label("envelopes"),
+        _roster_entries(page, most=MOST_ENTRIES if form == 1 else MOST_ENTRIES_IN_FORM_2).label(
+            "roster_entries"
+        ),
+    ]
+    if form > 1:
+        columns += [asked.c.browsers, _vouches(page).label("vouches"), page.below.label("below")]
+    return auth.answer(caller, asked, *columns)
+
+
+def _versions(page: _Page, *, form: int) -> ColumnElement[Any]:
+    """Return the versions of a page as JSON. Form 2 shows a roster where there is no statement."""
+    shown: dict[str, Any] = {
+        "keyVersion": GroupKey.key_version,
+        "commitment": base64(GroupKey.commitment),
+    }
+    has_roster = page.is_recent(GroupKey)
+    if form > 1:
+        shown["statement"] = case((has_roster, base64(GroupKey.statement)))
+        has_roster = and_(has_roster, GroupKey.statement.is_(None))
+    shown["roster"] = case((has_roster, base64(GroupKey.roster)))
+    return (
+        select(func.json_agg(aggregate_order_by(json_object(**shown), GroupKey.key_version)))
+        .where(page.holds(GroupKey))
         .scalar_subquery()
     )
-    envelopes = (
-        select(
-            func.json_agg(
-                aggregate_order_by(
-                    json_object(
-                        keyVersion=KeyEnvelope.key_version,
-                        wrappedKey=base64(KeyEnvelope.wrapped_key),
-                        wrapperPublicKey=base64(KeyEnvelope.wrapper_public_key),
-                        wrapperDeviceId=KeyEnvelope.wrapper_device_id,
-                    ),
-                    KeyEnvelope.key_version,
-                )
+
+
+def _envelopes(page: _Page, *, form: int) -> ColumnElement[Any]:
+    """Return the calling device's envelopes as JSON.
+
+    In form 2 all of the present version, and the oldest of each former one.
+    """
+
+    def of_device(table: Any) -> Select[Any]:
+        return (
+            select(
+                table.id,
+                table.key_version,
+                table.wrapped_key,
+                table.wrapper_public_key,
+                table.wrapper_device_id,
+                table.former,
             )
+            .where(
+                table.device_id == select(page.caller.c.device_id).scalar_subquery(),
+                page.holds(table),
+                table.wrapped_key.is_not(None),
+            )
+            .correlate(page.asked)
         )
+
+    def as_json(source: Any) -> Select[Any]:
+        shown = {
+            "keyVersion": source.key_version,
+            "wrappedKey": base64(source.wrapped_key),
+            "wrapperPublicKey": base64(source.wrapper_public_key),
+            "wrapperDeviceId": source.wrapper_device_id,
+        }
+        if form > 1:
+            shown["former"] = base64(source.former)
+        order = (source.key_version, source.id)
+        return select(func.json_agg(aggregate_order_by(json_object(**shown), *order)))
+
+    if form == 1:
+        return as_json(of_device(KeyEnvelope).subquery("shown").c).scalar_subquery()
+    every = union_all(of_device(KeyEnvelope), of_device(FurtherEnvelope)).subquery("every")
+    place = func.row_number().over(partition_by=every.c.key_version, order_by=every.c.id)
+    placed = select(every, place.label("place")).subquery("placed")
+    return (
+        as_json(placed.c)
         .where(
-            KeyEnvelope.device_id == select(caller.c.device_id).scalar_subquery(),
-            KeyEnvelope.group_id == asked.c.group_id,
-            KeyEnvelope.wrapped_key.is_not(None),
+            or_(
+                placed.c.place <= literal_column(str(MOST_FORMER_ENVELOPES)),
+                placed.c.key_version == page.asked.c.key_version,
+            )
         )
+        .correlate(page.asked)
         .scalar_subquery()
     )
+
+
+def _roster_entries(page: _Page, *, most: int) -> ColumnElement[Any]:
+    """Return the newest roster entries of recent versions as JSON."""
+    every = union_all(
+        *(
+            select(table.id, table.key_version, table.roster_entry, table.wrapper_device_id)
+            .where(page.holds(table), page.is_recent(table), table.roster_entry.is_not(None))
+            .correlate(page.asked)
+            for table in (KeyEnvelope, FurtherEnvelope)
+        )
+    ).subquery("every")
     entry = (
-        select(KeyEnvelope)
-        .where(
-            KeyEnvelope.group_id == asked.c.group_id,
-            KeyEnvelope.key_version > oldest_shown,
-            KeyEnvelope.roster_entry.is_not(None),
-        )
-        .correlate(asked)
-        .order_by(KeyEnvelope.id.desc())
-        .limit(literal_column(str(MOST_ENTRIES)))
-        .subquery("entry")
+        select(every).order_by(every.c.id.desc()).limit(literal_column(str(most))).subquery("entry")
     )
-    entries = select(
+    return select(
         func.json_agg(
             aggregate_order_by(
                 json_object(
@@ -184,17 +303,42 @@ def _build_keys() -> Select[Any]:
             )
         )
     ).scalar_subquery()
-    return auth.answer(
-        caller,
-        asked,
-        asked.c.group_id,
-        asked.c.key_version,
-        asked.c.rotation_required,
-        asked.c.is_confirmed,
-        versions.label("versions"),
-        envelopes.label("envelopes"),
-        entries.label("roster_entries"),
+
+
+def _vouches(page: _Page) -> ColumnElement[Any]:
+    """Return the vouches of the present version as JSON, where the page holds that version.
+
+    Of each device those of the persons who vouched for it first, of each person the first.
+    """
+    first = (
+        select(Vouch.id, Vouch.device_id, Vouch.voucher_device_id, Vouch.entry)
+        .where(page.holds(Vouch), Vouch.key_version == page.asked.c.key_version)
+        .correlate(page.asked)
+        .ext(distinct_on(Vouch.device_id, Vouch.voucher_id))
+        .order_by(Vouch.device_id, Vouch.voucher_id, Vouch.id)
+        .subquery("first")
     )
+    place = func.row_number().over(partition_by=first.c.device_id, order_by=first.c.id)
+    placed = select(first, place.label("place")).subquery("placed")
+    shown = (
+        select(placed)
+        .where(placed.c.place <= literal_column(str(MOST_VOUCHERS)))
+        .order_by(placed.c.id)
+        .limit(literal_column(str(MOST_VOUCHES)))
+        .subquery("shown")
+    )
+    return select(
+        func.json_agg(
+            aggregate_order_by(
+                json_object(
+                    deviceId=shown.c.device_id,
+                    entry=base64(shown.c.entry),
+                    voucherDeviceId=shown.c.voucher_device_id,
+                ),
+                shown.c.id,
+            )
+        )
+    ).scalar_subquery()
 
 
 def _build_pending() -> Select[Any]:
@@ -260,27 +404,30 @@ def _build_newest() -> Select[Any]:
     return auth.answer(caller, newest, *newest.c, has_key.exists().label("is_pending"))
 
 
-LIST_KEYS = Compiled(_build_keys)
+LIST_KEYS = Compiled(partial(_build_keys, form=1))
+LIST_KEYS_IN_FORM_2 = Compiled(partial(_build_keys, form=2))
 LIST_PENDING = Compiled(_build_pending)
 FIND_NEWEST = Compiled(_build_newest)
 
 
-def set_public_key(session: Session, *, caller: Caller, public_key: bytes) -> bytes | None:
-    """Give the calling device its public key, unless it has one; return which it has.
+def set_public_key(session: Session, *, caller: Caller, public_key: bytes) -> Any | None:
+    """Give the calling device its public key, unless it has one.
 
-    None when its token is not valid any more.
+    The row says which `public_key` it has, and whether it `is_new`. None when its token is not
+    valid any more.
     """
+    before = select(Device.id, Device.public_key).where(Device.id == caller.device_id).cte("before")
     statement = (
         update(Device)
         .where(
-            Device.id == caller.device_id,
+            Device.id == before.c.id,
             Device.token_hash == caller.credential.token_hash,
             Device.revoked_at.is_(None),
         )
         .values(public_key=func.coalesce(Device.public_key, public_key))
-        .returning(Device.public_key)
+        .returning(Device.public_key, before.c.public_key.is_(None).label("is_new"))
     )
-    return session.scalar(statement)
+    return session.execute(statement).one_or_none()
 
 
 def list_recipients(session: Session, *, group_id: UUID) -> Mapping[UUID, Any]:
@@ -307,13 +454,16 @@ def list_recipients(session: Session, *, group_id: UUID) -> Mapping[UUID, Any]:
     return {row.id: row for row in session.execute(statement)}
 
 
-def wait_for_version(session: Session, *, group_id: UUID, key_version: int) -> int:
-    """Return how many seconds a group of this version has to wait for its next key; 0: none."""
+def wait_for_version(session: Session, *, group_id: UUID, user_id: UUID) -> int:
+    """Return how many seconds a person has to wait before one more key of a group; 0: none."""
     day: ColumnElement[Any] = literal_column("interval '1 day'")
     wait = func.ceil(extract("epoch", GroupKey.created_at + day - func.now()))
-    statement = select(cast(wait, Integer)).where(
-        GroupKey.group_id == group_id,
-        GroupKey.key_version == key_version - MOST_VERSIONS_A_DAY + 1,
+    statement = (
+        select(cast(wait, Integer))
+        .where(GroupKey.counted_for == user_id, GroupKey.group_id == group_id)
+        .order_by(GroupKey.key_version.desc())
+        .offset(MOST_VERSIONS_A_DAY - 1)
+        .limit(1)
     )
     return max(0, session.scalar(statement) or 0)
 
@@ -328,7 +478,8 @@ def create_version(
 ) -> None:
     """Give a group its next version with the envelopes that carry it.
 
-    Packages with a former key go: they would no longer be handed out.
+    Packages with a former key go: they would no longer be handed out. So do the vouches of the
+    former version, for the next one has a statement of its own.
     """
     made = (
         insert(GroupKey).values(group_id=group_id, key_version=key_version, **columns).cte("made")
@@ -345,6 +496,7 @@ def create_version(
         .values(key_package=None)
         .cte("outdated")
     )
+    vouches = delete(Vouch).where(Vouch.group_id == group_id).cte("vouches_of_former")
     session.execute(
         insert(KeyEnvelope)
         .values(
@@ -353,7 +505,7 @@ def create_version(
                 for envelope in envelopes
             ]
         )
-        .add_cte(made, advanced, outdated)
+        .add_cte(made, advanced, outdated, vouches)
     )
 
 
@@ -364,7 +516,9 @@ def find_wrapping(
 
     `version_exists`; of the wrapper `holds_key` in that version and `public_key`; of the recipient
     `user_id` (null where it may not be given the key), `is_admitted` (it has come by key package,
-    or has an envelope), `wrapped_key`, and `is_own`: it came by a package and wrapped that itself.
+    or has an envelope), `wrapped_key` and its `wrapper_device_id`, and `is_own`: it came by a
+    package and wrapped that itself; and `further_key`, which the wrapper has wrapped for it once
+    another device had.
     """
     wrapper, envelope = aliased(Device), aliased(KeyEnvelope)
     version = exists().where(GroupKey.group_id == group_id, GroupKey.key_version == key_version)
@@ -377,6 +531,16 @@ def find_wrapping(
         InviteCode.used_by_device_id == recipient_id,
         InviteCode.group_id == group_id,
         InviteCode.key_version == key_version,
+    )
+    further = (
+        select(FurtherEnvelope.wrapped_key)
+        .where(
+            FurtherEnvelope.device_id == recipient_id,
+            FurtherEnvelope.group_id == group_id,
+            FurtherEnvelope.key_version == key_version,
+            FurtherEnvelope.wrapper_device_id == wrapper_id,
+        )
+        .scalar_subquery()
     )
     eligible = (
         select(Device.id, Device.user_id)
@@ -392,6 +556,8 @@ def find_wrapping(
             eligible.c.user_id,
             envelope.id.is_not(None).label("is_admitted"),
             envelope.wrapped_key,
+            envelope.wrapper_device_id,
+            further.label("further_key"),
             and_(envelope.wrapper_device_id == envelope.device_id, came_by_package).label("is_own"),
         )
         .select_from(wrapper)
@@ -422,19 +588,78 @@ def put_envelope(session: Session, **columns: Any) -> None:
                     "wrapper_public_key",
                     "wrapper_device_id",
                     "roster_entry",
+                    "former",
                 )
             },
         )
     )
 
 
+def add_envelope(session: Session, **columns: Any) -> None:
+    """Keep one more envelope for a device and version, beside those of other wrappers."""
+    session.execute(insert(FurtherEnvelope).values(**columns))
+
+
 def delete_envelope(session: Session, *, group_id: UUID, key_version: int, device_id: UUID) -> int:
-    """Delete a device's envelope of a version; return how many there were."""
-    deleted: Any = session.execute(
-        delete(KeyEnvelope).where(
-            KeyEnvelope.device_id == device_id,
-            KeyEnvelope.group_id == group_id,
-            KeyEnvelope.key_version == key_version,
+    """Delete a device's oldest envelope of a version; return how many there were.
+
+    The next one takes its place.
+    """
+
+    def of_device(table: Any) -> Any:
+        return and_(
+            table.device_id == device_id,
+            table.group_id == group_id,
+            table.key_version == key_version,
+        )
+
+    deleted: Any = session.execute(delete(KeyEnvelope).where(of_device(KeyEnvelope)))
+    if deleted.rowcount:
+        oldest = select(FurtherEnvelope.id).where(of_device(FurtherEnvelope))
+        oldest = oldest.order_by(FurtherEnvelope.id).limit(1)
+        columns = [column.name for column in FurtherEnvelope.__table__.columns]
+        moved = (
+            delete(FurtherEnvelope)
+            .where(FurtherEnvelope.id == oldest.scalar_subquery())
+            .returning(*(FurtherEnvelope.__table__.c[name] for name in columns))
+            .cte("moved")
+        )
+        session.execute(insert(KeyEnvelope).from_select(columns, select(moved)))
+    return int(deleted.rowcount)
+
+
+def put_vouch(session: Session, **columns: Any) -> int:
+    """Keep what one device states of another, in the place of what it stated before.
+
+    0 when the other is no valid device with a public key of a member.
+    """
+    about, group_id = columns.pop("device_id"), columns["group_id"]
+    told = {name: literal(value, Vouch.__table__.c[name].type) for name, value in columns.items()}
+    statement = insert(Vouch).from_select(
+        ["device_id", "user_id", *told],
+        select(Device.id, Device.user_id, *told.values())
+        .join(Member, and_(Member.user_id == Device.user_id, Member.group_id == group_id))
+        .where(Device.id == about, Device.public_key.is_not(None), auth.IS_VALID),
+    )
+    kept: Any = session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["device_id", "group_id", "voucher_device_id"],
+            set_={name: statement.excluded[name] for name in ("key_version", "entry")},
         )
     )
-    return int(deleted.rowcount)
+    return int(kept.rowcount)
+
+
+def put_card(session: Session, **columns: Any) -> None:
+    """Keep what a device states of its person in a group, in the place of what it stated before."""
+    statement = insert(DeviceCard).values(**columns)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["device_id", "group_id"],
+            set_={
+                "key_version": statement.excluded.key_version,
+                "sealed": statement.excluded.sealed,
+                "updated_at": func.now(),
+            },
+        )
+    )

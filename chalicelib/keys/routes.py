@@ -13,25 +13,39 @@ from chalicelib.groups.service import (
     GroupNotFound,
     KeyVersionConflict,
     NotConfirmed,
+    TooManyDevices,
+    TooManyDevicesInGroup,
 )
 from chalicelib.keys import service
 from chalicelib.keys.schemas import (
     LARGEST_BODY,
+    CardRequest,
     KeyPackageAnswer,
     KeysAnswer,
+    KeysQuery,
     NewVersionAnswer,
     NewVersionRequest,
     PendingAnswer,
     PutEnvelopeRequest,
     RegisterKeyRequest,
+    VouchRequest,
 )
-from chalicelib.web import Access, endpoint
+from chalicelib.web import Access, FormQuery, endpoint
 
 blueprint = Blueprint(__name__)
 
 
 @blueprint.route("/api/crypto/register-key", methods=["POST"])
-@endpoint(access=Access.APP, raises=(GroupKeyMissing, service.KeyPending, service.PublicKeySet))
+@endpoint(
+    access=Access.APP,
+    raises=(
+        GroupKeyMissing,
+        TooManyDevices,
+        TooManyDevicesInGroup,
+        service.KeyPending,
+        service.PublicKeySet,
+    ),
+)
 def register_key(credential: Credential, body: RegisterKeyRequest) -> KeyPackageAnswer:
     """Set this device's public key, once, and show the group's key wrapped for it.
 
@@ -80,11 +94,13 @@ def rotate(credential: Credential, group_id: UUID, body: NewVersionRequest) -> N
 
 @blueprint.route("/api/groups/{group_id}/keys", methods=["GET"])
 @endpoint(access=Access.APP, raises=(GroupNotFound,))
-def list_keys(credential: Credential, group_id: UUID) -> KeysAnswer:
+def list_keys(credential: Credential, group_id: UUID, query: KeysQuery) -> KeysAnswer:
     """Show a group's key versions, and what this device was given of them."""
     with one_statement() as connection:
-        keys = service.list_keys(connection, credential=credential, group_id=group_id)
-    return KeysAnswer.of(keys)
+        keys = service.list_keys(
+            connection, credential=credential, group_id=group_id, newest=query.newest()
+        )
+    return KeysAnswer.of(keys, form=query.form)
 
 
 @blueprint.route("/api/groups/{group_id}/keys/pending", methods=["GET"])
@@ -107,14 +123,15 @@ def list_pending(credential: Credential, group_id: UUID) -> PendingAnswer:
         service.RecipientNotFound,
     ),
 )
-def put_envelope(
+def put_envelope(  # noqa: PLR0913, PLR0917 -- each by its name
     credential: Credential,
     group_id: UUID,
     key_version: int,
     device_id: UUID,
     body: PutEnvelopeRequest,
+    query: FormQuery,
 ) -> None:
-    """Give a device the group's key, wrapped for it."""
+    """Give a device the group's key, wrapped for it. In form 2 others' envelopes stay beside it."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         service.put_envelope(
@@ -123,6 +140,43 @@ def put_envelope(
             group_id=group_id,
             key_version=key_version,
             envelope=body.envelope(device_id),
+            beside_others=query.form > 1,
+        )
+
+
+@blueprint.route("/api/groups/{group_id}/keys/{key_version}/vouches/{device_id}", methods=["PUT"])
+@endpoint(
+    access=Access.APP,
+    raises=(GroupNotFound, KeyVersionConflict, NotConfirmed, service.RecipientNotFound),
+)
+def vouch(
+    credential: Credential, group_id: UUID, key_version: int, device_id: UUID, body: VouchRequest
+) -> None:
+    """State that this device has confirmed another one, under the group's present key."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.vouch(
+            session,
+            caller=caller,
+            group_id=group_id,
+            key_version=key_version,
+            device_id=device_id,
+            entry=body.entry,
+        )
+
+
+@blueprint.route("/api/groups/{group_id}/card", methods=["PUT"])
+@endpoint(access=Access.APP, raises=(GroupNotFound, KeyVersionConflict, NotConfirmed))
+def put_card(credential: Credential, group_id: UUID, body: CardRequest) -> None:
+    """State who this device belongs to, under the group's present key."""
+    with transaction() as session:
+        caller = auth.authenticate(session, credential)
+        service.put_card(
+            session,
+            caller=caller,
+            group_id=group_id,
+            key_version=body.key_version,
+            sealed=body.sealed,
         )
 
 
@@ -133,7 +187,7 @@ def put_envelope(
 def delete_envelope(
     credential: Credential, group_id: UUID, key_version: int, device_id: UUID
 ) -> None:
-    """Delete this device's key envelope if it cannot be decrypted."""
+    """Delete this device's oldest key envelope of a version if it cannot be decrypted."""
     with transaction() as session:
         caller = auth.authenticate(session, credential)
         service.delete_envelope(

@@ -25,6 +25,7 @@ class Envelope:
     device_id: UUID
     wrapped_key: bytes = field(repr=False)
     roster_entry: bytes | None = None
+    former: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class NewVersion:
     expected_version: int
     commitment: bytes
     roster: bytes | None
+    statement: bytes | None
     envelopes: Sequence[Envelope]
 
 
@@ -119,10 +121,9 @@ def rotate(session: Session, *, caller: Caller, group_id: UUID, version: NewVers
     was_given = caller.device_id in devices and devices[caller.device_id].was_given
     if not (membership.is_confirmed or was_given or may_begin_anew):
         raise NotConfirmed
-    if not membership.rotation_required:
-        wait = queries.wait_for_version(
-            session, group_id=group_id, key_version=membership.key_version
-        )
+    counted_for = None if membership.rotation_required else caller.user_id
+    if counted_for is not None:
+        wait = queries.wait_for_version(session, group_id=group_id, user_id=counted_for)
         if wait:
             raise TooManyRequests(retry_after=wait)
     sent = {envelope.device_id: envelope.wrapped_key for envelope in version.envelopes}
@@ -137,6 +138,8 @@ def rotate(session: Session, *, caller: Caller, group_id: UUID, version: NewVers
         key_version=membership.key_version + 1,
         commitment=version.commitment,
         roster=version.roster,
+        statement=version.statement,
+        counted_for=counted_for,
         envelopes=[
             {
                 "user_id": devices[id_].user_id,
@@ -151,12 +154,17 @@ def rotate(session: Session, *, caller: Caller, group_id: UUID, version: NewVers
     return membership.key_version + 1
 
 
-def list_keys(connection: OneStatement, *, credential: Credential, group_id: UUID) -> Any:
+def list_keys(
+    connection: OneStatement, *, credential: Credential, group_id: UUID, newest: int | None
+) -> Any:
     """Return a group's versions, and what the calling device was given: a row of `LIST_KEYS`.
 
+    With `newest` a page of them in form 2, from that version down: of `LIST_KEYS_IN_FORM_2`.
     Raises GroupNotFound, Unauthenticated.
     """
-    row = auth.read(connection, queries.LIST_KEYS, credential, {"asked_group_id": group_id})[0]
+    statement = queries.LIST_KEYS if newest is None else queries.LIST_KEYS_IN_FORM_2
+    asked = {"asked_group_id": group_id, "newest_shown": newest}
+    row = auth.read(connection, statement, credential, asked)[0]
     if row.group_id is None:
         raise groups.GroupNotFound
     return row
@@ -174,18 +182,20 @@ def list_pending(
     return row.devices or []
 
 
-def put_envelope(
+def put_envelope(  # noqa: PLR0913 -- each by its name
     session: Session,
     *,
     caller: Caller,
     group_id: UUID,
     key_version: int,
     envelope: Envelope,
+    beside_others: bool,
 ) -> None:
     """Give a device a key that the calling device holds; the same again does no harm.
 
-    A device that came by key package gives it to itself, once; another member may do it again,
-    with a roster entry.
+    A device has one envelope of each wrapper, if it stands `beside_others`; if not, the first one
+    stays the only one. A device that came by key package gives it to itself, once; then another
+    member may do it again, with a roster entry.
 
     Raises EnvelopeExists, GroupNotFound, KeyVersionNotFound, NotConfirmed, RecipientNotFound,
     Unauthenticated.
@@ -206,14 +216,18 @@ def put_envelope(
         raise RecipientNotFound
     if found.wrapped_key == envelope.wrapped_key:
         return
+    if beside_others and found.further_key == envelope.wrapped_key:
+        return
+    has_wrapped = caller.device_id == found.wrapper_device_id or found.further_key is not None
     # What a device has wrapped for itself gives way to a member who vouches for it: its roster
     # entry is how the others learn whom the inviter has recognised.
     is_vouched_for = found.is_own and envelope.roster_entry is not None
-    if found.wrapped_key is not None and (
-        not is_vouched_for or envelope.device_id == caller.device_id
-    ):
+    if found.wrapped_key is not None and (has_wrapped or not (beside_others or is_vouched_for)):
         raise EnvelopeExists
-    queries.put_envelope(
+    keep = queries.put_envelope
+    if beside_others and found.wrapped_key is not None:
+        keep = queries.add_envelope
+    keep(
         session,
         group_id=group_id,
         key_version=key_version,
@@ -223,13 +237,70 @@ def put_envelope(
         wrapper_public_key=found.public_key,
         wrapper_device_id=caller.device_id,
         roster_entry=envelope.roster_entry,
+        former=envelope.former,
     )
+
+
+def vouch(  # noqa: PLR0913 -- each by its name
+    session: Session,
+    *,
+    caller: Caller,
+    group_id: UUID,
+    key_version: int,
+    device_id: UUID,
+    entry: bytes,
+) -> None:
+    """Keep what the calling device states of another one, under the group's present key.
+
+    Raises GroupNotFound, KeyVersionConflict, NotConfirmed, RecipientNotFound, Unauthenticated.
+    """
+    _enter_with_key(session, caller=caller, group_id=group_id, key_version=key_version)
+    if not queries.put_vouch(
+        session,
+        group_id=group_id,
+        key_version=key_version,
+        device_id=device_id,
+        voucher_device_id=caller.device_id,
+        voucher_id=caller.user_id,
+        entry=entry,
+    ):
+        raise RecipientNotFound
+
+
+def put_card(
+    session: Session, *, caller: Caller, group_id: UUID, key_version: int, sealed: bytes
+) -> None:
+    """Keep what the calling device states of its person, under the group's present key.
+
+    Raises GroupNotFound, KeyVersionConflict, NotConfirmed, Unauthenticated.
+    """
+    _enter_with_key(session, caller=caller, group_id=group_id, key_version=key_version)
+    queries.put_card(
+        session,
+        group_id=group_id,
+        user_id=caller.user_id,
+        device_id=caller.device_id,
+        key_version=key_version,
+        sealed=sealed,
+    )
+
+
+def _enter_with_key(session: Session, *, caller: Caller, group_id: UUID, key_version: int) -> None:
+    """Lock a group for a confirmed device that has the present key in hand.
+
+    Raises GroupNotFound, KeyVersionConflict, NotConfirmed, Unauthenticated.
+    """
+    membership = groups.enter_confirmed(session, caller=caller, group_id=group_id)
+    if membership.key_version != key_version:
+        raise KeyVersionConflict.with_present(membership.key_version)
 
 
 def delete_envelope(
     session: Session, *, caller: Caller, group_id: UUID, key_version: int, device_id: UUID
 ) -> None:
-    """Give back an envelope that does not open; the calling device is pending again.
+    """Give back an envelope that does not open, the oldest of its version.
+
+    The next takes its place; without one the calling device is pending again.
 
     Raises EnvelopeNotFound, GroupNotFound, Unauthenticated.
     """
@@ -241,12 +312,19 @@ def delete_envelope(
 
 
 def register_key(session: Session, *, caller: Caller, public_key: bytes) -> None:
-    """Set the calling device's public key, once. Raises PublicKeySet, Unauthenticated."""
+    """Set the calling device's public key, once.
+
+    Raises PublicKeySet, TooManyDevices, TooManyDevicesInGroup, Unauthenticated.
+    """
+    auth.hold(session, caller, alone=True)
     written = queries.set_public_key(session, caller=caller, public_key=public_key)
     if written is None:
         raise Unauthenticated
-    if written != public_key:
+    if written.public_key != public_key:
         raise PublicKeySet
+    if written.is_new:
+        # It is among those that are counted, and goes again with this transaction.
+        groups.check_devices(session, user_id=caller.user_id)
 
 
 def find_newest(connection: OneStatement, *, credential: Credential) -> Any:

@@ -2,7 +2,14 @@
 
 from chalicelib.models.groups import Group, Member
 from chalicelib.models.invites import InviteCode
-from chalicelib.models.keys import GivenKey, GroupKey, KeyEnvelope
+from chalicelib.models.keys import (
+    DeviceCard,
+    FurtherEnvelope,
+    GivenKey,
+    GroupKey,
+    KeyEnvelope,
+    Vouch,
+)
 from chalicelib.models.locations import ErasedPoint, Location
 from chalicelib.models.owntracks import (
     DepartedTid,
@@ -16,7 +23,9 @@ from chalicelib.models.users import Device, User
 __all__ = [
     "DepartedTid",
     "Device",
+    "DeviceCard",
     "ErasedPoint",
+    "FurtherEnvelope",
     "GivenKey",
     "Group",
     "GroupKey",
@@ -29,4 +38,5 @@ __all__ = [
     "OwntracksTransition",
     "RateLimit",
     "User",
+    "Vouch",
 ]

@@ -19,7 +19,8 @@ class Group(Entity):
     """People who share their locations with each other.
 
     `key_version` 0 means that no member has made a group key yet; `encryption` says whether
-    plaintext is accepted, and once `required` stays so.
+    plaintext is accepted, and once `required` stays so; `browsers`, whether devices that run in
+    one may join.
     """
 
     __tablename__ = "groups"
@@ -29,6 +30,7 @@ class Group(Entity):
         CheckConstraint("NOT rotation_required OR key_version > 0", name="rotation_of_a_key"),
         CheckConstraint("encryption IN ('required', 'optional')", name="encryption"),
         CheckConstraint("retention_days BETWEEN 1 AND 365", name="retention_days"),
+        CheckConstraint("browsers IN ('accepted', 'refused')", name="browsers"),
     )
 
     name: Mapped[str]
@@ -36,6 +38,7 @@ class Group(Entity):
     rotation_required: Mapped[bool] = mapped_column(server_default=false())
     encryption: Mapped[str] = mapped_column(server_default="required")
     retention_days: Mapped[int] = mapped_column(server_default=text("30"))
+    browsers: Mapped[str] = mapped_column(server_default="accepted")
 
     members: Mapped[list["Member"]] = relationship(back_populates="group", lazy="raise")
     invites: Mapped[list["InviteCode"]] = relationship(back_populates="group", lazy="raise")

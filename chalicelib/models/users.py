@@ -4,7 +4,15 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, func, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    false,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from chalicelib.db.base import HASH_BYTES, Entity
@@ -37,13 +45,14 @@ class Device(Entity):
 
     `last_used_on` is a date, so that it says no more than the idle limit needs. A phone with
     OwnTracks has one group, in which its `tid` is all that it is known by; `key_version` is that
-    of the group's key it was set up with, 0 for none.
+    of the group's key it was set up with, 0 for none. An app may run `in_browser`.
     """
 
     __tablename__ = "devices"
     __table_args__ = (
         CheckConstraint(f"char_length(name) BETWEEN 1 AND {NAME_CHARACTERS}", name="name_length"),
         CheckConstraint("kind IN ('app', 'owntracks')", name="kind"),
+        CheckConstraint("NOT in_browser OR kind = 'app'", name="in_browser_is_app"),
         CheckConstraint("octet_length(public_key) = 32", name="public_key_length"),
         CheckConstraint(f"octet_length(token_hash) = {HASH_BYTES}", name="token_hash_length"),
         CheckConstraint("(tid IS NOT NULL) = (kind = 'owntracks')", name="tid_of_owntracks"),
@@ -73,5 +82,6 @@ class Device(Entity):
     revoked_at: Mapped[datetime | None]
     group_id: Mapped[UUID | None]
     key_version: Mapped[int | None]
+    in_browser: Mapped[bool] = mapped_column(server_default=false())
 
     user: Mapped[User] = relationship(back_populates="devices", lazy="raise")

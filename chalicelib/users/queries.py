@@ -14,8 +14,10 @@ from chalicelib.keys import queries as keys
 from chalicelib.models import Device, Member, User
 
 
-def _build_people(*, sought: bool) -> Select[Any]:
-    """Build the list of everybody in the caller's groups, or of the one person sought in them."""
+def _build_people(
+    *, sought: bool = False, of_group: bool = False, cards: bool = False
+) -> Select[Any]:
+    """Build the list of all people in the caller's groups, in one of them, or of one person."""
     caller = auth.caller()
     membership = groups.membership(caller)
     found = (
@@ -25,7 +27,7 @@ def _build_people(*, sought: bool) -> Select[Any]:
             Member.group_id,
             Member.role,
             Member.joined_at,
-            keys.devices_with_keys(User, Member).label("devices"),
+            keys.devices_with_keys(User, Member, cards=cards).label("devices"),
             devices.phones_in_group(User, Member).label("phones"),
         )
         .join(Member, Member.user_id == User.id)
@@ -33,11 +35,15 @@ def _build_people(*, sought: bool) -> Select[Any]:
     )
     if sought:
         found = found.where(User.id == bindparam("sought_user_id", type_=Uuid))
+    if of_group:
+        found = found.where(membership.c.group_id == bindparam("asked_group_id", type_=Uuid))
     people = found.cte("people")
     return auth.answer(caller, people, *people.c).order_by(people.c.id, people.c.group_id)
 
 
-LIST_PEOPLE = Compiled(lambda: _build_people(sought=False))
+LIST_PEOPLE = Compiled(_build_people)
+LIST_GROUP = Compiled(lambda: _build_people(of_group=True))
+LIST_GROUP_WITH_CARDS = Compiled(lambda: _build_people(of_group=True, cards=True))
 FIND_PERSON = Compiled(lambda: _build_people(sought=True))
 
 

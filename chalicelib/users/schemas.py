@@ -8,15 +8,30 @@ from pydantic import Field
 
 from chalicelib.devices.schemas import NeedsSetup, Tid
 from chalicelib.groups.schemas import Role
-from chalicelib.keys.schemas import ShownBytes
+from chalicelib.keys.schemas import KeyVersion, ShownBytes
 from chalicelib.users.service import Person
-from chalicelib.web import Answer, Name, Optional, Request
+from chalicelib.web import Answer, FormQuery, Name, Optional, Request, Uuid
+
+_Kind = Annotated[str, Field(json_schema_extra={"enum": ["app", "web"]})]
 
 
 class RenameRequest(Request):
     """My new name."""
 
     name: Name
+
+
+class PeopleQuery(FormQuery):
+    """Which people are shown, and in which form."""
+
+    group_id: Annotated[Uuid | None, Field(description="The one group to show.")] = None
+
+
+class CardAnswer(Answer):
+    """What a device states of its person: signed, and sealed under a version of the group's key."""
+
+    sealed: ShownBytes
+    key_version: KeyVersion
 
 
 class KeyedDeviceAnswer(Answer):
@@ -31,6 +46,10 @@ class KeyedDeviceAnswer(Answer):
     join_proof: Annotated[ShownBytes | None, Field(description="Of who came in by a link.")] = (
         Optional
     )
+    kind: Annotated[_Kind | None, Field(description="In form 2.")] = Optional
+    card: Annotated[
+        CardAnswer | None, Field(description="In form 2, where one group is asked for.")
+    ] = Optional
 
 
 class ListedPhoneAnswer(Answer):
@@ -61,8 +80,12 @@ class UserAnswer(Answer):
     groups: list[SharedGroupAnswer]
 
     @classmethod
-    def of(cls, person: Person) -> "UserAnswer":
-        """Present a person."""
+    def of(cls, person: Person, *, form: int) -> "UserAnswer":
+        """Present a person in the form that was asked for."""
+        if form == 1:
+            for group in person.groups:
+                for device in group.devices:
+                    del device["kind"]
         return cls.model_validate(person)
 
 
@@ -72,6 +95,6 @@ class UsersAnswer(Answer):
     users: list[UserAnswer]
 
     @classmethod
-    def of(cls, people: list[Person]) -> "UsersAnswer":
-        """Present people."""
-        return cls(users=[UserAnswer.of(person) for person in people])
+    def of(cls, people: list[Person], *, form: int) -> "UsersAnswer":
+        """Present people in the form that was asked for."""
+        return cls(users=[UserAnswer.of(person, form=form) for person in people])

@@ -43,9 +43,20 @@ class UserNotFound(NotFound):
     detail = "There is no such person in your groups."
 
 
-def list_people(connection: OneStatement, *, credential: Credential) -> list[Person]:
-    """Return everybody in the caller's groups, the caller too. Raises Unauthenticated."""
-    return _people(auth.read(connection, queries.LIST_PEOPLE, credential))
+def list_people(
+    connection: OneStatement, *, credential: Credential, group_id: UUID | None, with_cards: bool
+) -> list[Person]:
+    """Return all people in the caller's groups, or in one of them, the caller too.
+
+    Cards are shown of one group only. Raises GroupNotFound, Unauthenticated.
+    """
+    if group_id is None:
+        return _people(auth.read(connection, queries.LIST_PEOPLE, credential))
+    statement = queries.LIST_GROUP_WITH_CARDS if with_cards else queries.LIST_GROUP
+    people = _people(auth.read(connection, statement, credential, {"asked_group_id": group_id}))
+    if not people:  # not even the caller
+        raise memberships.GroupNotFound
+    return people
 
 
 def find_person(connection: OneStatement, *, credential: Credential, user_id: UUID) -> Person:

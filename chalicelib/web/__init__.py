@@ -5,6 +5,7 @@ from chalicelib.web.endpoint import Application, endpoint, gateway
 from chalicelib.web.request import address
 from chalicelib.web.shapes import (
     Answer,
+    FormQuery,
     InvalidFields,
     Length,
     Moment,
@@ -22,6 +23,7 @@ __all__ = [
     "Access",
     "Answer",
     "Application",
+    "FormQuery",
     "InvalidFields",
     "Length",
     "Moment",

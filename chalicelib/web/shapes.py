@@ -276,8 +276,16 @@ Opaque = Annotated[
 Whole = Annotated[int, Strict(strict=False)]
 Optional = Field(default=None, exclude_if=lambda value: value is None, json_schema_extra=never_null)
 
+
+class FormQuery(Request):
+    """In which form the answer is given. The first stays as it is for the clients that read it."""
+
+    form: Annotated[Whole, Field(ge=1, le=2, description="2: with what form 2 adds.")] = 1
+
+
 __all__ = [
     "Answer",
+    "FormQuery",
     "InvalidFields",
     "Length",
     "Moment",

@@ -14,7 +14,9 @@ from chalicelib.db.failure import constraint, sqlstate
 from chalicelib.models import (
     DepartedTid,
     Device,
+    DeviceCard,
     ErasedPoint,
+    FurtherEnvelope,
     GivenKey,
     Group,
     GroupKey,
@@ -27,6 +29,7 @@ from chalicelib.models import (
     OwntracksTransition,
     RateLimit,
     User,
+    Vouch,
 )
 from tests.factories import point_id
 
@@ -50,8 +53,15 @@ WRAPPED: dict[str, Any] = {
     "wrapper_public_key": bytes(32),
     "wrapper_device_id": NOBODY,
 }
+VOUCHED: dict[str, Any] = {
+    "group_id": GROUP,
+    "key_version": 1,
+    "user_id": FOUNDER,
+    "voucher_id": FOUNDER,
+    "entry": bytes(41),
+}
 PHONE: dict[str, Any] = {"kind": "owntracks", "group_id": GROUP, "key_version": 0, "tid": "si"}
-CARRIED, PASSED = (UUID(int=number) for number in (100, 101))
+CARRIED, PASSED, FURTHER, VOUCH = (UUID(int=number) for number in (100, 101, 102, 103))
 
 # A row of each table that breaks nothing, beside the rows of `hearth`.
 RIGHT: dict[type[Base], dict[str, Any]] = {
@@ -65,6 +75,10 @@ RIGHT: dict[type[Base], dict[str, Any]] = {
     GroupKey: {"group_id": GROUP, "key_version": 2, "commitment": HASH},
     KeyEnvelope: {"group_id": GROUP, "key_version": 1, "user_id": FOUNDER, "device_id": TABLET},
     GivenKey: {"group_id": GROUP, "key_version": 2, "user_id": FOUNDER, "device_id": DEVICE},
+    FurtherEnvelope: {"group_id": GROUP, "key_version": 1, "user_id": FOUNDER, "device_id": DEVICE}
+    | WRAPPED,
+    Vouch: VOUCHED | {"device_id": TABLET, "voucher_device_id": DEVICE},
+    DeviceCard: IN_HEARTH | {"device_id": TABLET, "key_version": 1, "sealed": bytes(41)},
     OwntracksCard: {"device_id": DEVICE},
     OwntracksServed: {"device_id": DEVICE, "user_id": FOUNDER},
     DepartedTid: {"group_id": GROUP, "tid": "ab"},
@@ -202,6 +216,46 @@ REFUSED: list[tuple[str, type[Base], dict[str, Any]]] = [
     ("ck_group_keys_commitment_length", GroupKey, {"commitment": bytes(33)}),
     ("ck_group_keys_roster_length", GroupKey, {"roster": bytes(40)}),
     ("ck_group_keys_roster_length", GroupKey, {"roster": bytes(16385)}),
+    ("ck_devices_in_browser_is_app", Device, PHONE | {"in_browser": True}),
+    ("ck_groups_browsers", Group, {"browsers": "never"}),
+    ("fk_group_keys_counted_for", GroupKey, {"counted_for": NOBODY}),
+    ("ck_group_keys_statement_length", GroupKey, {"statement": bytes(40)}),
+    ("ck_group_keys_statement_length", GroupKey, {"statement": bytes(57345)}),
+    ("ck_key_envelopes_former_of_wrapped", KeyEnvelope, {"former": bytes(41)}),
+    ("ck_key_envelopes_former_of_wrapped", KeyEnvelope, WRAPPED | {"former": bytes(40)}),
+    ("ck_key_envelopes_former_of_wrapped", KeyEnvelope, WRAPPED | {"former": bytes(257)}),
+    ("pk_further_envelopes", FurtherEnvelope, {"id": FURTHER}),
+    ("uq_further_envelopes_of_each_wrapper", FurtherEnvelope, {"wrapper_device_id": TABLET}),
+    ("fk_further_envelopes_device_id", FurtherEnvelope, {"device_id": NOBODY}),
+    ("fk_further_envelopes_group_id_key_version", FurtherEnvelope, {"key_version": 2}),
+    ("fk_further_envelopes_group_id_user_id", FurtherEnvelope, {"user_id": GUEST}),
+    ("ck_further_envelopes_wrapped_key_length", FurtherEnvelope, {"wrapped_key": bytes(71)}),
+    (
+        "ck_further_envelopes_wrapper_public_key_length",
+        FurtherEnvelope,
+        {"wrapper_public_key": bytes(33)},
+    ),
+    ("ck_further_envelopes_roster_entry_length", FurtherEnvelope, {"roster_entry": bytes(4097)}),
+    ("ck_further_envelopes_former_length", FurtherEnvelope, {"former": bytes(257)}),
+    ("pk_vouches", Vouch, {"id": VOUCH}),
+    (
+        "uq_vouches_device_id_group_id_voucher_device_id",
+        Vouch,
+        {"device_id": DEVICE, "voucher_device_id": TABLET},
+    ),
+    ("fk_vouches_device_id", Vouch, {"device_id": NOBODY}),
+    ("fk_vouches_voucher_device_id", Vouch, {"voucher_device_id": NOBODY}),
+    ("fk_vouches_group_id_user_id", Vouch, {"user_id": GUEST}),
+    ("fk_vouches_group_id_voucher_id", Vouch, {"voucher_id": GUEST}),
+    ("ck_vouches_key_version", Vouch, {"key_version": 0}),
+    ("ck_vouches_entry_length", Vouch, {"entry": bytes(40)}),
+    ("ck_vouches_entry_length", Vouch, {"entry": bytes(769)}),
+    ("pk_device_cards", DeviceCard, {"device_id": DEVICE}),
+    ("fk_device_cards_device_id", DeviceCard, {"device_id": NOBODY}),
+    ("fk_device_cards_group_id_user_id", DeviceCard, {"user_id": GUEST}),
+    ("ck_device_cards_key_version", DeviceCard, {"key_version": 0}),
+    ("ck_device_cards_sealed_length", DeviceCard, {"sealed": bytes(40)}),
+    ("ck_device_cards_sealed_length", DeviceCard, {"sealed": bytes(3073)}),
     ("pk_given_keys", GivenKey, {"key_version": 1}),  # as the envelope of DEVICE has left it
     ("fk_given_keys_device_id", GivenKey, {"device_id": NOBODY}),
     ("fk_given_keys_group_id_user_id", GivenKey, {"user_id": GUEST}),
@@ -267,6 +321,16 @@ ACCEPTED: list[tuple[type[Base], dict[str, Any]]] = [
     (KeyEnvelope, WRAPPED),
     (KeyEnvelope, WRAPPED | {"roster_entry": bytes(41)}),
     (KeyEnvelope, WRAPPED | {"roster_entry": bytes(4096)}),
+    (KeyEnvelope, WRAPPED | {"former": bytes(41)}),
+    (KeyEnvelope, WRAPPED | {"former": bytes(256)}),
+    (GroupKey, {"statement": bytes(41), "counted_for": FOUNDER}),
+    (GroupKey, {"statement": bytes(57344)}),
+    (FurtherEnvelope, {"roster_entry": bytes(4096), "former": bytes(256)}),
+    (FurtherEnvelope, {"roster_entry": bytes(41), "former": bytes(41)}),
+    (Vouch, {"entry": bytes(768)}),
+    (DeviceCard, {"sealed": bytes(3072)}),
+    (Device, {"in_browser": True}),
+    (Group, {"browsers": "refused"}),
 ]
 
 # A change that a row may make and the one that it may not, for each trigger.
@@ -297,7 +361,14 @@ ONE_WAY: dict[str, tuple[type[Base], dict[str, Any], dict[str, Any]]] = {
 STANDING: dict[str, tuple[type[Base], list[dict[str, Any]]]] = {
     "a_version_stays": (
         GroupKey,
-        [{"key_version": 2}, {"commitment": OTHER_HASH}, {"commitment": HASH}, {"roster": None}],
+        [
+            *({"key_version": 2}, {"commitment": OTHER_HASH}, {"commitment": HASH}),
+            *({"roster": None}, {"statement": None}, {"group_id": NOBODY}, {"created_at": AT}),
+        ],
+    ),
+    "a_further_envelope_stays": (
+        FurtherEnvelope,
+        [{"wrapped_key": b"2" * 72}, {"former": None}, {"device_id": TABLET}],
     ),
     "a_phone_stays": (
         Device,
@@ -339,6 +410,9 @@ def hearth(database: Connection) -> Connection:
         (RateLimit, {"bucket": "known"}),
         (GroupKey, {"id": KEY, "key_version": 1}),
         (KeyEnvelope, WRAPPED | {"id": ENVELOPE, "device_id": DEVICE}),
+        (FurtherEnvelope, {"id": FURTHER, "wrapper_device_id": TABLET}),
+        (Vouch, {"id": VOUCH, "device_id": DEVICE, "voucher_device_id": TABLET}),
+        (DeviceCard, {"device_id": DEVICE}),
     ]
     for model, changes in rows:
         database.execute(insert(model).values(RIGHT[model] | changes))
@@ -432,7 +506,7 @@ def test_what_was_set_once_may_be_set_to_the_same_again(hearth: Connection, name
 @pytest.mark.parametrize("name", STANDING)
 def test_what_stands_is_never_changed(hearth: Connection, name: str) -> None:
     model, changes = STANDING[name]
-    row = update(model).where(model.__table__.c.id.in_([KEY, ENVELOPE, CARRIED, PASSED]))
+    row = update(model).where(model.__table__.c.id.in_([KEY, ENVELOPE, CARRIED, PASSED, FURTHER]))
 
     errors = [error_of(hearth, row.values(change)) for change in changes]
 
@@ -456,6 +530,18 @@ def test_an_empty_envelope_is_filled_for_whom_it_was_made(
 
     assert constraint(error) == "an_envelope_stays"
     assert filled.rowcount == 1
+
+
+def test_a_deleted_person_is_forgotten_in_the_versions_that_counted_for_them(
+    hearth: Connection,
+) -> None:
+    counted = RIGHT[GroupKey] | {"counted_for": GUEST}
+    hearth.execute(insert(GroupKey).values(counted))
+
+    hearth.execute(delete(User).where(User.id == GUEST))
+
+    kept = select(GroupKey.counted_for, GroupKey.commitment).where(GroupKey.key_version == 2)
+    assert tuple(hearth.execute(kept).one()) == (None, HASH)
 
 
 def test_each_envelope_leaves_a_row_that_says_who_was_given_what(hearth: Connection) -> None:

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 from chalicelib.models import (
     DepartedTid,
     Device,
+    DeviceCard,
     ErasedPoint,
+    FurtherEnvelope,
     Group,
     InviteCode,
     Location,
@@ -19,6 +21,7 @@ from chalicelib.models import (
     OwntracksServed,
     OwntracksTransition,
     User,
+    Vouch,
 )
 from tests import factories
 from tests.api import Api
@@ -26,11 +29,17 @@ from tests.factories import Someone
 
 FOREIGN_KEYS = {
     "fk_departed_tids_group_id": "CASCADE",
+    "fk_device_cards_device_id": "CASCADE",
+    "fk_device_cards_group_id_user_id": "CASCADE",
     "fk_devices_group_id_user_id": "CASCADE",
     "fk_devices_user_id": "CASCADE",
     "fk_erased_points_group_id_user_id": "CASCADE",
+    "fk_further_envelopes_device_id": "CASCADE",
+    "fk_further_envelopes_group_id_key_version": "CASCADE",
+    "fk_further_envelopes_group_id_user_id": "CASCADE",
     "fk_given_keys_device_id": "CASCADE",
     "fk_given_keys_group_id_user_id": "CASCADE",
+    "fk_group_keys_counted_for": "SET NULL",
     "fk_group_keys_group_id": "CASCADE",
     "fk_group_members_group_id": "CASCADE",
     "fk_group_members_user_id": "CASCADE",
@@ -47,6 +56,10 @@ FOREIGN_KEYS = {
     "fk_owntracks_served_user_id": "CASCADE",
     "fk_owntracks_transitions_device_id": "CASCADE",
     "fk_owntracks_transitions_group_id_user_id": "CASCADE",
+    "fk_vouches_device_id": "CASCADE",
+    "fk_vouches_group_id_user_id": "CASCADE",
+    "fk_vouches_group_id_voucher_id": "CASCADE",
+    "fk_vouches_voucher_device_id": "CASCADE",
 }
 
 
@@ -82,6 +95,13 @@ def hearth(session: Session, una: Someone, ari: Someone) -> UUID:
             )
         )
         session.add(ErasedPoint(group_id=group_id, user_id=who.user_id, digest=bytes(32)))
+        of_who = {"group_id": group_id, "user_id": who.user_id, "device_id": who.device_id}
+        session.add(DeviceCard(**of_who, key_version=2, sealed=bytes(41)))
+        other = ari if who is una else una
+        wrapper = {"wrapper_public_key": bytes(32), "wrapper_device_id": other.device_id}
+        session.add(FurtherEnvelope(**of_who, key_version=2, wrapped_key=bytes(72), **wrapper))
+        voucher = {"voucher_id": other.user_id, "voucher_device_id": other.device_id}
+        session.add(Vouch(**of_who, key_version=2, entry=bytes(41), **voucher))
     session.add(DepartedTid(group_id=group_id, tid="go"))
     session.commit()
     return group_id
@@ -105,19 +125,23 @@ def test_a_person_takes_everything_of_theirs_along(
     session.execute(delete(User).where(User.id == ari.user_id))
 
     assert before == {
+        "device_cards": 1,
         "devices": 2,
         "erased_points": 1,
+        "further_envelopes": 1,
         "given_keys": 2,
         "group_members": 1,
         "key_envelopes": 2,
         "locations": 1,
         "owntracks_served": 1,
         "owntracks_transitions": 1,
+        "vouches": 1,
     }
     assert session.scalar(select(func.count()).select_from(OwntracksCard)) == 1
     assert counts(session, user_id=ari.user_id) == dict.fromkeys(before, 0)
     assert counts(session, created_by=ari.user_id) == {"invite_codes": 0}
-    assert counts(session, user_id=una.user_id) == before
+    # What the other one vouched goes, too.
+    assert counts(session, user_id=una.user_id) == before | {"vouches": 0}
     assert counts(session, created_by=una.user_id) == {"invite_codes": 1}
 
 
@@ -131,8 +155,10 @@ def test_a_group_takes_everything_in_it_along(
 
     assert counts(session, group_id=hearth) == {
         "departed_tids": 0,
+        "device_cards": 0,
         "devices": 0,
         "erased_points": 0,
+        "further_envelopes": 0,
         "given_keys": 0,
         "group_keys": 0,
         "group_members": 0,
@@ -140,12 +166,15 @@ def test_a_group_takes_everything_in_it_along(
         "key_envelopes": 0,
         "locations": 0,
         "owntracks_transitions": 0,
+        "vouches": 0,
     }
     assert session.scalar(select(func.count()).select_from(OwntracksCard)) == 0
     assert counts(session, group_id=other) == {
         "departed_tids": 0,
+        "device_cards": 0,
         "devices": 0,
         "erased_points": 0,
+        "further_envelopes": 0,
         "given_keys": 1,
         "group_keys": 1,
         "group_members": 1,
@@ -153,6 +182,7 @@ def test_a_group_takes_everything_in_it_along(
         "key_envelopes": 1,
         "locations": 1,
         "owntracks_transitions": 0,
+        "vouches": 0,
     }
     assert counts(session, user_id=ari.user_id)["devices"] == 1
 
@@ -183,7 +213,9 @@ def test_a_device_takes_its_envelopes_along_and_leaves_those_that_it_wrapped(
 
     assert counts(session, device_id=ari.device_id)["key_envelopes"] == 0
     assert counts(session, device_id=ari.device_id)["given_keys"] == 0
-    assert counts(session, wrapper_device_id=ari.device_id) == {"key_envelopes": 1}
+    wrapped = {"key_envelopes": 1, "further_envelopes": 1}
+    assert counts(session, wrapper_device_id=ari.device_id) == wrapped
+    assert counts(session, voucher_device_id=ari.device_id) == {"vouches": 0}
     assert counts(session, device_id=tablet.device_id)["key_envelopes"] == 1
 
 

@@ -26,8 +26,10 @@ TABLES: dict[str, Mapping[str, str]] = {
     API: {
         "alembic_version": "SELECT",
         "departed_tids": "INSERT SELECT UPDATE",
+        "device_cards": "INSERT SELECT UPDATE",
         "devices": "INSERT SELECT UPDATE",
         "erased_points": "INSERT SELECT",
+        "further_envelopes": "DELETE INSERT SELECT",
         "given_keys": "INSERT SELECT",
         "group_keys": "INSERT SELECT",
         "group_members": "DELETE INSERT SELECT UPDATE",
@@ -40,6 +42,7 @@ TABLES: dict[str, Mapping[str, str]] = {
         "owntracks_transitions": "INSERT SELECT",
         "rate_limits": "DELETE INSERT SELECT UPDATE",
         "users": "DELETE INSERT SELECT UPDATE",
+        "vouches": "DELETE INSERT SELECT UPDATE",
     },
     PURGE: {"invite_codes": "DELETE SELECT UPDATE"},
     MAINTENANCE: {

@@ -208,6 +208,8 @@ TABLE: dict[str, list[Delivery]] = {
     "DELETE /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}": [
         Delivery(204, 404, names={"device_id": "own_device_id"}, because=NOT_FOUND)
     ],
+    "PUT /api/groups/{group_id}/keys/{key_version}/vouches/{device_id}": [Delivery(204, 204)],
+    "PUT /api/groups/{group_id}/card": [Delivery(204, 204)],
     "POST /api/crypto/register-key": [
         Delivery(200, 200),
         Delivery(404, 404, "first seen", by="keyless", body={"publicKey": factories.opaque(32)}),

@@ -83,7 +83,12 @@ PAUSED = {"paused": True}
 MEMBER = "/api/groups/{group_id}/members/{user_id}"
 KEYS = "/api/groups/{group_id}/keys"
 ENVELOPES = "/api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}"
+VOUCHES = "/api/groups/{group_id}/keys/{key_version}/vouches/{device_id}"
+CARD = "/api/groups/{group_id}/card"
 WRAPPED = {"wrappedKey": to_base64(bytes(72))}
+VOUCH = {"entry": to_base64(bytes(41))}
+SEALED_CARD = {"keyVersion": 1, "sealed": to_base64(bytes(41))}
+FORM_2 = {"form": "2"}
 NEW_KEY = {
     "expectedVersion": 1,
     "commitment": to_base64(bytes(32)),
@@ -122,6 +127,8 @@ RULES = [
     private("GET", f"{KEYS}/pending", 404, 404, 403, 200, 200),
     private("PUT", ENVELOPES, 404, 404, 403, 204, 204, body=WRAPPED),
     private("DELETE", ENVELOPES, 404, 404, 404, 204, 404),
+    private("PUT", VOUCHES, 404, 404, 403, 204, 204, body=VOUCH),
+    private("PUT", CARD, 404, 404, 403, 204, 204, body=SEALED_CARD),
     private("POST", "/api/crypto/register-key", 409, 409, 404, 404, 200, body=OWN_KEY),
     private("GET", "/api/crypto/group-key", 409, 409, 404, 404, 200),
     private("POST", "/api/locations", 404, 404, 403, 200, 200, body=GROUP | POINT),
@@ -275,7 +282,16 @@ def test_every_route_has_a_rule(api: Api) -> None:
     assert len(RULES) == len(routes)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=str)
+# What the same routes answer in form 2.
+RULES_OF_FORM_2 = [
+    private("GET", KEYS, 404, 404, 200, 200, 200, query=FORM_2),
+    private("GET", "/api/users", 404, 404, 200, 200, 200, query=GROUP | FORM_2),
+    private("GET", "/api/groups", 200, query=FORM_2),
+    private("PUT", ENVELOPES, 404, 404, 403, 204, 204, body=WRAPPED, query=FORM_2),
+]
+
+
+@pytest.mark.parametrize("rule", RULES + RULES_OF_FORM_2, ids=str)
 def test_everybody_gets_what_they_have_a_right_to(
     scene: Scene, database: Connection, rule: Rule
 ) -> None:

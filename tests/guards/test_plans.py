@@ -66,8 +66,12 @@ TOLD = {
 }
 KEYS = {"uq_group_keys_group_id_key_version"}
 ENTRIES = "ix_key_envelopes_group_id_key_version"
+FURTHER_ENTRIES = "ix_further_envelopes_group_id_key_version"
+VOUCHES = "ix_vouches_group_id_voucher_id"
 KEYED_DEVICES, PROOFS = "ix_devices_user_id", "ix_invite_codes_used_by_device_id"
 PEOPLE = MEMBERSHIP | ENVELOPE | {"pk_users", KEYED_DEVICES, PROOFS}
+
+PEOPLE_OF_GROUP = PEOPLE - {"ix_group_members_user_id"}
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,10 @@ def _find_person(who: Person) -> Asked:
     return asked(users.find_person, credential=who.credential, user_id=who.user_id)
 
 
-def _of_group(use_case: Callable[..., object]) -> Callable[[Person], Asked]:
-    return lambda who: asked(use_case, credential=who.credential, group_id=who.group_id)
+def _of_group(use_case: Callable[..., object], **arguments: Any) -> Callable[[Person], Asked]:
+    return lambda who: asked(
+        use_case, credential=who.credential, group_id=who.group_id, **arguments
+    )
 
 
 def _take(who: Person) -> Asked:
@@ -135,11 +141,21 @@ CASES = {
     "me": Case(_reads(auth.me), CALLER),
     "list_devices": Case(_reads(devices.list_devices), CALLER | {"ix_devices_user_id"}),
     "list_groups": Case(_reads(groups.list_groups), CONFIRMED),
-    "list_keys": Case(_of_group(keys.list_keys), IN_GROUP | KEYS | {ENTRIES}),
+    "list_keys": Case(
+        _of_group(keys.list_keys, newest=None), IN_GROUP | KEYS | {ENTRIES, FURTHER_ENTRIES}
+    ),
+    "list_page_of_keys": Case(
+        _of_group(keys.list_keys, newest=2**31 - 2),
+        IN_GROUP | KEYS | {ENTRIES, FURTHER_ENTRIES, VOUCHES},
+    ),
     "list_pending": Case(_of_group(keys.list_pending), IN_GROUP | {KEYED_DEVICES, PROOFS}),
     "find_newest": Case(_reads(keys.find_newest), MEMBERSHIP | ENVELOPE),
     "list_invites": Case(_reads(invites.list_invites), MEMBERSHIP | {"ix_invite_codes_group_id"}),
-    "list_people": Case(_reads(users.list_people), PEOPLE),
+    "list_people": Case(_reads(users.list_people, group_id=None, with_cards=False), PEOPLE),
+    "list_people_of_group": Case(_of_group(users.list_people, with_cards=False), PEOPLE_OF_GROUP),
+    "list_people_with_cards": Case(
+        _of_group(users.list_people, with_cards=True), PEOPLE_OF_GROUP | {"pk_device_cards"}
+    ),
     "find_person": Case(_find_person, PEOPLE),
     "export": Case(
         _reads(export.export, after=None, limit=500), CALLER | ENVELOPE | {"locations_*_pkey"}
@@ -192,6 +208,22 @@ FROM group_members one JOIN group_members other USING (group_id);
 INSERT INTO owntracks_transitions
     (group_id, user_id, device_id, event, description, occurred_at, waypoint_at)
 SELECT group_id, user_id, user_id, 'enter', '', now(), now() FROM group_members
+"""
+# One member of a group has wrapped the key for all others and vouched for them.
+STATED = """
+INSERT INTO further_envelopes (group_id, key_version, user_id, device_id, wrapped_key,
+    wrapper_public_key, wrapper_device_id)
+SELECT group_id, key_version, user_id, device_id, wrapped_key, wrapper_public_key, new_id()
+FROM key_envelopes;
+INSERT INTO vouches
+    (group_id, key_version, device_id, user_id, voucher_device_id, voucher_id, entry)
+SELECT one.group_id, one.key_version, one.device_id, one.user_id, other.device_id, other.user_id,
+    decode(repeat('00', 41), 'hex')
+FROM key_envelopes one JOIN key_envelopes other USING (group_id)
+WHERE one.device_id > other.device_id;
+INSERT INTO device_cards (device_id, group_id, user_id, key_version, sealed)
+SELECT device_id, group_id, user_id, key_version, decode(repeat('00', 41), 'hex')
+FROM key_envelopes
 """
 BUCKETS = "INSERT INTO rate_limits SELECT 'invite:' || id, now() FROM users"
 
@@ -329,7 +361,7 @@ def filled(url: str) -> Iterator[Connection]:
         make_families(operator, families=FAMILIES)
         ((since, until),) = operator.run(MONTHS)
         make_points(operator, each=POINTS_EACH, since=since, until=until)
-        for rows in (PUBLIC_KEYS, ENVELOPES, INVITES, USES, PHONES, SAID, BUCKETS):
+        for rows in (PUBLIC_KEYS, ENVELOPES, INVITES, USES, PHONES, SAID, STATED, BUCKETS):
             operator.run(rows)
         operator.run("VACUUM ANALYZE")  # or the autovacuum would, at a moment of its own
         yield operator

@@ -50,6 +50,8 @@ PRIVATE = {
     "GET /api/groups/{}/keys/pending",
     "PUT /api/groups/{}/keys/{}/envelopes/{}",
     "DELETE /api/groups/{}/keys/{}/envelopes/{}",
+    "PUT /api/groups/{}/keys/{}/vouches/{}",
+    "PUT /api/groups/{}/card",
     "POST /api/crypto/register-key",
     "GET /api/crypto/group-key",
     "GET /api/locations",

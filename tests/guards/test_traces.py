@@ -73,6 +73,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "expectedVersion": 1,
         "commitment": HASH,
         "roster": SEALED,
+        "statement": SEALED,
         "envelopes": [{"deviceId": "{device_id}", "wrappedKey": BYTES * 6}],
     },
     "POST /api/invites": {
@@ -89,7 +90,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}": {
         "wrappedKey": BYTES * 6,
         "rosterEntry": SEALED,
+        "former": SEALED,
     },
+    "PUT /api/groups/{group_id}/keys/{key_version}/vouches/{device_id}": {"entry": SEALED},
+    "PUT /api/groups/{group_id}/card": {"keyVersion": 1, "sealed": SEALED},
     "PUT /api/groups/{group_id}/sharing": {"paused": True, "until": "2999-01-01T00:00:00Z"},
 }
 # A device gives back what is its own; it is others that it gives keys to.
@@ -110,6 +114,8 @@ REFUSED_ROWS = {
     "invite_codes": "encode(key_package, 'escape') NOT LIKE 'mark%'",
     "group_keys": "encode(commitment, 'escape') NOT LIKE 'mark%'",
     "key_envelopes": "encode(wrapped_key, 'escape') NOT LIKE 'mark%'",
+    "vouches": "encode(entry, 'escape') NOT LIKE 'mark%'",
+    "device_cards": "encode(sealed, 'escape') NOT LIKE 'mark%'",
 }
 # The routes that would write such a row.
 FAILING = {
@@ -125,6 +131,8 @@ FAILING = {
     "PATCH /api/groups/{group_id}",
     "PATCH /api/users/me",
     "PUT /api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}",
+    "PUT /api/groups/{group_id}/keys/{key_version}/vouches/{device_id}",
+    "PUT /api/groups/{group_id}/card",
 }
 
 

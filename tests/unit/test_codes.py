@@ -162,6 +162,7 @@ def test_what_holds_a_secret_does_not_show_it() -> None:
                 name="Una",
                 device_name="App",
                 public_key=bytes(32),
+                in_browser=False,
                 proof=proof,
                 group=None,
                 idempotency_key=key,

@@ -101,6 +101,28 @@ REFUSALS: Mapping[str, Text] = {
         "Another phone in this group has this tid, or had it.",
         "Choose two other letters or digits: draugar phone add NAME --tid XX",
     ),
+    "browsers_refused": Text(
+        "This group does not accept browsers. Nothing was changed; the invite still works.",
+        "Join from a computer: draugar join LINK --name NAME",
+    ),
+    "too_many_members": Text(
+        "This group has 50 members, the most that a group can have. You did not join; the invite"
+        " still works.",
+        "When a member has left, run the same command again.",
+    ),
+    "too_many_devices": Text(
+        "You have 16 devices, the most that a person can have. Nothing was changed.",
+        "On another device of yours, see which one can go: draugar devices",
+    ),
+    "too_many_devices_in_group": Text(
+        "A group of yours, or this one, has 150 devices, the most that a group can have. Nothing"
+        " was changed.",
+        "Members see which of their devices can go: draugar devices",
+    ),
+    "too_many_groups": Text(
+        "You are in 20 groups, the most that a person can be in. Nothing was changed.",
+        "Leave one that you do not need: draugar leave --group NAME",
+    ),
     "too_many_requests": Text(
         "The service takes no more attempts for now.", "Run the same command again later."
     ),

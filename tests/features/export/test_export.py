@@ -8,7 +8,18 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from chalicelib.db.base import Base
-from chalicelib.models import Device, InviteCode, KeyEnvelope, Location, Member, User
+from chalicelib.models import (
+    Device,
+    DeviceCard,
+    FurtherEnvelope,
+    GivenKey,
+    InviteCode,
+    KeyEnvelope,
+    Location,
+    Member,
+    User,
+    Vouch,
+)
 from chalicelib.web import to_base64
 from tests import factories
 from tests.api import Api
@@ -41,14 +52,30 @@ LEFT_OUT: dict[type[Base], set[str]] = {
         "id",  # named by its device, group and version
         "user_id",  # the person themselves
     },
+    FurtherEnvelope: {"id", "user_id"},  # likewise
+    GivenKey: {"user_id"},  # the person themselves
+    DeviceCard: {"user_id"},  # likewise
+    Vouch: {
+        "id",  # named by its devices and group
+        "user_id",  # whose the device is, which may be another member's
+        "voucher_id",  # likewise
+    },
     Location: set(),
 }
 
 
 def test_everything_about_me_is_exported(api: Api, session: Session) -> None:
-    una = factories.someone(session, name="Una")
-    hearth = factories.group(session, una, name="Hearth", key_version=1)
+    una, ari = factories.with_key(session, name="Una"), factories.with_key(session)
+    hearth = factories.group(session, una, ari, name="Hearth", key_version=1)
     post(api, una, hearth)
+    keys = f"/api/groups/{hearth}/keys/1"
+    sealed, wrapped = factories.opaque(100), {"wrappedKey": factories.opaque()}
+    api.as_(ari.token).call(
+        "PUT", f"{keys}/envelopes/{una.device_id}", wrapped, query={"form": "2"}
+    )
+    api.as_(ari.token).put(f"{keys}/vouches/{una.device_id}", {"entry": sealed})
+    api.as_(una.token).put(f"{keys}/vouches/{ari.device_id}", {"entry": sealed})
+    api.as_(una.token).put(f"/api/groups/{hearth}/card", {"keyVersion": 1, "sealed": sealed})
     api.as_(una.token).post("/api/invites", {})
 
     export = api.as_(una.token).get("/api/export").json
@@ -59,6 +86,10 @@ def test_everything_about_me_is_exported(api: Api, session: Session) -> None:
         Member: export["groups"][0],
         InviteCode: export["invites"][0],
         KeyEnvelope: export["keyEnvelopes"][0],
+        FurtherEnvelope: export["furtherEnvelopes"][0],
+        GivenKey: export["givenKeys"][0],
+        DeviceCard: export["deviceCards"][0],
+        Vouch: export["vouches"][0],
         Location: export["locations"][0],
     }
     sealed_only = {"encryptedData", "keyVersion"}
@@ -73,6 +104,11 @@ def test_everything_about_me_is_exported(api: Api, session: Session) -> None:
     assert export.keys() == {
         *("user", "devices", "groups", "invites", "keyEnvelopes", "locations"),
         *("owntracksCards", "owntracksTransitions", "owntracksServed"),
+        *("furtherEnvelopes", "givenKeys", "deviceCards", "vouches"),
+    }
+    assert {vouch["deviceId"] for vouch in export["vouches"]} == {
+        str(una.device_id),
+        str(ari.device_id),
     }
 
 
@@ -135,6 +171,7 @@ def test_the_envelopes_of_all_ones_devices_are_exported_as_they_are(
             "wrappedKey": to_base64(key or b""),
             "wrapperPublicKey": to_base64(una.public_key or b""),
             "rosterEntry": None,
+            "former": None,
         }
         for version, key in enumerate(wrapped, 1)
     ]

@@ -43,6 +43,50 @@ def test_a_pending_device_neither_posts_nor_reads_nor_lets_anybody_in(
     assert session.scalar(select(func.count(InviteCode.id))) == 0
 
 
+def test_what_a_pending_device_sees_of_a_group_is_this_and_no_more(
+    hearth: Hearth, session: Session, una: Someone, bera: Someone
+) -> None:
+    group = str(hearth.group_id)
+    hearth.invite(una)
+    factories.phone(session, hearth.group_id, una)
+    factories.invite(
+        session,
+        group_id=hearth.group_id,
+        by=una,
+        used_at=func.now(),
+        used_by=una.user_id,
+        used_by_device_id=una.device_id,
+        join_proof=bytes(32),
+    )
+    card = {"keyVersion": 1, "sealed": opaque(100)}
+    assert Api(una.token).put(f"/api/groups/{group}/card", card).status == 204
+    pending = Api(bera.token)
+
+    (shown,) = pending.get("/api/groups", form="2").json["groups"]
+    keys = pending.get(f"/api/groups/{group}/keys", form="2").json
+    people = pending.get("/api/users", groupId=group, form="2").json["users"]
+
+    assert shown.keys() == {
+        *("id", "name", "encryption", "keyVersion", "rotationRequired", "retentionDays"),
+        *("confirmed", "role", "joinedAt", "sharing", "browsers"),
+    }
+    assert keys["envelopes"] == []
+    assert {name for version in keys["versions"] for name in version} == {
+        *("keyVersion", "commitment"),
+    }
+    assert {person["name"] for person in people} == {"Una", "Ari", "Bera"}
+    of_una = next(person for person in people if person["name"] == "Una")
+    assert of_una.keys() == {"id", "name", "groups"}
+    (in_hearth,) = of_una["groups"]
+    assert in_hearth.keys() == {"groupId", "role", "joinedAt", "devices", "phones"}
+    (device,) = in_hearth["devices"]
+    assert device.keys() == {"id", "publicKey", "confirmed", "joinProof", "kind", "card"}
+    (phone,) = in_hearth["phones"]
+    assert phone.keys() == {"id", "tid", "needsSetup"}
+    assert pending.get("/api/invites").json == {"invites": []}
+    assert pending.get(f"/api/groups/{group}/keys/pending").code == "not_confirmed"
+
+
 def test_in_a_batch_a_pending_devices_points_are_refused_one_by_one(
     hearth: Hearth, session: Session, bera: Someone
 ) -> None:

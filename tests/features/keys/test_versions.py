@@ -302,15 +302,16 @@ def test_a_new_key_ends_the_wait_for_one(hearth: Hearth, una: Someone, ari: Some
 
 
 @pytest.mark.parametrize(("hours", "status"), [(23, 429), (24, 201)])
-def test_a_group_makes_a_hundred_keys_a_day(
+def test_a_person_makes_forty_keys_of_a_group_a_day(
     keyless: Hearth, session: Session, una: Someone, hours: int, status: int
 ) -> None:
     earlier = factories.now(session) - timedelta(hours=hours)
-    make_versions(session, keyless.group_id, [earlier, *[factories.now(session)] * 98])
-    factories.confirm(session, keyless.group_id, una, 99)
-    assert keyless.rotate(una, new_key(99, una)).status == 201
+    times = [earlier, *[factories.now(session)] * 38]
+    make_versions(session, keyless.group_id, times, counted_for=una.user_id)
+    factories.confirm(session, keyless.group_id, una, 39)
+    assert keyless.rotate(una, new_key(39, una)).status == 201
 
-    one_more = keyless.rotate(una, new_key(100, una))
+    one_more = keyless.rotate(una, new_key(40, una))
 
     assert one_more.status == status
     if status == 429:
@@ -318,24 +319,45 @@ def test_a_group_makes_a_hundred_keys_a_day(
         assert one_more.headers["Retry-After"] == "3600"
 
 
-def test_a_key_that_is_required_is_made_however_many_there_were(
+@pytest.mark.parametrize("who", ["another member", "the same in another group", "no person"])
+def test_the_keys_of_others_and_of_other_groups_do_not_count(
+    keyless: Hearth, session: Session, una: Someone, ari: Someone, who: str
+) -> None:
+    counted_for = {"another member": ari.user_id, "no person": None}.get(who, una.user_id)
+    place = keyless.group_id
+    if who == "the same in another group":
+        place = factories.group(session, una)
+    make_versions(session, place, [factories.now(session)] * 40, counted_for=counted_for)
+    version = session.get_one(Group, keyless.group_id).key_version
+    if version:
+        factories.confirm(session, keyless.group_id, una, version)
+
+    assert keyless.rotate(una, new_key(version, una)).status == 201
+
+
+def test_a_key_that_is_required_is_made_however_many_there_were_and_does_not_count(
     keyless: Hearth, session: Session, una: Someone, ari: Someone
 ) -> None:
-    make_versions(session, keyless.group_id, [factories.now(session)] * 100)
-    factories.confirm(session, keyless.group_id, una, 100)
-    factories.confirm(session, keyless.group_id, ari, 100)
-    assert keyless.rotate(una, new_key(100, una)).status == 429
+    times = [factories.now(session)] * 40
+    make_versions(session, keyless.group_id, times, counted_for=una.user_id)
+    factories.confirm(session, keyless.group_id, una, 40)
+    factories.confirm(session, keyless.group_id, ari, 40)
+    assert keyless.rotate(una, new_key(40, una)).status == 429
 
     assert keyless.leave(ari).status == 204
 
-    assert keyless.rotate(una, new_key(100, una)).status == 201
+    assert keyless.rotate(una, new_key(40, una)).status == 201
+    counted = select(GroupKey.counted_for).where(GroupKey.key_version == 41)
+    assert session.scalars(counted).all() == [None]
 
 
-def make_versions(session: Session, group_id: UUID, made: list[datetime]) -> None:
+def make_versions(
+    session: Session, group_id: UUID, made: list[datetime], *, counted_for: UUID | None
+) -> None:
     """Give a group its versions, each made at its time."""
     for number, at in enumerate(made, 1):
         version = {"key_version": number, "commitment": bytes(32), "created_at": at}
-        session.add(GroupKey(group_id=group_id, **version))
+        session.add(GroupKey(group_id=group_id, counted_for=counted_for, **version))
     session.execute(update(Group).where(Group.id == group_id).values(key_version=len(made)))
     session.commit()
 
@@ -362,6 +384,7 @@ def test_rosters_are_shown_of_the_newest_twenty_versions(
         *({"commitment": opaque(length)} for length in (0, 31, 33)),
         {"commitment": None},
         *({"roster": opaque(length)} for length in (0, 40, 16 * 1024 + 1)),
+        *({"statement": opaque(length)} for length in (0, 40, 56 * 1024 + 1)),
         {"envelopes": []},
         {"envelopes": [{"deviceId": str(uuid4()), "wrappedKey": opaque()}] * 501},
         *(
@@ -400,7 +423,7 @@ def test_a_key_for_five_hundred_devices_fits_and_no_larger_body(
 
     answers = [
         una_calls.post(f"/api/groups/{hearth.group_id}/keys", raw=key.ljust(size), headers=JSON)
-        for size in (128 * 1024 + 1, 128 * 1024)
+        for size in (160 * 1024 + 1, 160 * 1024)
     ]
 
     assert [answer.status for answer in answers] == [413, 201]

@@ -6,7 +6,7 @@ point AS
 (SELECT 0 AS n, caller.group_id AS group_id, CAST($4 AS UUID) AS id, CAST($5 AS DOUBLE PRECISION) AS latitude, CAST($6 AS DOUBLE PRECISION) AS longitude, CAST($7 AS DOUBLE PRECISION) AS accuracy, null::bytea AS encrypted_data, null::integer AS key_version
 FROM caller),
 membership AS
-(SELECT group_members.group_id AS group_id, group_members.user_id AS user_id, group_members.role AS role, group_members.joined_at AS joined_at, group_members.sharing_paused AND (group_members.sharing_resumes_at IS NULL OR group_members.sharing_resumes_at > now()) AS sharing_paused, group_members.sharing_resumes_at AS sharing_resumes_at, groups.name AS name, groups.encryption AS encryption, groups.key_version AS key_version, groups.rotation_required AS rotation_required, groups.retention_days AS retention_days, true AS is_confirmed
+(SELECT group_members.group_id AS group_id, group_members.user_id AS user_id, group_members.role AS role, group_members.joined_at AS joined_at, group_members.sharing_paused AND (group_members.sharing_resumes_at IS NULL OR group_members.sharing_resumes_at > now()) AS sharing_paused, group_members.sharing_resumes_at AS sharing_resumes_at, groups.name AS name, groups.encryption AS encryption, groups.key_version AS key_version, groups.rotation_required AS rotation_required, groups.retention_days AS retention_days, groups.browsers AS browsers, true AS is_confirmed
 FROM group_members JOIN groups ON groups.id = group_members.group_id
 WHERE group_members.user_id = (SELECT caller.user_id
 FROM caller) AND groups.id = (SELECT caller.group_id
