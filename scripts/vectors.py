@@ -310,6 +310,7 @@ def _rosters() -> Json:
         "an entry that is a list": [una, []],
         "a member that is missing": [without(una, "name")],
         "a member that is unknown": [una | {"confirmed": True}],
+        "a kind, which only a package has": [una | {"kind": "web"}],
         "a name that is a number": [una | {"name": 7}],
         "a name that is empty": [una | {"name": ""}],
         "an id that is no UUID": [una | {"userId": "Una"}],

@@ -273,6 +273,15 @@ def test_a_public_key_that_no_device_can_have_is_left_out() -> None:
     assert found == replace(roster(), introductions=(good,))
 
 
+def test_a_person_with_several_names_costs_the_names_and_not_the_roster() -> None:
+    both = (introduction(0, name="Una"), introduction(1, name="Eve"))
+
+    found = fitted(replace(roster(), introductions=both))
+
+    assert found is not None
+    assert found.introductions == tuple(replace(one, name=None) for one in both)
+
+
 def test_of_too_many_that_have_gone_the_newest_stay_and_the_roster_says_so() -> None:
     found = fitted(roster(gone=300))
 
