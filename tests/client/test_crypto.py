@@ -1,6 +1,7 @@
 """What the vectors cannot say: all that may not happen, whatever is given."""
 
 import copy
+import hashlib
 import json
 import pickle
 import traceback
@@ -29,7 +30,8 @@ from draugar.protocol.json import from_base64url, to_base64url
 from draugar.protocol.locations import open_location, seal_location
 from draugar.protocol.rosters import RosterEntry, cut, open_roster, seal_roster
 from draugar.protocol.safety import safety_number
-from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret, Secret
+from draugar.protocol.sealing import open_sealed, seal
+from draugar.protocol.secrets import DeviceKey, GroupKey, InviteSecret, Secret, Token
 from draugar.protocol.statements import DeviceKind
 
 KEY = GroupKey(b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX")
@@ -159,6 +161,17 @@ def test_each_secret_made_is_another(kind: Any, size: int) -> None:
 
     assert {len(secret.value) for secret in made} == {size}
     assert len({secret.value for secret in made}) == 50
+
+
+@pytest.mark.parametrize("value", [b"a" * 15, b"a" * 257, b"a" * 15 + b"!", b"a" * 15 + b"\n"])
+def test_a_token_of_another_form_is_refused(value: bytes) -> None:
+    with pytest.raises(NotAuthentic):
+        Token(value)
+
+
+def test_a_token_has_16_to_256_characters_of_its_form() -> None:
+    for value in (b"Az09._~-" * 2, b"a" * 256):
+        assert Token(value).value == value
 
 
 @pytest.mark.parametrize("version", [0, -1, 2**31, 2**32 + 1, True, 1.0])
@@ -320,6 +333,19 @@ def test_no_two_boxes_have_the_same_nonce() -> None:
     assert len({box[:24] for box in sealed}) == 80
 
 
+def test_a_box_fills_what_it_may_and_no_more() -> None:
+    most = 100
+
+    whole = seal(bytes(most - 40), KEY, most)
+
+    assert len(whole) == most
+    assert open_sealed(whole, KEY, most) == bytes(most - 40)
+    with pytest.raises(Unsealable):
+        seal(bytes(most - 39), KEY, most)
+    with pytest.raises(NotAuthentic):
+        open_sealed(whole, KEY, most - 1)
+
+
 def test_every_byte_of_a_nonce_is_random() -> None:
     nonces = [seal_location({}, KEY)[:24] for _ in range(40)]
     wrapped = [wrap(KEY, DEVICE.public, DEVICE)[:24] for _ in range(40)]
@@ -342,6 +368,18 @@ def test_there_is_no_entry_for_what_could_not_be_a_device(other: dict[str, Any])
 def test_a_device_stands_once_in_a_roster() -> None:
     with pytest.raises(Unsealable):
         seal_roster([una(), una(name="Ari")], KEY)
+
+
+def test_a_roster_fills_16_kib_and_no_more() -> None:
+    entries = [replace(una(), name="a", device_id=UUID(int=number)) for number in range(200)]
+
+    sealed = [seal_roster(entries[:number], KEY) for number in (1, 2)]
+    each = len(sealed[1]) - len(sealed[0])
+    whole = 2 + (16 * 1024 - len(sealed[1])) // each
+
+    assert 16 * 1024 - each < len(seal_roster(entries[:whole], KEY)) <= 16 * 1024
+    with pytest.raises(Unsealable):
+        seal_roster(entries[: whole + 1], KEY)
 
 
 def test_an_empty_roster_is_a_roster() -> None:
@@ -473,6 +511,22 @@ def test_an_invites_keys_are_made_of_a_code_of_each_length_that_there_is(length:
 def test_there_is_no_safety_number_of_nothing(one: Any, other: Any) -> None:
     with pytest.raises(NotAuthentic):
         safety_number(one, other)
+
+
+def test_a_safety_number_is_of_the_sorted_keys_of_all_devices() -> None:
+    keys = [bytes([number]) * 32 for number in range(40, 0, -1)]
+    said = b"draugar/safety/v1" + UNA.bytes + b"".join(sorted(keys)) + ARI.bytes + bytes(32)
+
+    def digits(start: bytes) -> list[str]:
+        digest = b""
+        for _ in range(5200):
+            digest = hashlib.sha512(digest + start + said).digest()
+        fives = [digest[first : first + 5] for first in range(0, 30, 5)]
+        return [f"{int.from_bytes(five, 'big') % 100_000:05}" for five in fives]
+
+    by_hand = " ".join(digits(b"") + digits(b"\x01"))
+    assert safety_number((UNA, keys), (ARI, [bytes(32)])) == by_hand
+    assert safety_number((ARI, [bytes(32)]), (UNA, keys[::-1])) == by_hand
 
 
 @settings(max_examples=10)

@@ -300,3 +300,26 @@ def test_the_secret_stands_where_no_server_is_told_of_it() -> None:
 
     assert scheme == "draugar"
     assert rest.partition("#")[2] == f"{CODE}.{SECRET.text}"
+
+
+def test_a_link_says_more_of_its_service_than_what_is_named_beside_it() -> None:
+    link = InviteLink.paste(
+        "https://localhost:8000/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0ODw",
+        url="http://localhost:8000",
+    )
+
+    assert link.url == "https://localhost:8000"
+
+
+def test_a_link_among_other_lines_is_wrapped_over_eight_lines_at_most() -> None:
+    link = "draugar://draugar.example/join#RT5WLJ8BK2MNP4QX.AAECAwQFBgcICQoLDA0ODw"
+
+    def wrapped(lines: int) -> str:
+        size = -(-len(link) // lines)
+        pieces = [link[start : start + size] for start in range(0, len(link), size)]
+        assert len(pieces) == lines
+        return "\n".join(["Here it is:", *pieces, "See you there."])
+
+    assert InviteLink.paste(wrapped(8)).text == link
+    with pytest.raises(Unreadable):
+        InviteLink.paste(wrapped(9))

@@ -19,7 +19,7 @@ _DEEPEST_NESTING = 16
 def written(value: object) -> bytes:
     """Return JSON as bytes. Raises Unsealable."""
     with suppress(TypeError, ValueError, RecursionError):
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         _check(_READER.decode(text), _DEEPEST_NESTING)
         return text.encode()
     raise Unsealable("This is not JSON that all read alike.")
