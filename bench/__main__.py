@@ -18,7 +18,7 @@ from bench.figures import Figure
 from bench.machine import describe
 from bench.report import Run, keep, verdict
 
-SECTIONS = ("cold", "warm", "owntracks", "batch", "twin", "throughput", "growth", "cost")
+SECTIONS = ("cold", "warm", "owntracks", "batch", "twin", "throughput", "growth", "cost", "client")
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ def test_an_address_reaches_its_bounds(url: str) -> None:
         "https://a-.example",
         "https://a.-b.example",
         "https://a..example",
+        "https://a.example!/api/docs",
         "https://1.2.3.256",
         "https://[::1",
         "https://[:::]",

@@ -382,6 +382,15 @@ def test_a_roster_fills_16_kib_and_no_more() -> None:
         seal_roster(entries[: whole + 1], KEY)
 
 
+def test_an_entry_of_a_roster_of_form_1_does_not_say_what_kind_of_device_it_is() -> None:
+    (entry,) = json.loads(open_sealed(seal_roster([una()], KEY), KEY, 16 * 1024))
+    as_browser = json.dumps([{**entry, "kind": "web"}]).encode()
+
+    assert open_roster(sealed_by_hand(json.dumps([entry]).encode(), KEY), KEY) == [una()]
+    with pytest.raises(NotAuthentic):
+        open_roster(sealed_by_hand(as_browser, KEY), KEY)
+
+
 def test_an_empty_roster_is_a_roster() -> None:
     assert open_roster(seal_roster([], KEY), KEY) == []
 
