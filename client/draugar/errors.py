@@ -97,7 +97,7 @@ class FailureCode(StrEnum):
     KEY_OUTDATED = "key_outdated"
     KEY_MISSING = "group_key_missing"
     IN_THE_CLEAR = "in_the_clear"
-    TOO_MANY_DEVICES = "too_many_devices"
+    ROSTER_FULL = "roster_full"
     NO_DEVICE_TO_COMPARE = "no_device_to_compare"
     OWN_DEVICE_NOT_COMPARED = "own_device_not_compared"
     # Groups, people, devices, places
@@ -438,7 +438,7 @@ class SharingPaused(NotPossible):
 class TooManyDevices(NotPossible):
     """So many devices are trusted that one roster does not hold them."""
 
-    code = FailureCode.TOO_MANY_DEVICES
+    code = FailureCode.ROSTER_FULL
 
 
 class PointNotPossible(NotPossible):

@@ -684,7 +684,7 @@ def test_a_single_position_is_deleted_by_the_time_that_history_shows(
 ) -> None:
     una = family.found()
     una.share([fix(1.0, ago=timedelta(minutes=30)), fix(2.0)])
-    shown = types("Una", "history").out.splitlines()[1].partition("   ")[0]
+    shown = types("Una", "history").out.splitlines()[2].partition("   ")[0]
 
     nothing = types("Una", "erase", "--at", "2020-01-01", "--yes")
     unsure = types("Una", "erase", "--at", shown)

@@ -81,6 +81,7 @@ def test_each_code_has_one_text_and_each_text_a_code() -> None:
     service = {*(code for code, _ in documented()), *GATEWAY}
 
     assert set(TEXTS) == {*map(str, FailureCode), *service}
+    assert {code: TEXTS[code] for code in REFUSALS} == REFUSALS
     assert set(STEPS) == set(Done)
 
 

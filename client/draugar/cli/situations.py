@@ -173,7 +173,7 @@ TEXTS: Mapping[str, Text] = {
         "If not, ask the person who invited you. If that is what you want: draugar phone add NAME"
         " --in-the-clear",
     ),
-    FailureCode.TOO_MANY_DEVICES: Text(
+    FailureCode.ROSTER_FULL: Text(
         "The group has more devices than one key can be made for.",
         "Ask the members to revoke those that they do not use any more: draugar devices",
     ),
