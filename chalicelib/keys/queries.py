@@ -661,5 +661,10 @@ def put_card(session: Session, **columns: Any) -> None:
                 "sealed": statement.excluded.sealed,
                 "updated_at": func.now(),
             },
+            # The same again changes nothing, not even the time.
+            where=or_(
+                DeviceCard.key_version != statement.excluded.key_version,
+                DeviceCard.sealed != statement.excluded.sealed,
+            ),
         )
     )
