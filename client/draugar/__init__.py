@@ -6,21 +6,33 @@
     text/          what people type, paste and read: names, pasted text, times, lengths
 
     protocol/      docs/protocol.md as code: pure functions on bytes and texts
+    trust/         whom this device trusts and which keys it takes: pure decisions on values
+      state.py       GroupState: what this device knows of one group
+      directory.py   the people that the service lists, held against that
+      decide.py      a member's word, and an update: reconcile(state, listing, keys, now)
+      points.py      whether a point can be believed
     storage/       the only SQL and the only files: the home of one device
+      groups.py      loads and saves a GroupState, in one transaction
     service/       the only HTTP, and what the service answers as values
     usecases/      what a member can do: load, ask, decide, save, act
+      context.py     what all of them work with: the home, the service, what is to be told
     maps/          maps, tracks and positions
-    cli/           the command line, and every text for people
+    cli/           the command line, and every text for people; notices.py has those of notices
 
 Imports point one way:
 
-    cli -> client -> usecases -> storage | service | maps -> protocol -> text -> models -> errors
+    cli -> client -> usecases -> storage | service | maps -> trust -> protocol -> text -> models
+        -> errors
 
 pyproject.toml has this as a contract, with what each package alone may import: SQLite in storage,
-httpx in service, PyNaCl in protocol, Typer and rich in cli.
+httpx in service, PyNaCl in protocol, Typer and rich in cli. trust knows neither storage nor
+service; storage keeps the values of `trust.state`.
 
-What the service says is a value of `service.responses`, and is never a reason to give a device a
-key. Only a word of the member, a proof or a roster under the present key changes its trust.
+Calls go the same way (tests/client/test_layers.py): what the member must be told is collected, and
+`client.py` hands it on after each step.
+
+What the service says is a value of `models`, and is never a reason to give a device a key. Only a
+word of the member, a proof or a roster under the present key changes its trust.
 """
 
 from typing import TYPE_CHECKING, Any

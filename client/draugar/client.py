@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
 
@@ -23,7 +23,6 @@ from draugar.errors import (
     Done,
     FailureCode,
     InNoGroup,
-    InTheClear,
     NotNamed,
     NotPossible,
     ServiceAway,
@@ -49,11 +48,9 @@ from draugar.protocol.links import InviteLink
 from draugar.service.api import Api
 from draugar.service.responses import ListedGroup
 from draugar.service.transport import Transport
-from draugar.storage import last_known
+from draugar.storage import groups, invites, last_known, outbox, pauses
 from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
 from draugar.storage.last_known import LastKnown
-from draugar.storage.trust_store import TrustStore
 from draugar.storage.vault import KeyLocation
 from draugar.text import naming, pasted
 from draugar.usecases import confirm as confirming
@@ -61,16 +58,17 @@ from draugar.usecases import invite as inviting
 from draugar.usecases import join as joining
 from draugar.usecases import leave as leaving
 from draugar.usecases import pause as pausing
-from draugar.usecases import phones
+from draugar.usecases import phones, sync
 from draugar.usecases import read as reading
 from draugar.usecases import remind as reminding
 from draugar.usecases import rotate as rotation
+from draugar.usecases import share as sharing
+from draugar.usecases.context import Context
 from draugar.usecases.invite import Invitation
 from draugar.usecases.join import Invite, Newcomer
 from draugar.usecases.notify import Notifier, Tell
 from draugar.usecases.phones import HandOver, PhoneSetup
-from draugar.usecases.share import Outbox
-from draugar.usecases.sync import GroupSnapshot, KeySync
+from draugar.usecases.sync import GroupSnapshot
 
 PATIENCE = timedelta(seconds=30)
 
@@ -108,8 +106,7 @@ class Client:
         self._api = Api(self._transport)
         self._tell = tell
         self._teller = Notifier(home)
-        self._exchange = KeySync(home, self._api, self._teller)
-        self._outbox = Outbox(home, self._teller)
+        self._context = Context(home, self._api, self._teller)
         self._is_pause_checked = False
         if home.keeps_secrets_in is KeyLocation.FILE:
             self._teller.tell(Code.SECRETS_IN_FILE, once="home")
@@ -196,9 +193,9 @@ class Client:
         try:
             if name is not None and naming.checked(name) != member.name:
                 member.rename(name)
-            for row in home.rows("SELECT id, name FROM groups") if group is not None else ():
-                if row["name"] != naming.checked(group or ""):
-                    member.change_group(UUID(row["id"]), name=group)
+            for group_id, known in groups.names(home).items() if group is not None else ():
+                if known != naming.checked(group or ""):
+                    member.change_group(group_id, name=group)
             member._finish()
         except BaseException:
             member.close()
@@ -236,11 +233,11 @@ class Client:
         listed = self._api.groups()
         with self._home.transaction():
             # What is not listed for once is not lost: the service may only say so.
-            self._home.do("UPDATE groups SET is_member = 0")
+            groups.leave_all(self._home)
             for group in listed:
-                joining.enter(self._home, group.id, group.name, is_founding=False)
+                groups.enter(self._home, group.id, group.name, is_founding=False)
             self._note_retention(listed)
-        return [reading.group(self._home, group) for group in listed]
+        return [reading.group(self._context, group) for group in listed]
 
     def group(self, name_or_id: str | UUID | None = None) -> Group:
         """One of my groups, by name or id, or the only one. Raises NotNamed, Unknown."""
@@ -264,7 +261,7 @@ class Client:
         """Found a further group and make its first key."""
         self._settle()
         group = self._api.found_group(naming.checked(name), encryption)
-        joining.enter(self._home, group.id, group.name, is_founding=True)
+        groups.enter(self._home, group.id, group.name, is_founding=True)
         return self.group(group.id)
 
     @_step
@@ -279,7 +276,7 @@ class Client:
                 raise NotPossible(FailureCode.LINK_FOR_NEW_DEVICE)
             if service_url(invite.url) != self.url:
                 raise NotPossible(FailureCode.LINK_TO_ANOTHER_SERVICE)
-        return self.group(joining.join_group(self._home, self._api, coming))
+        return self.group(joining.join_group(self._context, coming))
 
     def change_group(
         self,
@@ -295,19 +292,19 @@ class Client:
         group_id = self._resolve(group_id)
         name = None if name is None else naming.checked(name)
         listed = self._api.change_group(group_id, name=name, retention_days=retention_days)
-        joining.enter(self._home, listed.id, listed.name, is_founding=False)
-        return reading.group(self._home, listed)
+        groups.enter(self._home, listed.id, listed.name, is_founding=False)
+        return reading.group(self._context, listed)
 
     def leave(self, group_id: UUID | None = None) -> None:
         """Leave a group; what I posted there is deleted."""
-        leaving.leave(self._home, self._api, self._resolve(group_id))
+        leaving.leave(self._context, self._resolve(group_id))
 
     @_step
     def people(self, group_id: UUID | None = None) -> list[Person]:
         """Everybody in a group, with their devices and what this device holds of them."""
-        census = self._update(self._resolve(group_id)).census
-        devices = census.devices()
-        names, marks = census.names(), census.marks()
+        directory = self._update(self._resolve(group_id)).directory
+        devices = directory.devices()
+        names, marks = directory.names, directory.marks
         return [
             Person(
                 user_id=person.user_id,
@@ -317,11 +314,11 @@ class Client:
                 role=person.role,
                 joined_at=person.joined_at,
                 is_me=person.user_id == self.user_id,
-                is_changed=census.is_changed(person),
+                is_changed=directory.is_changed(person),
                 devices=tuple(device for device in devices if device.user_id == person.user_id),
                 phones=tuple(person.phones),
             )
-            for person in census.people
+            for person in directory.people
         ]
 
     @_step
@@ -333,7 +330,7 @@ class Client:
         if user_id == self.user_id:
             raise NotPossible(FailureCode.YOURSELF)
         group_id = self._resolve(group_id)
-        leaving.remove(self._home, self._api, self._update(group_id).census, user_id)
+        leaving.remove(self._context, self._update(group_id).directory, user_id)
         with so_far(Done.MEMBER_REMOVED):
             return self._rotate(group_id)
 
@@ -353,13 +350,13 @@ class Client:
     ) -> Invitation:
         """Make a link that carries the key; at most 7 days. `for_me`: for a device of my own."""
         view = self._current(self._resolve(group_id))
-        return inviting.by_link(self._home, self._api, view, life=life, for_me=for_me)
+        return inviting.by_link(self._context, view, life=life, for_me=for_me)
 
     def invite_by_code(
         self, group_id: UUID | None = None, *, life: timedelta | None = timedelta(hours=1)
     ) -> Invitation:
         """Make a code to be typed, whose joiner waits to be confirmed. `life` None is for ever."""
-        return inviting.by_code(self._api, self._resolve(group_id), life=life)
+        return inviting.by_code(self._context, self._resolve(group_id), life=life)
 
     def invites(self) -> list[OpenInvite]:
         """The invites I made, and in groups that I run all of them."""
@@ -368,7 +365,7 @@ class Client:
     def revoke_invite(self, invite_id: UUID) -> None:
         """Make an invite worthless."""
         self._api.revoke_invite(invite_id)
-        self._home.do("DELETE FROM invites WHERE id = :id", id=invite_id)
+        invites.forget(self._home, invite_id)
 
     # Whom I trust
 
@@ -378,12 +375,16 @@ class Client:
 
         While this device itself has no key: those who have given it one, or else those who could.
         """
-        return confirming.pending(self._home, self._update(self._resolve(group_id)))
+        return confirming.pending(self._update(self._resolve(group_id)))
 
     @_step
     def compare(self, user_id: UUID, group_id: UUID | None = None) -> Comparison:
         """The safety number with one person. Raises Unknown, NotPossible."""
-        return confirming.compare(self._home, self._update(self._resolve(group_id)), user_id)
+        return confirming.compare(self._update(self._resolve(group_id)), user_id)
+
+    def note_shown(self, comparison: Comparison) -> None:
+        """Note that I was shown a number: from now on its `was_shown` is true."""
+        confirming.note_shown(self._context, comparison)
 
     @_step
     def confirm(self, comparison: Comparison) -> None:
@@ -393,14 +394,14 @@ class Client:
         """
         group_id = comparison.group_id
         view = self._update(self._resolve(group_id))
-        confirming.confirm(self._home, comparison)
+        confirming.confirm(self._context, comparison)
         with so_far(Done.MEMBER_CONFIRMED):
             if not view.holds_key:
                 self._update(group_id)  # which takes the key that they may have given
             elif view.must_rotate:
                 self._rotate(group_id)
             else:
-                self._exchange.give(view, [device.id for device in comparison.devices])
+                sync.give(self._context, view, [device.id for device in comparison.devices])
 
     @_step
     def rotate(self, group_id: UUID | None = None, *, is_restored: bool = False) -> Rotation:
@@ -411,7 +412,7 @@ class Client:
         """
         group_id = self._resolve(group_id)
         if is_restored:
-            rotation.catch_up(self._home, self._api, group_id)
+            rotation.catch_up(self._context, group_id)
         self._settle()
         return self._rotate(group_id)
 
@@ -433,7 +434,7 @@ class Client:
         )
 
     def _where(self, view: GroupSnapshot) -> list[Position]:
-        positions = reading.where(self._home, self._api, self._exchange, self._teller, view)
+        positions = reading.where(self._context, view)
         last_known.keep(self._home, view.group_id, positions)
         return positions
 
@@ -458,7 +459,7 @@ class Client:
         return self._history(view, reading.Wanted(user_id=user_id, since=since, until=until))
 
     def _history(self, view: GroupSnapshot, wanted: reading.Wanted) -> Iterator[Position]:
-        points = reading.history(self._home, self._api, self._teller, view, wanted)
+        points = reading.history(self._context, view, wanted)
         return self._handing_on(points)
 
     @_step
@@ -482,7 +483,7 @@ class Client:
 
         `track` names the recording they are of.
         """
-        return self._outbox.put(self._resolve(group_id), fixes, track=track)
+        return sharing.put(self._context, self._resolve(group_id), fixes, track=track)
 
     def digest(self, track: Track) -> str:
         """Name a recording, as only this device can."""
@@ -490,23 +491,24 @@ class Client:
 
     def queued_at(self, track: str, group_id: UUID | None = None) -> datetime | None:
         """Return when this device queued a recording for a group, unless that was undone."""
-        return self._outbox.queued_at(self._resolve(group_id), track)
+        return outbox.queued_at(self._home, self._resolve(group_id), track)
 
     @_step
-    def flush(self, on_progress: Callable[[int], None] = lambda _: None) -> Shared:
+    def flush(self, on_progress: Callable[[int], None] = sharing.unheard) -> Shared:
         """Send the queue, of all groups. `on_progress` hears how many points still wait."""
         self._settle()
-        shared = self._outbox.flush(self._api, self._exchange, on_progress)
+        shared = sharing.flush(self._context, on_progress)
         self._home.shrink()
         return shared
 
     def waiting(self) -> int:
         """How many points are queued."""
-        return self._outbox.waiting()
+        return outbox.waiting(self._home)
 
     def queued(self, group_id: UUID | None = None) -> dict[UUID, Fix]:
         """The fixes that are queued for a group, by the ids of their points."""
-        return self._outbox.queued(self._resolve(group_id))
+        waiting = outbox.queued(self._home, self._resolve(group_id))
+        return {one.id: one.fix for one in waiting}
 
     def delete_points(
         self,
@@ -521,7 +523,7 @@ class Client:
         Those that still wait here are deleted too, by the same.
         """
         group_id = self._resolve(group_id)
-        waiting = self._outbox.forget(group_id, since=since, until=until)
+        waiting = outbox.drop(self._home, group_id, since=since, until=until)
         with so_far(Done.WAITING_DELETED):
             return waiting + self._api.delete_points(group_id, since=since, until=until)
 
@@ -531,7 +533,7 @@ class Client:
         Also one that this device cannot read.
         """
         group_id = self._resolve(group_id)
-        waiting = self._outbox.forget_point(group_id, point_id)
+        waiting = outbox.drop_point(self._home, group_id, point_id)
         # One that waits may have been sent, and the answer lost.
         is_half = so_far(Done.WAITING_POINT_DELETED, point_id=point_id)
         with is_half if waiting else nullcontext():
@@ -549,18 +551,18 @@ class Client:
         if until is not None and until <= datetime.now(UTC):
             raise NotPossible(FailureCode.TIME_PAST)
         group_id = self._resolve(group_id)
-        pausing.begin(self._home, group_id, until=until)
+        pauses.begin(self._home, group_id, until=until)
         return self._tell_of_pause(group_id)
 
     def resume(self, group_id: UUID | None = None) -> ServiceAway | None:
         """Share again: on this device at once, and elsewhere as `pause` does."""
         group_id = self._resolve(group_id)
-        pausing.end(self._home, group_id)
+        pauses.end(self._home, group_id)
         return self._tell_of_pause(group_id)
 
     def _tell_of_pause(self, group_id: UUID) -> ServiceAway | None:
         try:
-            pausing.tell_service(self._home, self._api, group_id)
+            pausing.tell_service(self._context, group_id)
         except ServiceAway as failure:
             return failure
         return None
@@ -579,7 +581,7 @@ class Client:
         tid: str | None = None,
         *,
         in_the_clear: bool = False,
-        hand_over: HandOver = lambda _: None,
+        hand_over: HandOver = phones.to_caller,
     ) -> PhoneSetup:
         """Make a phone of mine that shares with OwnTracks; what sets it up holds the group's key.
 
@@ -588,10 +590,9 @@ class Client:
         result; where that fails, the same call finishes the phone. Raises InTheClear, TidTaken.
         """
         name, group_id = naming.checked(name), self._resolve(group_id)
-        usable = partial(self._usable, in_the_clear=in_the_clear)
-        return phones.add(
-            self._home, self._api, usable, group_id, name=name, tid=tid, hand_over=hand_over
-        )
+        self._settle()
+        making = phones.Making(self._context, in_the_clear=in_the_clear, hand_over=hand_over)
+        return phones.add(making, group_id, name=name, tid=tid)
 
     @_step
     def renew_phone(
@@ -599,15 +600,15 @@ class Client:
         device_id: UUID,
         *,
         in_the_clear: bool = False,
-        hand_over: HandOver = lambda _: None,
+        hand_over: HandOver = phones.to_caller,
     ) -> PhoneSetup:
         """Set a phone of mine up again: what it has is void, and it gets the present key.
 
         Raises InTheClear.
         """
         self._settle()
-        usable = partial(self._usable, in_the_clear=in_the_clear)
-        return phones.renew(self._home, self._api, usable, device_id, hand_over=hand_over)
+        making = phones.Making(self._context, in_the_clear=in_the_clear, hand_over=hand_over)
+        return phones.renew(making, device_id)
 
     @_step
     def remind(self, *, by_memory: bool = False) -> None:
@@ -616,9 +617,9 @@ class Client:
         The service is asked only where I have phones; `by_memory`, or while it is away, not at all.
         """
         if by_memory or self._transport.is_away:
-            reminding.remind_from_memory(self._home, self._teller)
+            self._teller.collect(reminding.from_memory(self._home))
         else:
-            reminding.remind(self._home, self._api, self._teller)
+            reminding.remind(self._context)
 
     @_step
     def revoke_device(self, device_id: UUID) -> list[Rotation]:
@@ -634,9 +635,9 @@ class Client:
     def _rotate_without(self, device_id: UUID, phone_group: UUID | None) -> list[Rotation]:
         rotations = []
         for group_id in self._my_groups():
-            if group_id == phone_group or device_id in TrustStore(self._home, group_id).known():
-                leaving.distrust(self._home, group_id, [device_id])
-            view = self._exchange.update(group_id)
+            if group_id == phone_group or device_id in self._context.group(group_id).devices:
+                leaving.distrust(self._context, group_id, [device_id])
+            view = sync.update(self._context, group_id)
             if view.must_rotate and view.holds_key:
                 rotations.append(self._rotate(group_id))
         return rotations
@@ -655,7 +656,7 @@ class Client:
     def export(self) -> dict[str, Any]:
         """All that the service stores about me; of my points also what they say, as `opened`."""
         self._settle()
-        return reading.export(self._home, self._api, self._teller)
+        return reading.export(self._context)
 
     def logout(self) -> None:
         """Revoke this device, and wipe its home."""
@@ -700,54 +701,32 @@ class Client:
         self._settle()
 
     def _settle(self) -> None:
-        joining.settle(self._home, self._api, self._exchange, self._teller)
+        joining.settle(self._context)
         if not self._is_pause_checked:
-            pausing.check(self._home, self._api, self._teller)
+            pausing.check(self._context)
             self._is_pause_checked = True
-        if self._home.row("SELECT 1 FROM groups WHERE is_member AND retention_days IS NULL"):
+        if not groups.knows_retentions(self._home):
             self._note_retention(self._api.groups())
 
     def _note_retention(self, listed: Iterable[ListedGroup]) -> None:
         """Remember how long each group keeps points, for when they are queued without network."""
         for group in listed:
-            self._home.do(
-                "UPDATE groups SET retention_days = :days WHERE id = :id",
-                days=group.retention_days,
-                id=group.id,
-            )
+            groups.note_retention(self._home, group.id, group.retention_days)
 
     def _update(self, group_id: UUID) -> GroupSnapshot:
         self._settle()
-        return self._exchange.update(group_id)
+        return sync.update(self._context, group_id)
 
     def _current(self, group_id: UUID) -> GroupSnapshot:
         """Return a view with a key that nobody knows who has gone. Raises KeyPending."""
-        view = self._update(group_id)
-        view.require_key()
-        if view.must_rotate:
-            self._rotate(group_id)
-            view = self._exchange.update(group_id)
-            view.require_key()
-        return view
-
-    def _usable(self, group_id: UUID, *, in_the_clear: bool) -> GroupSnapshot:
-        """Return a view with a key as `_current` does, or of a group that goes without one.
-
-        That a group does is only the service's word. Raises InTheClear.
-        """
-        view = self._update(group_id)
-        is_keyed = view.key_version > 0 or Keyring(self._home, group_id).is_keyed
-        if is_keyed or self.group(group_id).encryption == "required":
-            return self._current(group_id)
-        if not in_the_clear:
-            raise InTheClear
-        return view
+        self._settle()
+        return rotation.current(self._context, group_id)
 
     def _rotate(self, group_id: UUID) -> Rotation:
-        return rotation.rotate(self._home, self._api, self._exchange, self._teller, group_id)
+        return rotation.rotate(self._context, group_id)
 
     def _my_groups(self) -> list[UUID]:
-        return [UUID(row["id"]) for row in self._home.rows("SELECT id FROM groups WHERE is_member")]
+        return groups.ids(self._home)
 
     def group_id(self, name_or_id: str) -> UUID:
         """The group that is meant by a name or id, without the service where it is known here.
@@ -755,10 +734,7 @@ class Client:
         Raises NotNamed, Unknown.
         """
         wanted, exact = naming.same(name_or_id), pasted.as_id(name_or_id)
-        names = {
-            UUID(row["id"]): naming.same(row["name"])
-            for row in self._home.rows("SELECT id, name FROM groups WHERE is_member")
-        }
+        names = {id_: naming.same(name) for id_, name in groups.names(self._home).items()}
         found = [id_ for id_ in names if id_ == exact] or [
             id_ for id_, name in names.items() if name == wanted
         ]
@@ -767,8 +743,7 @@ class Client:
     def group_name(self, group_id: UUID | None = None) -> str:
         """A group's name, as the service said when this device last asked for my groups."""
         group_id = self._resolve(group_id)
-        row = self._home.row("SELECT name FROM groups WHERE id = :id", id=group_id)
-        return str(row["name"])
+        return groups.names(self._home)[group_id]
 
     def _resolve(self, group_id: UUID | None) -> UUID:
         """Return the group that is meant, without asking the service where it is known."""
@@ -784,7 +759,5 @@ class Client:
 
 def remind_from_memory(home: Home, tell: Tell) -> None:
     """Tell which of the member's phones waited when the service was last asked."""
-    notifier = Notifier(home)
-    reminding.remind_from_memory(home, notifier)
-    for notice in notifier.take():
+    for notice in reminding.from_memory(home):
         tell(notice)

@@ -1,6 +1,6 @@
 """What a member meets: values without behaviour, whose reprs show no place, name or secret."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -292,6 +292,185 @@ class Shared:
     """The codes for which points were dropped, with how many."""
     obstacle: Failure | None = None
     """Why some of them wait, though the service has answered."""
+
+
+# What the service answers, as decisions see it: `service.responses` reads it, and whether it is
+# believed is decided in `trust`.
+
+
+class Version(Protocol):
+    """That the group's key had a version."""
+
+    @property
+    def key_version(self) -> int:
+        """Its number."""
+
+    @property
+    def commitment(self) -> bytes:
+        """By which all see that they have the same key."""
+
+    @property
+    def roster(self) -> bytes | None:
+        """Whom its author trusts, sealed."""
+
+
+class Envelope(Protocol):
+    """A group key, wrapped for this device."""
+
+    @property
+    def key_version(self) -> int:
+        """Of the key."""
+
+    @property
+    def wrapped_key(self) -> bytes:
+        """The key, in a box."""
+
+    @property
+    def wrapper_public_key(self) -> bytes:
+        """By which the box opens."""
+
+    @property
+    def wrapper_device_id(self) -> UUID | None:
+        """Whose that is, says the service."""
+
+
+class Entry(Protocol):
+    """Whom a member has confirmed, sealed."""
+
+    @property
+    def key_version(self) -> int:
+        """Of the key that seals it."""
+
+    @property
+    def sealed(self) -> bytes:
+        """A roster of one."""
+
+    @property
+    def wrapper_device_id(self) -> UUID | None:
+        """Who has put it there, says the service."""
+
+
+class Keys(Protocol):
+    """What the service has of a group's keys, for this device."""
+
+    @property
+    def key_version(self) -> int:
+        """The present one."""
+
+    @property
+    def rotation_required(self) -> bool:
+        """Whether the group needs a new key."""
+
+    @property
+    def listed(self) -> Sequence[Version]:
+        """All of them."""
+
+    @property
+    def envelopes(self) -> Sequence[Envelope]:
+        """By ascending versions."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Of all versions."""
+
+
+class ListedDevice(Protocol):
+    """A device with a public key."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+
+    @property
+    def public_key(self) -> bytes:
+        """Its X25519 key."""
+
+    @property
+    def can_act(self) -> bool:
+        """Whether the service lets it act: never a reason to trust."""
+
+    @property
+    def join_proof(self) -> bytes | None:
+        """That it holds the secret of a link."""
+
+
+class ListedPerson(Protocol):
+    """A person in a group."""
+
+    @property
+    def user_id(self) -> UUID:
+        """The person's id."""
+
+    @property
+    def name(self) -> str:
+        """As the service says."""
+
+    @property
+    def role(self) -> str:
+        """`admin` or `member`."""
+
+    @property
+    def joined_at(self) -> datetime:
+        """Since when."""
+
+    @property
+    def devices(self) -> Sequence[ListedDevice]:
+        """Those with a public key."""
+
+    @property
+    def phones(self) -> Sequence[Phone]:
+        """Those with OwnTracks."""
+
+
+class StoredPoint(Protocol):
+    """A point as the service has it: sealed, or else with a place in the clear."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+
+    @property
+    def group_id(self) -> UUID:
+        """Of which group."""
+
+    @property
+    def user_id(self) -> UUID:
+        """Whose."""
+
+    @property
+    def device_id(self) -> UUID:
+        """Of which device."""
+
+    @property
+    def recorded_at(self) -> datetime:
+        """The time in its id."""
+
+    @property
+    def received_at(self) -> datetime:
+        """When it arrived."""
+
+    @property
+    def sealed(self) -> bytes | None:
+        """What only members read."""
+
+    @property
+    def key_version(self) -> int:
+        """Of the key that seals it; 0: none."""
+
+    @property
+    def latitude(self) -> float | None:
+        """In the clear."""
+
+    @property
+    def longitude(self) -> float | None:
+        """In the clear."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """In the clear."""
+
+
+# What a member is told
 
 
 class Kind(StrEnum):

@@ -20,11 +20,11 @@ from draugar.errors import HomeUnusable, NotJoined
 from draugar.protocol.json import to_base64url
 from draugar.protocol.secrets import DeviceKey, GroupKey, Secret, Token
 from draugar.storage import schema as layout
+from draugar.storage.groups import enter
 from draugar.storage.home import Home, Me, unusable
-from draugar.storage.keyring import Keyring
 from draugar.storage.vault import KeyLocation, Vault
-from draugar.usecases.join import enter
 from tests.client.family import Family, fix
+from tests.client.kept import Keyring
 from tests.client.saying import failing, said
 
 HOMES = Path(__file__).parent / "homes"
@@ -272,6 +272,10 @@ def test_commands_that_make_one_home_at_once_share_it(tmp_path: Path) -> None:
         tmp_path.mkdir(exist_ok=True)
 
 
+COUNTING, PHONE = str(UUID(int=1)), str(UUID(int=2))
+"""Devices whose points an old home has seen."""
+
+
 def old_home(directory: Path) -> tuple[Me, UUID]:
     """Write a home of layout 1: a group, its key, and two devices whose points were seen."""
     una, group_id = me(), uuid4()
@@ -303,7 +307,7 @@ def old_home(directory: Path) -> tuple[Me, UUID]:
             "INSERT INTO keys VALUES (?, 1, ?, 1000.0)", (str(group_id), seal(b"k" * 32))
         )
         seen = "INSERT INTO seen VALUES (?, ?, 1, ?, ?, ?, 5000.5)"
-        for device, counter, is_counted in (("counting", 7, 1), ("phone", 4000, 0)):
+        for device, counter, is_counted in ((COUNTING, 7, 1), (PHONE, 4000, 0)):
             database.execute(seen, (str(group_id), device, counter, is_counted, str(uuid4())))
         database.commit()
     return una, group_id
@@ -324,7 +328,7 @@ def test_a_home_of_an_older_client_is_upgraded_and_keeps_what_it_knows(tmp_path:
             counter = home.row("SELECT counter, retention_days FROM groups")
 
         assert layout_now == len(layout.UPGRADES)
-        assert known == (una, GroupKey(b"k" * 32), {"counting": 5000.5, "phone": 4000.0})
+        assert known == (una, GroupKey(b"k" * 32), {COUNTING: 5000.5, PHONE: 4000.0})
         assert tuple(counter) == (7, None)
 
 
@@ -461,6 +465,7 @@ def test_something_is_news_once(tmp_path: Path) -> None:
 def test_a_key_is_held_of_its_version_and_known_in_all(tmp_path: Path) -> None:
     group, other = uuid4(), uuid4()
     with Home.open(tmp_path) as home:
+        home.belong_to(me())
         enter(home, group, "Hearth", is_founding=False)
         enter(home, other, "Office", is_founding=False)
         ring, key = Keyring(home, group), GroupKey.make()
@@ -478,6 +483,7 @@ def test_a_key_is_held_of_its_version_and_known_in_all(tmp_path: Path) -> None:
 def test_what_somebody_gone_may_know_is_burnt_up_to_what_was_attempted(tmp_path: Path) -> None:
     group = uuid4()
     with Home.open(tmp_path) as home:
+        home.belong_to(me())
         enter(home, group, "Hearth", is_founding=False)
         ring = Keyring(home, group)
         ring.accept(1, GroupKey.make())

@@ -38,10 +38,10 @@ from draugar.protocol.locations import seal_location
 from draugar.protocol.secrets import GroupKey
 from draugar.service import transport
 from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
 from tests.client import malice
 from tests.client.dump import Traces
 from tests.client.family import Family, Service, fix
+from tests.client.kept import Keyring
 from tests.client.malice import Ghost, Relay, Reply
 from tests.laptop.runs import HANGS_AFTER
 

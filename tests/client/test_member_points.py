@@ -12,11 +12,10 @@ from draugar.models import Kind, Position
 from draugar.protocol.json import to_base64url
 from draugar.protocol.locations import seal_location
 from draugar.protocol.secrets import GroupKey
-from draugar.storage.keyring import Keyring
-from draugar.usecases.notify import Notifier
-from draugar.usecases.share import Outbox
+from draugar.storage import outbox
 from tests.client import malice
 from tests.client.family import Family, fix
+from tests.client.kept import Keyring
 from tests.client.malice import HISTORY, LATEST, USERS, Forward, Relay, Reply, Request
 
 Point = dict[str, Any]
@@ -34,7 +33,7 @@ def key_of(member: Client, version: int = 1) -> GroupKey:
 
 def post(member: Client, content: Point, *, version: int = 1) -> None:
     """Post what another client seals under the group's key."""
-    with_id = Outbox(member._home, Notifier(member._home))._new_id(datetime.now(UTC))
+    with_id = outbox.new_id(member._home, datetime.now(UTC))
     sealed = seal_location(content, key_of(member, version))
     (verdict,) = member._api.store(
         [

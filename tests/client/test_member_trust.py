@@ -16,13 +16,13 @@ from draugar.protocol.invites import InviteKeys, join_proof
 from draugar.protocol.json import to_base64url
 from draugar.protocol.rosters import RosterEntry
 from draugar.protocol.secrets import DeviceKey
+from draugar.storage.groups import enter
 from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
-from draugar.storage.trust_store import Ended, TrustStore
+from draugar.trust.state import Ended
 from draugar.usecases import invite as inviting
-from draugar.usecases.join import enter
 from tests.client import malice
 from tests.client.family import Family, fix
+from tests.client.kept import Keyring, TrustStore
 from tests.client.malice import PENDING, USERS, Forward, Ghost, Lie, Relay, Reply, Request
 from tests.client.saying import failing
 from tests.database import connect
@@ -239,7 +239,9 @@ def test_it_is_known_which_numbers_were_shown_before(relayed: Family, relay: Rel
     ari = relayed.join_by_code(una.invite_by_code().code)
     lie = malice.another_public_key(ari.device_id, Ghost().key.public)
 
-    first, second = una.compare(ari.user_id), una.compare(ari.user_id)
+    first = una.compare(ari.user_id)
+    una.note_shown(first)
+    second = una.compare(ari.user_id)
     with relay.telling(lie):
         false = una.compare(ari.user_id)
 
@@ -557,7 +559,7 @@ def test_a_circle_that_no_roster_holds_says_so(family: Family) -> None:
         circle.trust(entry(f"Friend {number}"), TrustSource.SAFETY, version=1)
 
     with failing(NotPossible, "more devices than one key"):
-        inviting.by_link(una._home, una._api, view, life=timedelta(hours=1), for_me=False)
+        inviting.by_link(una._context, view, life=timedelta(hours=1), for_me=False)
 
 
 # Versions

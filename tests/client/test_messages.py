@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from draugar.client import Client
+from draugar.storage import pauses as pausing
 from draugar.storage.home import Home
-from draugar.usecases import pause as pausing
 from tests.client.commands import Type
 from tests.client.family import Family, Service, fix
 from tests.client.malice import JOIN, Forward, Relay, Reply, Request, refused

@@ -10,8 +10,8 @@ from draugar.models import Kind, Position
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.json import from_base64url
 from draugar.protocol.locations import open_location
-from draugar.storage.keyring import Keyring
 from tests.client.family import Family, Service, fix
+from tests.client.kept import Keyring
 from tests.client.malice import SHARE, Relay
 
 SWAPPED = (

@@ -31,10 +31,10 @@ from draugar.models import Kind, Notice, OwnDevice, Phone
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.locations import open_location
 from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
 from draugar.usecases.phones import PhoneSetup
 from tests.client import malice
 from tests.client.family import Family, fix
+from tests.client.kept import Keyring
 from tests.client.malice import KEYS, USERS, Forward, Relay, Reply, Request
 from tests.client.saying import failing
 from tests.laptop.runs import HANGS_AFTER

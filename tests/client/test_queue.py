@@ -21,10 +21,8 @@ from draugar.errors import HomeUnusable, PointNotPossible, ServiceAway, Unknown
 from draugar.models import Fix, Kind
 from draugar.protocol.locations import open_location
 from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
-from draugar.usecases.notify import Notifier
-from draugar.usecases.share import Outbox
 from tests.client.family import Family, fix
+from tests.client.kept import Keyring
 from tests.client.malice import SHARE, Forward, Relay, Reply, Request, refused, twice
 from tests.laptop.runs import HANGS_AFTER
 
@@ -419,9 +417,9 @@ def test_two_commands_that_queue_at_once_never_share_a_number(family: Family) ->
 
     def queue(_: int) -> None:
         with Home.open(family.path("Una")) as home:
-            outbox = Outbox(home, Notifier(home))
+            member = Client(home, tell=print)
             for _ in range(20):
-                outbox.put(group_id, many(3))
+                member.enqueue(many(3), group_id)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(queue, range(4)))

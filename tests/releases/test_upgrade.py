@@ -19,10 +19,10 @@ from draugar.client import Client
 from draugar.models import Kind, Notice, TrustState
 from draugar.protocol.locations import open_location
 from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
 from draugar.storage.places import listed as listed_places
 from scripts.postgres import WHEEL
 from tests.client.family import fix
+from tests.client.kept import Keyring
 from tests.database import PEPPER, Server, connect
 from tests.faults.processes import Processes, invoke
 from tests.laptop.runs import Run

@@ -45,6 +45,8 @@ def confirm(
         group_id = group_id_of(me, group)
         if name is None:
             waiting = me.pending(group_id)
+            for comparison in waiting:
+                me.note_shown(comparison)
             terminal.answer(
                 {"pending": [present.comparison_data(comparison) for comparison in waiting]},
                 *(
@@ -63,6 +65,7 @@ def confirm(
         comparison = me.compare(person.user_id, group_id)
         if comparison.safety_number and not (yes and comparison.was_shown):
             terminal.say(present.comparison_text(comparison))
+            me.note_shown(comparison)
             if yes:
                 raise NeverShown
             terminal.consent(f"Does {present.called(comparison)} see the very same number?")
@@ -103,6 +106,7 @@ def safety(
     with context.member() as me:
         group_id = group_id_of(me, group)
         comparison = me.compare(member_named(name, others(me, group_id)).user_id, group_id)
+        me.note_shown(comparison)
     data = present.comparison_data(comparison)
     context.terminal.answer(data, present.comparison_text(comparison))
     if comparison.safety_number:

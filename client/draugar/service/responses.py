@@ -283,15 +283,6 @@ class Keys(Response):
     envelopes: Annotated[Items[Envelope], AfterValidator(_ascending)]
     entries: Items[Entry] = Field(alias="rosterEntries")
 
-    @property
-    def versions(self) -> dict[int, Version]:
-        """The versions by their numbers."""
-        return {version.key_version: version for version in self.listed}
-
-    def entries_of(self, key_version: int) -> list[bytes]:
-        """The entries sealed under one version."""
-        return [entry.sealed for entry in self.entries if entry.key_version == key_version]
-
 
 class Rotated(Response):
     """The version that a group's key has now."""

@@ -213,6 +213,23 @@ class Home:
         found = self.row("SELECT value FROM facts WHERE name = :name", name=name)
         return found and found["value"]
 
+    def recall_all(self, prefix: str) -> dict[str, Any]:
+        """Return the small facts whose names begin so, by the rest of their names."""
+        rows = self.rows("SELECT * FROM facts WHERE name LIKE :some", some=f"{prefix}%")
+        return {row["name"].removeprefix(prefix): row["value"] for row in rows}
+
+    def forget(self, name: str, *, value: str | None = None) -> None:
+        """Forget a small fact; with `value`, only if that is what it says."""
+        self.do(
+            "DELETE FROM facts WHERE name = :name AND (:value IS NULL OR value = :value)",
+            name=name,
+            value=value,
+        )
+
+    def forget_all(self, prefix: str) -> None:
+        """Forget the small facts whose names begin so."""
+        self.do("DELETE FROM facts WHERE name LIKE :some", some=f"{prefix}%")
+
     def is_news(self, kind: str, about: str) -> bool:
         """Whether this is said for the first time; from now on it is not."""
         return bool(
@@ -258,6 +275,16 @@ class Home:
     def rename(self, name: str) -> None:
         """Change the name of whose it is."""
         self.do("UPDATE me SET name = :name", name=name)
+
+    def begun_join(self) -> dict[str, Any] | None:
+        """Return the plan of a join that was begun and not finished."""
+        begun = self.row("SELECT plan FROM joining")
+        plan: dict[str, Any] | None = begun and self.unseal_json(begun["plan"])
+        return plan
+
+    def begin_join(self, plan: dict[str, Any]) -> None:
+        """Keep the plan of a join before it is sent."""
+        self.do("INSERT OR REPLACE INTO joining VALUES (1, :plan)", plan=self.seal_json(plan))
 
     def forget_join(self) -> None:
         """Forget a join that was never finished."""

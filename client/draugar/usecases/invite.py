@@ -1,7 +1,7 @@
 """Invites: a link that carries the key, or a code that carries nothing."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +12,9 @@ from draugar.protocol.invites import InviteKeys, Package, seal_package
 from draugar.protocol.json import to_base64url
 from draugar.protocol.links import InviteLink, Unreadable, canonical
 from draugar.protocol.secrets import InviteSecret
-from draugar.service.api import Api
-from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
-from draugar.storage.trust_store import TrustStore
+from draugar.storage import invites
+from draugar.trust.state import OwnLink
+from draugar.usecases.context import Context
 from draugar.usecases.sync import GroupSnapshot
 
 LONGEST_LIFE = timedelta(days=7)
@@ -35,14 +34,13 @@ class Invitation:
     for_me: bool
 
 
-def by_link(
-    home: Home, api: Api, view: GroupSnapshot, *, life: timedelta, for_me: bool
-) -> Invitation:
+def by_link(context: Context, view: GroupSnapshot, *, life: timedelta, for_me: bool) -> Invitation:
     """Make a link, and keep what proves who came in by it."""
     if not timedelta() < life <= LONGEST_LIFE:
         raise NotPossible(FailureCode.LINK_LIVES_TOO_LONG)
-    me, group_id = home.me(), view.group_id
-    key = Keyring(home, group_id).key(view.key_version)
+    me, group_id = context.me, view.group_id
+    state = context.group(group_id)
+    key = state.key(view.key_version)
     if key is None:
         raise KeyPending
     secret, code = InviteSecret.make(), make_code()
@@ -54,7 +52,7 @@ def by_link(
         inviter_user_id=me.user_id,
         inviter_public_key=me.device_key.public,
         commitment=key.commitment(group_id, view.key_version),
-        roster=TrustStore(home, group_id).roster(),
+        roster=state.roster(),
     )
     try:
         sealed = seal_package(package, keys)
@@ -69,15 +67,18 @@ def by_link(
         "forMe": for_me,
     }
     link = _link(me.url, code, secret, for_me=for_me)
-    id_, _, expires_at = api.invite(body)
-    home.do(
-        "INSERT OR REPLACE INTO invites VALUES (:id, :group, :proof, :mine, :expires_at, NULL)",
-        id=id_,
-        group=group_id,
-        proof=home.seal_json({"key": to_base64url(keys.proof.value), "code": code}),
-        mine=for_me,
-        # By this device's own clock: the service has no say in how long a link is good.
-        expires_at=(datetime.now(UTC) + life).timestamp(),
+    id_, _, expires_at = context.api.invite(body)
+    invites.keep(
+        context.home,
+        group_id,
+        OwnLink(
+            id=id_,
+            proof_key=keys.proof,
+            code=code,
+            for_me=for_me,
+            # By this device's own clock: the service has no say in how long a link is good.
+            expires_at=(context.clock() + life).timestamp(),
+        ),
     )
     return Invitation(
         id=id_,
@@ -89,11 +90,11 @@ def by_link(
     )
 
 
-def by_code(api: Api, group_id: UUID, *, life: timedelta | None) -> Invitation:
+def by_code(context: Context, group_id: UUID, *, life: timedelta | None) -> Invitation:
     """Make a code that is to be typed."""
     hours = None if life is None else life / timedelta(hours=1)
     body: dict[str, Any] = {"groupId": str(group_id), "expiresInHours": hours}
-    id_, code, expires_at = api.invite(body)
+    id_, code, expires_at = context.api.invite(body)
     try:
         code = canonical(code)
     except Unreadable:

@@ -21,26 +21,25 @@ from draugar.errors import (
     Refused,
     ServiceAway,
 )
-from draugar.models import Code, TrustSource
+from draugar.models import Code
 from draugar.protocol.address import service_url
 from draugar.protocol.envelopes import wrap
 from draugar.protocol.errors import NotAuthentic
-from draugar.protocol.invites import InviteKeys, Package, join_proof, open_package
+from draugar.protocol.invites import InviteKeys, join_proof, open_package
 from draugar.protocol.json import from_base64url, to_base64url
 from draugar.protocol.links import InviteLink, Unreadable, canonical
-from draugar.protocol.rosters import RosterEntry
 from draugar.protocol.secrets import DeviceKey, InviteSecret
 from draugar.service.api import Api
 from draugar.service.transport import Transport
+from draugar.storage import groups
 from draugar.storage.home import Home, Me
-from draugar.storage.keyring import Keyring
-from draugar.storage.trust_store import TrustStore
 from draugar.text import naming
+from draugar.trust import decide
+from draugar.trust.decide import OWN_NAME
 from draugar.usecases import leave as leaving
 from draugar.usecases import rotate as rotation
-from draugar.usecases.directory import OWN_NAME
-from draugar.usecases.notify import Notifier
-from draugar.usecases.sync import KeySync
+from draugar.usecases import sync
+from draugar.usecases.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,55 +132,42 @@ def require_invitation(api: Api, invite: Invite) -> None:
         raise FoundingCode
 
 
-def join_group(home: Home, api: Api, invite: Invite) -> UUID:
+def join_group(context: Context, invite: Invite) -> UUID:
     """Join a further group. Raises FoundingCode, ServiceFailure."""
-    me = home.me()
-    require_invitation(api, invite)
+    home, me = context.home, context.me
+    require_invitation(context.api, invite)
     body: dict[str, Any] = {"code": invite.code}
     if invite.secret is not None:
         keys = InviteKeys.of(invite.secret, invite.code)
         proof = join_proof(keys.proof, me.device_key.public, me.name, invite.code)
         body["proof"] = to_base64url(proof)
-    group = api.join_group(body)
+    group = context.api.join_group(body)
     with home.transaction():
-        if not home.row("SELECT 1 FROM groups WHERE id = :id AND is_member", id=group.id):
-            leaving.forget(home, group.id)  # what was known of it is from another time
+        if group.id not in groups.ids(home):
+            leaving.forget(context, group.id)  # what was known of it is from another time
         _enter_by(home, invite, group.id, group.name)
         if group.key_package is not None:
             _keep_package(home, group.id, group.key_package, invite)
     return group.id
 
 
-def enter(home: Home, group_id: UUID, name: str, *, is_founding: bool) -> None:
-    """Remember a group that this member is in."""
-    home.do(
-        "INSERT INTO groups (id, name, is_founding) VALUES (:id, :name, :is_founding)"
-        " ON CONFLICT DO UPDATE SET name = :name, is_member = 1",
-        id=group_id,
-        name=name,
-        is_founding=is_founding,
-    )
-
-
 def _enter_by(home: Home, invite: Invite, group_id: UUID, name: str) -> None:
     # A link leads to a group that has a key; a code may be a founding one.
-    enter(home, group_id, name, is_founding=invite.secret is None)
+    groups.enter(home, group_id, name, is_founding=invite.secret is None)
     if invite.secret is not None:
-        home.do("UPDATE groups SET has_key = 1 WHERE id = :id", id=group_id)
+        groups.note_key(home, group_id)
 
 
-def settle(home: Home, api: Api, exchange: KeySync, teller: Notifier) -> None:
+def settle(context: Context) -> None:
     """Finish what a join has begun: open a package, or make a group's first key."""
-    for row in home.rows("SELECT * FROM packages"):
-        _open_package(home, api, teller, UUID(row["group_id"]), home.unseal_json(row["plan"]))
-    for row in home.rows("SELECT id FROM groups WHERE is_founding AND is_member"):
-        group_id = UUID(row["id"])
-        view = exchange.update(group_id)
-        me = home.me()
-        is_alone = all(person.user_id == me.user_id for person in view.census.people)
+    for group_id, plan in groups.packages(context.home):
+        _open_package(context, group_id, plan)
+    for group_id in groups.founding(context.home):
+        view = sync.update(context, group_id)
+        is_alone = all(person.user_id == context.me.user_id for person in view.directory.people)
         if view.key_version == 0 and is_alone:
-            rotation.rotate(home, api, exchange, teller, group_id)
-        home.do("UPDATE groups SET is_founding = 0 WHERE id = :id", id=group_id)
+            rotation.rotate(context, group_id)
+        groups.founded(context.home, group_id)
 
 
 def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> tuple[dict[str, Any], bool]:
@@ -204,8 +190,7 @@ def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> tuple[dict[str, Any
     with home.transaction():
         if home.is_joined:
             raise AlreadyJoined
-        begun = home.row("SELECT plan FROM joining")
-        before: dict[str, Any] = home.unseal_json(begun["plan"]) if begun else {}
+        before = home.begun_join() or {}
         if before and before["code"] != wanted["code"]:
             raise JoinUnfinished
         is_new = before.get("url") != wanted["url"]
@@ -218,7 +203,7 @@ def _plan(home: Home, invite: Invite, newcomer: Newcomer) -> tuple[dict[str, Any
         else:
             plan = before | wanted
             plan["earlier_names"] = [*before.get("earlier_names", []), before["name"]]
-        home.do("INSERT OR REPLACE INTO joining VALUES (1, :plan)", plan=home.seal_json(plan))
+        home.begin_join(plan)
     return plan, is_new
 
 
@@ -249,75 +234,42 @@ def _body(plan: dict[str, Any], device_key: DeviceKey) -> dict[str, Any]:
 def _keep_package(home: Home, group_id: UUID, sealed: bytes, invite: Invite) -> None:
     if invite.secret is None:
         return  # for a code that was typed there is none
-    home.do(
-        "INSERT OR REPLACE INTO packages VALUES (:group, :plan)",
-        group=group_id,
-        plan=home.seal_json(
-            {
-                "sealed": to_base64url(sealed),
-                "secret": invite.secret.text,
-                "code": invite.code,
-                "for_me": invite.for_me,
-            }
-        ),
+    groups.keep_package(
+        home,
+        group_id,
+        {
+            "sealed": to_base64url(sealed),
+            "secret": invite.secret.text,
+            "code": invite.code,
+            "for_me": invite.for_me,
+        },
     )
 
 
-def _open_package(
-    home: Home, api: Api, teller: Notifier, group_id: UUID, plan: dict[str, Any]
-) -> None:
-    me, ring, circle = home.me(), Keyring(home, group_id), TrustStore(home, group_id)
+def _open_package(context: Context, group_id: UUID, plan: dict[str, Any]) -> None:
+    home, me = context.home, context.me
     try:
-        package = _authentic(home, group_id, plan)
-        inviter = _inviter(package, api, group_id)
+        keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
+        package = open_package(from_base64url(plan["sealed"]), keys)
+        decide.check_package(context.group(group_id), package, for_me=plan["for_me"])
+        listing = () if decide.names_inviter(package) else context.api.people(group_id)
+        inviter = decide.inviter(package, listing)
     except NotAuthentic as reason:
-        teller.tell(Code.PACKAGE_REFUSED, group_id=group_id, reason=str(reason))
-        home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)
+        context.tell(Code.PACKAGE_REFUSED, group_id=group_id, reason=str(reason))
+        groups.drop_package(home, group_id)
         return
     # Where the key was changed meanwhile, or this was done before a crash, it is as well.
     with suppress(Refused):
-        api.put_envelope(
+        context.api.put_envelope(
             group_id,
             package.key_version,
             me.device_id,
             wrapped_key=wrap(package.group_key, me.device_key.public, me.device_key),
         )
+    now = context.clock().timestamp()
     with home.transaction():
-        ring.accept(package.key_version, package.group_key)
-        circle.trust(inviter, TrustSource.PROOF, version=package.key_version)
         if plan["for_me"]:
             home.rename(inviter.name)
-        circle.believe(
-            package.roster, version=package.key_version, author=inviter.device_id, is_whole=False
-        )
-        home.do("DELETE FROM packages WHERE group_id = :group", group=group_id)
-
-
-def _authentic(home: Home, group_id: UUID, plan: dict[str, Any]) -> Package:
-    keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
-    package, ring = open_package(from_base64url(plan["sealed"]), keys), Keyring(home, group_id)
-    if ring.key(package.key_version) == package.group_key:
-        return package  # another command has just taken it
-    if (
-        package.group_id != group_id
-        or package.key_version <= ring.highest
-        or ring.holds(package.group_key)
-        or (package.inviter_user_id == home.me().user_id) != plan["for_me"]
-        or TrustStore(home, group_id).contradicts(package.roster, is_first=ring.highest == 0)
-    ):
-        raise NotAuthentic("misplaced")
-    return package
-
-
-def _inviter(package: Package, api: Api, group_id: UUID) -> RosterEntry:
-    """Return the inviter's device, whose key the package vouches for."""
-    for entry in package.roster:
-        if entry.public_key == package.inviter_public_key:
-            return entry
-    for person in api.people(group_id):
-        for device in person.devices:
-            if device.public_key == package.inviter_public_key:
-                return RosterEntry(
-                    package.inviter_user_id, person.name, device.id, device.public_key
-                )
-    raise NotAuthentic("inviter_gone")
+        with context.changing(group_id) as change:
+            change.state = decide.take_package(change.state, package, inviter, now)
+        groups.drop_package(home, group_id)

@@ -1,6 +1,6 @@
-"""Who goes: a person removed, a device revoked, a group left. Each ends in a key they do not know.
+"""Departures: a person removed, a device revoked, a group left. Each needs a new key.
 
-Whoever is sent away on this member's word is not trusted again on anybody else's.
+A device that is sent away on this member's word is not trusted again on another member's.
 """
 
 from collections.abc import Collection
@@ -8,62 +8,52 @@ from contextlib import suppress
 from uuid import UUID
 
 from draugar.errors import NotAMember, Refused
-from draugar.service.api import Api
-from draugar.storage import last_known
-from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
-from draugar.storage.trust_store import Ended, TrustStore
-from draugar.usecases import confirm as confirming
-from draugar.usecases import pause as pausing
-from draugar.usecases import share as outbox
-from draugar.usecases.directory import DeviceDirectory
+from draugar.models import TrustSource
+from draugar.storage import groups, last_known, outbox, pauses
+from draugar.trust import decide
+from draugar.trust.directory import DeviceDirectory
+from draugar.usecases.confirm import entry
+from draugar.usecases.context import Context
 
 
-def leave(home: Home, api: Api, group_id: UUID) -> None:
+def leave(context: Context, group_id: UUID) -> None:
     """Leave a group, and forget it."""
     with suppress(NotAMember):  # it was done, and the answer lost
-        api.leave(group_id)
-    with home.transaction():
-        forget(home, group_id)
+        context.api.leave(group_id)
+    with context.home.transaction():
+        forget(context, group_id)
 
 
-def remove(home: Home, api: Api, census: DeviceDirectory, user_id: UUID) -> None:
-    """Remove somebody from a group."""
+def remove(context: Context, directory: DeviceDirectory, user_id: UUID) -> None:
+    """Remove a person from a group."""
+    group_id = directory.group_id
     try:
-        api.remove(census.group_id, user_id)
+        context.api.remove(group_id, user_id)
     except Refused as refusal:
         if refusal.code != "member_not_found":  # it was done, and the answer lost
             raise
-    circle, ring = TrustStore(home, census.group_id), Keyring(home, census.group_id)
-    with home.transaction():
-        known = circle.known()
-        for device in census.devices():
+    with context.changing(group_id) as change:
+        known = change.state.devices
+        for device in directory.devices():
             if device.user_id == user_id and device.id not in known:
                 # Known from now on, so that no roster brings it in.
-                confirming.trust(circle, device, version=ring.highest)
-        distrust(
-            home,
-            census.group_id,
-            [id_ for id_, device in circle.known().items() if device.user_id == user_id],
-        )
+                change.state = decide.trust(change.state, entry(device), TrustSource.SAFETY)
+        theirs = [id_ for id_, one in change.state.devices.items() if one.user_id == user_id]
+        change.state = decide.distrust(change.state, theirs)
 
 
-def distrust(home: Home, group_id: UUID, device_ids: Collection[UUID]) -> None:
+def distrust(context: Context, group_id: UUID, device_ids: Collection[UUID]) -> None:
     """End the trust in devices for good, and in every key that they may know."""
-    circle, ring = TrustStore(home, group_id), Keyring(home, group_id)
-    with home.transaction():
-        circle.end(device_ids, Ended.REMOVED, version=ring.highest)
-        circle.close_links()
-        ring.mark_compromised(ring.at_risk)
+    with context.changing(group_id) as change:
+        change.state = decide.distrust(change.state, device_ids)
 
 
-def forget(home: Home, group_id: UUID) -> None:
-    """Forget a group one is not in any more; not its versions, lest an old key come back."""
-    circle, ring, me = TrustStore(home, group_id), Keyring(home, group_id), home.me()
-    others = [id_ for id_, device in circle.trusted().items() if device.user_id != me.user_id]
-    circle.end(others, Ended.GONE, version=ring.highest)
-    pausing.forget(home, group_id)
+def forget(context: Context, group_id: UUID) -> None:
+    """Forget a group that the member is not in any more; not its versions: no old key returns."""
+    home = context.home
+    with context.changing(group_id) as change:
+        change.state = decide.forget_others(change.state)
+    pauses.forget(home, group_id)
     last_known.forget(home, group_id)
-    home.do("DELETE FROM outbox WHERE group_id = :group", group=group_id)
-    outbox.forget_tracks(home, group_id)
-    home.do("UPDATE groups SET is_member = 0 WHERE id = :id", id=group_id)
+    outbox.forget(home, group_id)
+    groups.leave(home, group_id)

@@ -34,6 +34,10 @@ class Notifier:
             if notice.subject is None or self._home.is_news(notice.kind, notice.subject):
                 self._collected.append(notice)
 
+    def collect(self, notices: Iterable[Notice]) -> None:
+        """Collect notices that a decision has found to be new."""
+        self._collected.extend(notices)
+
     def take(self) -> list[Notice]:
         """Return what was collected since the last time, in the order in which it happened."""
         taken, self._collected = self._collected, []

@@ -23,6 +23,7 @@ from draugar.errors import (
     AnswerNotUnderstood,
     Done,
     FailureCode,
+    InTheClear,
     NotPossible,
     Refused,
     ServiceAway,
@@ -30,12 +31,13 @@ from draugar.errors import (
     VersionConflict,
 )
 from draugar.protocol.secrets import GroupKey
-from draugar.service.api import Api
 from draugar.service.responses import NewPhone
-from draugar.storage.home import Home, Me
-from draugar.storage.keyring import Keyring
-from draugar.usecases import remind as reminding
-from draugar.usecases.remind import Unfinished
+from draugar.storage import phones as known_phones
+from draugar.storage.home import Me
+from draugar.storage.phones import Unfinished
+from draugar.usecases import rotate as rotation
+from draugar.usecases import sync
+from draugar.usecases.context import Context
 from draugar.usecases.sync import GroupSnapshot
 
 TID = re.compile("[A-Za-z0-9]{2}")
@@ -74,23 +76,26 @@ class PhoneSetup:
         return f"owntracks:///config?inline={quote(b64encode(self.otrc), safe='')}"
 
 
-Current = Callable[[UUID], GroupSnapshot]
-"""Returns a group with the key to be used in it now; version 0 where it goes without."""
-
 HandOver = Callable[[PhoneSetup], None]
 """Gives out what sets a phone up, such as in a file."""
 
 
-def add(  # noqa: PLR0913 -- each by its name
-    home: Home,
-    api: Api,
-    current: Current,
-    group_id: UUID,
-    *,
-    name: str,
-    tid: str | None,
-    hand_over: HandOver,
-) -> PhoneSetup:
+def to_caller(setup: PhoneSetup) -> None:
+    """Give out nothing: the caller has the result."""
+    del setup
+
+
+@dataclass(frozen=True)
+class Making:
+    """How phones are set up."""
+
+    context: Context
+    in_the_clear: bool
+    """Whether the member agrees to a phone that shares unsealed."""
+    hand_over: HandOver
+
+
+def add(making: Making, group_id: UUID, *, name: str, tid: str | None) -> PhoneSetup:
     """Make a phone of this member's, or finish the one of this name that was begun before.
 
     Until `hand_over` has returned, the phone counts as unfinished: the same call finishes it, and
@@ -98,48 +103,49 @@ def add(  # noqa: PLR0913 -- each by its name
     """
     if tid is not None and not TID.fullmatch(tid):
         raise NotPossible(FailureCode.TID_NOT_POSSIBLE)
-    mine = api.devices()
-    begun = reminding.unfinished(home)
+    context, home = making.context, making.context.home
+    mine = context.api.devices()
+    begun = known_phones.unfinished(home)
     orphan = None
     if begun is not None and (begun.group_id, begun.name, begun.tid) == (group_id, name, tid):
         orphan = next((device.id for device in mine if begun.is_it(device)), None)
     if orphan is not None:
-        make = partial(api.renew_phone, orphan)
+        make = partial(context.api.renew_phone, orphan)
     else:
         known = tuple(device.id for device in mine)
-        reminding.begin(home, Unfinished(group_id=group_id, name=name, tid=tid, known=known))
-        make = partial(api.add_phone, name, group_id=group_id, tid=tid)
+        known_phones.begin(home, Unfinished(group_id=group_id, name=name, tid=tid, known=known))
+        make = partial(context.api.add_phone, name, group_id=group_id, tid=tid)
     try:
-        setup = _set_up(home, api, current, group_id, make)
+        setup = _set_up(making, group_id, make)
     except ServiceAway as failure:
         if failure.may_be_done:
             failure.after(Done.PHONE_PERHAPS_ADDED, name=name)
         raise
     except Refused:
         if orphan is None:
-            reminding.finish(home)
+            known_phones.finish(home)
         raise
     if tid is not None and setup.tid != tid:
         raise AnswerNotUnderstood
-    hand_over(setup)
-    reminding.finish(home)
+    making.hand_over(setup)
+    known_phones.finish(home)
     return setup
 
 
-def renew(
-    home: Home, api: Api, current: Current, device_id: UUID, *, hand_over: HandOver
-) -> PhoneSetup:
+def renew(making: Making, device_id: UUID) -> PhoneSetup:
     """Set a phone of this member's up again, with a new password and the present key."""
-    phone = next((one for one in api.devices() if one.id == device_id), None)
+    context = making.context
+    phone = next((one for one in context.api.devices() if one.id == device_id), None)
     if phone is None or phone.group_id is None:
         raise Unknown(FailureCode.PHONE_UNKNOWN)
     begun = Unfinished(
         group_id=phone.group_id, name=phone.name, tid=phone.tid, known=(), device_id=device_id
     )
-    reminding.begin(home, begun)
-    setup = _set_up(home, api, current, phone.group_id, partial(api.renew_phone, device_id))
-    hand_over(setup)
-    reminding.finish(home)
+    known_phones.begin(context.home, begun)
+    make = partial(context.api.renew_phone, device_id)
+    setup = _set_up(making, phone.group_id, make)
+    making.hand_over(setup)
+    known_phones.finish(context.home)
     return setup
 
 
@@ -160,29 +166,47 @@ def reach(url: str) -> Reach:
     return Reach.AT_HOME if is_private else Reach.ANYWHERE
 
 
-def _set_up(
-    home: Home, api: Api, current: Current, group_id: UUID, make: Callable[[], NewPhone]
-) -> PhoneSetup:
+def _set_up(making: Making, group_id: UUID, make: Callable[[], NewPhone]) -> PhoneSetup:
+    context = making.context
     for _ in range(_ATTEMPTS):
-        view = current(group_id)
+        view = _usable(making, group_id)
         try:
             phone = make()
         except Refused as refusal:
             if refusal.code != "rotation_required":
                 raise
             continue
-        make = partial(api.renew_phone, phone.id)
+        make = partial(context.api.renew_phone, phone.id)
         # The service takes the phone to have the key of the moment when it was made.
-        if api.keys(group_id).key_version == view.key_version:
-            key = Keyring(home, group_id).key(view.key_version)
+        if context.api.keys(group_id).key_version == view.key_version:
+            key = context.group(group_id).key(view.key_version)
             return PhoneSetup(
                 device_id=phone.id,
                 group_id=group_id,
                 name=phone.name,
                 tid=phone.tid,
-                otrc=_otrc(home.me(), phone, key),
+                otrc=_otrc(context.me, phone, key),
             )
     raise VersionConflict(status=409, code="key_version_conflict")
+
+
+def _usable(making: Making, group_id: UUID) -> GroupSnapshot:
+    """Return a group with the key to be used in it now; version 0 where it goes without.
+
+    That it goes without is only the service's word. Raises InTheClear, Unknown.
+    """
+    context = making.context
+    view = sync.update(context, group_id)
+    if view.key_version > 0 or context.group(group_id).is_keyed:
+        return rotation.current(context, group_id)
+    encryption = {group.id: group.encryption for group in context.api.groups()}.get(group_id)
+    if encryption is None:
+        raise Unknown
+    if encryption == "required":
+        return rotation.current(context, group_id)
+    if not making.in_the_clear:
+        raise InTheClear
+    return view
 
 
 def _otrc(me: Me, phone: NewPhone, key: GroupKey | None) -> bytes:

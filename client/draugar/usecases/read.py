@@ -6,21 +6,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from draugar.errors import AnswerNotUnderstood
-from draugar.models import Code, Group, KeyState, Position, newest
+from draugar.models import Code, Group, KeyState, Position, StoredPoint, newest
 from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.locations import CLOCKS_DIFFER, LARGEST_MESSAGE, open_location
 from draugar.service.api import PAGE, Api
-from draugar.service.responses import ListedGroup, StoredPoint
-from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
-from draugar.usecases.directory import DeviceDirectory
-from draugar.usecases.notify import Notifier
-from draugar.usecases.points import Reader, Seen, belongs
-from draugar.usecases.sync import GroupSnapshot, KeySync
+from draugar.service.responses import ListedGroup
+from draugar.trust.directory import DeviceDirectory
+from draugar.trust.points import belongs
+from draugar.trust.state import GroupState, Seen
+from draugar.usecases import sync
+from draugar.usecases.context import Context
+from draugar.usecases.receive import Reader
+from draugar.usecases.sync import GroupSnapshot
 
 _MOST_PAGES = 20_000
 _MOST_POINTS_BACK = 3000
@@ -39,9 +41,9 @@ class Wanted:
     until: datetime | None
 
 
-def group(home: Home, listed: ListedGroup) -> Group:
+def group(context: Context, listed: ListedGroup) -> Group:
     """Present a group, with what this device can do in it."""
-    highest = Keyring(home, listed.id).highest
+    highest = context.group(listed.id).highest
     if highest == 0 == listed.key_version:
         state = KeyState.MISSING
     else:
@@ -50,50 +52,44 @@ def group(home: Home, listed: ListedGroup) -> Group:
     return Group(**said, key_state=state)
 
 
-def where(
-    home: Home, api: Api, exchange: KeySync, teller: Notifier, view: GroupSnapshot
-) -> list[Position]:
+def where(context: Context, view: GroupSnapshot) -> list[Position]:
     """Return the present position of each member, by name. Raises KeyPending.
 
     That is the newest by its own time of all that can be believed, whenever it arrived and from
     whichever device.
     """
-    _require_readable(home, view)
-    stored = api.latest(view.group_id)
+    _require_readable(context, view)
+    stored = context.api.latest(view.group_id)
     if any(point.key_version > view.key_version for point in stored):
-        view = exchange.update(view.group_id)  # the key has just been changed
-        _require_readable(home, view)
-    reader = Reader(home, teller, view.census)
+        view = sync.update(context, view.group_id)  # the key has just been changed
+        _require_readable(context, view)
+    reader = Reader(context, view.directory)
     present = newest(reader.believe(stored))
-    search = _Search(api, reader, view.group_id)
-    due = _due_for_a_search(stored, present, search.seen, view.census)
+    search = _Search(context.api, reader, view.group_id)
+    due = _due_for_a_search(stored, present, search.seen, view.directory)
     for user_id in sorted(due, key=lambda user_id: _age(present.get(user_id))):
         found = search.newest_of(user_id, present.get(user_id))
         if found is not None:
             present[user_id] = found
-    less = _fill_in(present, search, view.census)
+    less = _fill_in(present, search, view.directory)
     reader.report()
-    _tell_of_less(teller, view, less, present)
+    _tell_of_less(context, view, less, present)
     for user_id in search.ended_early - less:
-        _tell_of_the_end(teller, view, user_id)
+        _tell_of_the_end(context, view, user_id)
     shown = [
-        replace(position, silent=view.census.silent_beside(position))
+        replace(position, silent=view.directory.silent_beside(position))
         for position in present.values()
     ]
     return sorted(shown, key=lambda position: (position.name, position.user_id))
 
 
-def history(
-    home: Home, api: Api, teller: Notifier, view: GroupSnapshot, wanted: Wanted
-) -> Iterator[Position]:
+def history(context: Context, view: GroupSnapshot, wanted: Wanted) -> Iterator[Position]:
     """Yield points, newest first by the times in their ids. Raises KeyPending."""
-    _require_readable(home, view)
-    return _history(home, api, teller, view, wanted)
+    _require_readable(context, view)
+    return _history(context, view, wanted)
 
 
-def _history(
-    home: Home, api: Api, teller: Notifier, view: GroupSnapshot, wanted: Wanted
-) -> Iterator[Position]:
+def _history(context: Context, view: GroupSnapshot, wanted: Wanted) -> Iterator[Position]:
     query = {"groupId": str(view.group_id)}
     if wanted.user_id is not None:
         query["userId"] = str(wanted.user_id)
@@ -101,10 +97,10 @@ def _history(
         # The service knows the time in a point's id. It is that of the fix, or later; a clock that
         # is ahead makes the fix later than that, by no more than this.
         query["from"] = (wanted.since.astimezone(UTC) - CLOCKS_DIFFER).isoformat()
-    reader = Reader(home, teller, view.census)
+    reader = Reader(context, view.directory)
     met: set[str] = set()
     for _ in range(_MOST_PAGES):
-        page, cursor = api.history(query)
+        page, cursor = context.api.history(query)
         for position in reader.believe(page):
             is_asked = wanted.user_id in (None, position.user_id)
             at = position.fix.at
@@ -121,22 +117,23 @@ def _history(
     raise AnswerNotUnderstood  # pages that never end
 
 
-def export(home: Home, api: Api, teller: Notifier) -> dict[str, Any]:
+def export(context: Context) -> dict[str, Any]:
     """Return all that is stored about the caller, as the service has it, with points opened.
 
     What is not a point of the caller's stays sealed.
     """
+    group = cache(context.group)
     everything: dict[str, Any] = {}
     locations: list[dict[str, Any]] = []
     strange = 0
     cursor: str | None = None
     met: set[str] = set()
     while True:
-        page, points, cursor = api.export(cursor)
+        page, points, cursor = context.api.export(cursor)
         everything = everything or page
         for raw, point in zip(page["locations"], points, strict=True):
             try:
-                locations.append({**raw, **_opened(home, point)})
+                locations.append({**raw, **_opened(group(point.group_id), point)})
             except NotAuthentic:
                 locations.append(raw)
                 strange += 1
@@ -146,7 +143,7 @@ def export(home: Home, api: Api, teller: Notifier) -> dict[str, Any]:
             raise AnswerNotUnderstood
         met.add(cursor)
     if strange:
-        teller.tell(Code.EXPORT_UNVERIFIED, count=strange, total=len(locations))
+        context.tell(Code.EXPORT_UNVERIFIED, count=strange, total=len(locations))
     return {**everything, "locations": locations, "nextCursor": None}
 
 
@@ -154,7 +151,7 @@ def _due_for_a_search(
     stored: Iterable[StoredPoint],
     present: Mapping[UUID, Position],
     seen: Iterable[UUID],
-    census: DeviceDirectory,
+    directory: DeviceDirectory,
 ) -> set[UUID]:
     """Return of whom the service's newest point need not be the newest position.
 
@@ -163,10 +160,10 @@ def _due_for_a_search(
     `seen` are the devices of which this one has seen points.
     """
     shown = {point.user_id for point in stored}
-    shown |= {owner.user_id for owner in map(census.owner, seen) if owner is not None}
-    carriers = {person.user_id for person, _ in census.phones.values()}
+    shown |= {owner.user_id for owner in map(directory.owner, seen) if owner is not None}
+    carriers = {person.user_id for person, _ in directory.phones.values()}
     due = set()
-    for person in census.people:
+    for person in directory.people:
         known = present.get(person.user_id)
         if known is None:
             is_due = person.user_id in shown
@@ -248,14 +245,16 @@ class _Search:
         return {"groupId": str(self._group_id), "userId": str(user_id)}
 
 
-def _fill_in(present: dict[UUID, Position], search: _Search, census: DeviceDirectory) -> set[UUID]:
+def _fill_in(
+    present: dict[UUID, Position], search: _Search, directory: DeviceDirectory
+) -> set[UUID]:
     """Put in what this device has seen and the service shows when it is asked for just that.
 
     Return of whom it shows less than this device has seen; their positions are marked as old.
     """
     less = set()
     for seen in sorted(search.seen.values(), key=lambda seen: seen.order, reverse=True):
-        owner = census.owner(seen.device_id)
+        owner = directory.owner(seen.device_id)
         if owner is None or not seen.is_newer_than(known := present.get(owner.user_id)):
             continue
         found = search.find(owner.user_id, seen)
@@ -274,29 +273,29 @@ def _may_have_expired(seen: Seen, known: Position | None) -> bool:
     return is_first_to_go and seen.recorded_at < time.time() - _DAY
 
 
-def _opened(home: Home, point: StoredPoint) -> dict[str, Any]:
+def _opened(state: GroupState, point: StoredPoint) -> dict[str, Any]:
     """Return what a point of one's own says. Raises NotAuthentic."""
-    key = Keyring(home, point.group_id).key(point.key_version)
+    key = state.key(point.key_version)
     if key is None or point.sealed is None:
         return {}
     content = open_location(point.sealed, key, largest=LARGEST_MESSAGE)
-    if point.user_id != home.me().user_id or not belongs(content, point):
+    if point.user_id != state.me.user_id or not belongs(content, point):
         raise NotAuthentic
     return {"opened": content}
 
 
-def _require_readable(home: Home, view: GroupSnapshot) -> None:
+def _require_readable(context: Context, view: GroupSnapshot) -> None:
     # A group that never had a key, as far as this device knows, is read as it is.
-    if view.key_version > 0 or Keyring(home, view.group_id).is_keyed:
+    if view.key_version > 0 or context.group(view.group_id).is_keyed:
         view.require_key()
 
 
 def _tell_of_less(
-    teller: Notifier, view: GroupSnapshot, less: Iterable[UUID], present: Mapping[UUID, Position]
+    context: Context, view: GroupSnapshot, less: Iterable[UUID], present: Mapping[UUID, Position]
 ) -> None:
     for user_id in less:
         shown = present.get(user_id)
-        teller.tell(
+        context.tell(
             Code.OLDER_THAN_SEEN,
             group_id=view.group_id,
             once=f"{user_id} {shown.point_id if shown else None}",
@@ -304,8 +303,8 @@ def _tell_of_less(
         )
 
 
-def _tell_of_the_end(teller: Notifier, view: GroupSnapshot, user_id: UUID) -> None:
-    teller.tell(
+def _tell_of_the_end(context: Context, view: GroupSnapshot, user_id: UUID) -> None:
+    context.tell(
         Code.SEARCH_ENDED,
         group_id=view.group_id,
         name=_name(view, user_id, None),
@@ -317,4 +316,4 @@ def _tell_of_the_end(teller: Notifier, view: GroupSnapshot, user_id: UUID) -> No
 def _name(view: GroupSnapshot, user_id: UUID, shown: Position | None) -> str:
     if shown is not None:
         return shown.name
-    return next(person.name for person in view.census.people if person.user_id == user_id)
+    return next(person.name for person in view.directory.people if person.user_id == user_id)

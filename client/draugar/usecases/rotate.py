@@ -1,4 +1,4 @@
-"""Making the next key of a group: for whom this device trusts, and nobody else."""
+"""Making the next key of a group: for the devices that this one trusts, and no other."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,12 +17,11 @@ from draugar.protocol.envelopes import wrap
 from draugar.protocol.errors import NotAuthentic, Unsealable
 from draugar.protocol.rosters import RosterEntry, seal_roster
 from draugar.protocol.secrets import GroupKey
-from draugar.service.api import Api
-from draugar.storage.home import Home, Me
-from draugar.storage.keyring import Keyring
-from draugar.storage.trust_store import TrustStore
-from draugar.usecases.notify import Notifier
-from draugar.usecases.sync import GroupSnapshot, KeySync
+from draugar.trust import decide
+from draugar.trust.state import GroupState, ThisDevice
+from draugar.usecases import sync
+from draugar.usecases.context import Context
+from draugar.usecases.sync import GroupSnapshot
 
 _ATTEMPTS = 5
 
@@ -37,34 +36,27 @@ class _Proposal:
     envelopes: dict[UUID, bytes]
 
 
-def rotate(home: Home, api: Api, exchange: KeySync, teller: Notifier, group_id: UUID) -> Rotation:
+def rotate(context: Context, group_id: UUID) -> Rotation:
     """Make the next key for all who are trusted and, says the service, members still.
 
     Of several who do so at once one wins; the others take that key. Raises NotConfirmed,
     VersionConflict, VersionWentBack.
     """
-    me, circle, ring = home.me(), TrustStore(home, group_id), Keyring(home, group_id)
     surplus: set[UUID] = set()
     for _ in range(_ATTEMPTS):
-        view = exchange.update(group_id)
-        trusted = [
-            device.entry
-            for id_, device in circle.trusted().items()
-            if id_ in view.census.listed and id_ not in surplus
-        ]
-        proposal = _propose(view.key_version + 1, me, trusted)
-        ring.attempt(proposal.version)
+        view = sync.update(context, group_id)
+        proposal = _attempt(context, view, surplus)
         try:
-            _send(api, group_id, proposal)
+            _send(context, group_id, proposal)
         except SurplusDevices as refusal:
-            if not refusal.device_ids or me.device_id in refusal.device_ids:
+            if not refusal.device_ids or context.me.device_id in refusal.device_ids:
                 raise
             surplus |= refusal.device_ids
         except VersionConflict:
-            view = exchange.update(group_id)
+            view = sync.update(context, group_id)
             # It may be this very key, whose answer was lost.
-            if ring.key(proposal.version) == proposal.key:
-                return _tell(teller, view, proposal)
+            if context.group(group_id).key(proposal.version) == proposal.key:
+                return _tell(context, view, proposal)
             if view.key_version >= proposal.version and view.holds_key and not view.must_rotate:
                 return Rotation(
                     group_id=group_id,
@@ -74,41 +66,66 @@ def rotate(home: Home, api: Api, exchange: KeySync, teller: Notifier, group_id: 
                     left_out=(),
                 )
         else:
-            with home.transaction():
-                ring.accept(proposal.version, proposal.key)
-                circle.advance(proposal.version)
-            return _tell(teller, view, proposal)
+            now = context.clock().timestamp()
+            with context.changing(group_id) as change:
+                accepted = decide.accept(change.state, proposal.version, proposal.key, now)
+                change.state = decide.advance(accepted, proposal.version)
+            return _tell(context, view, proposal)
     raise VersionConflict(status=409, code="key_version_conflict")
 
 
-def catch_up(home: Home, api: Api, group_id: UUID) -> None:
-    """Bring a restored service to where no version comes back that somebody has seen.
+def current(context: Context, group_id: UUID) -> GroupSnapshot:
+    """Return a group with a key that no device knows that has gone, making one if that is due.
 
-    The keys made on the way are held by nobody and seal nothing. Raises NotConfirmed.
+    Raises KeyMissing, KeyPending.
     """
-    present = api.keys(group_id).key_version
-    for version in range(present, Keyring(home, group_id).highest):
-        _send(api, group_id, _propose(version + 1, home.me(), []))
+    view = sync.update(context, group_id)
+    view.require_key()
+    if view.must_rotate:
+        rotate(context, group_id)
+        view = sync.update(context, group_id)
+        view.require_key()
+    return view
 
 
-def _propose(version: int, me: Me, trusted: list[RosterEntry]) -> _Proposal:
+def catch_up(context: Context, group_id: UUID) -> None:
+    """Bring a restored service to where no version comes back that a device has seen.
+
+    The keys made on the way are held by no device and seal nothing. Raises NotConfirmed.
+    """
+    present = context.api.keys(group_id).key_version
+    state = context.group(group_id)
+    for version in range(present, state.highest):
+        _send(context, group_id, _propose(version + 1, state.me, []))
+
+
+def _attempt(context: Context, view: GroupSnapshot, surplus: set[UUID]) -> _Proposal:
+    """Make a next key, and note that before it is sent."""
+    with context.changing(view.group_id) as change:
+        state: GroupState = change.state
+        chosen = decide.recipients(state, view.directory.listed.keys(), surplus)
+        proposal = _propose(view.key_version + 1, state.me, chosen)
+        change.state = decide.attempt(state, proposal.version)
+    return proposal
+
+
+def _propose(version: int, me: ThisDevice, trusted: list[RosterEntry]) -> _Proposal:
     key = GroupKey.make()
-    own = RosterEntry(me.user_id, me.name, me.device_id, me.device_key.public)
     envelopes = {}
-    for entry in (own, *trusted):
+    for entry in (me.entry, *trusted):
         with suppress(NotAuthentic):  # a public key for which nothing can be wrapped
-            envelopes[entry.device_id] = wrap(key, entry.public_key, me.device_key)
+            envelopes[entry.device_id] = wrap(key, entry.public_key, me.key)
     try:
         roster = seal_roster(
-            [entry for entry in (own, *trusted) if entry.device_id in envelopes], key
+            [entry for entry in (me.entry, *trusted) if entry.device_id in envelopes], key
         )
     except Unsealable:
         raise TooManyDevices from None
     return _Proposal(version=version, key=key, roster=roster, envelopes=envelopes)
 
 
-def _send(api: Api, group_id: UUID, proposal: _Proposal) -> None:
-    made = api.rotate(
+def _send(context: Context, group_id: UUID, proposal: _Proposal) -> None:
+    made = context.api.rotate(
         group_id,
         expected_version=proposal.version - 1,
         commitment=proposal.key.commitment(group_id, proposal.version),
@@ -125,16 +142,16 @@ def _people(devices: Iterable[Device]) -> tuple[tuple[str, int], ...]:
     return tuple((name, count) for (_, name), count in counted.items())
 
 
-def _tell(teller: Notifier, view: GroupSnapshot, proposal: _Proposal) -> Rotation:
-    devices = view.census.devices()
+def _tell(context: Context, view: GroupSnapshot, proposal: _Proposal) -> Rotation:
+    devices = view.directory.devices()
     wrapped_for = tuple(device for device in devices if device.id in proposal.envelopes)
     left_out = tuple(device for device in devices if device.id not in proposal.envelopes)
-    teller.tell(
+    context.tell(
         Code.ROTATED,
         group_id=view.group_id,
         given=_people(wrapped_for),
         left_out=_people(left_out),
-        has_phones=view.key_version > 0 and bool(view.census.phones),
+        has_phones=view.key_version > 0 and bool(view.directory.phones),
     )
     return Rotation(
         group_id=view.group_id,

@@ -1,4 +1,4 @@
-"""Points: sealing a fix, and deciding which of those that come back can be believed.
+"""Points: sealing a fix, and judging whether one that comes back can be believed.
 
 A receiver drops, and tells its person of, what is not from whom the service says, what it has seen
 before, what is sealed under a key that was replaced by then, and whatever is unsealed in a group
@@ -7,17 +7,17 @@ that is a phone's other message, or its bad reading, and says nothing about anyo
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from draugar.errors import FailureCode, PointNotPossible
-from draugar.models import Code, Fix, Position
+from draugar.models import Fix, Position, StoredPoint
 from draugar.protocol.errors import NotALocation, NotAuthentic
 from draugar.protocol.locations import (
     CLOCKS_DIFFER,
@@ -28,12 +28,8 @@ from draugar.protocol.locations import (
     seal_location,
 )
 from draugar.protocol.secrets import GroupKey
-from draugar.service.responses import StoredPoint
-from draugar.storage.home import Home
-from draugar.storage.keyring import Keyring
-from draugar.storage.trust_store import TrustStore
-from draugar.usecases.directory import DeviceDirectory
-from draugar.usecases.notify import Notifier
+from draugar.trust.directory import DeviceDirectory
+from draugar.trust.state import Seen
 
 LARGEST_ACCURACY = 20_037_508
 """Metres, half of the Earth's circumference. The service takes no more either."""
@@ -54,16 +50,16 @@ class Author:
     name: str = field(repr=False)
 
 
-class _NotAPosition(Exception):
-    """A point that belongs where it is shown and holds no position that can be believed."""
-
-
 class _Unbelievable(Exception):
-    """A point that does not belong where it is shown; `code` says how the member is told."""
+    """A point that is rejected, by default because it does not belong where it is shown."""
 
-    def __init__(self, code: Code = Code.POINTS_DROPPED) -> None:
-        super().__init__(code)
-        self.code = code
+    def __init__(self, reason: "Reason | None" = None) -> None:
+        self.reason = reason or Reason.MISPLACED
+        super().__init__(self.reason)
+
+
+def _no_position() -> _Unbelievable:
+    return _Unbelievable(Reason.NO_POSITION)
 
 
 # Sealing
@@ -99,14 +95,14 @@ def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
     return seal_location(location, key)
 
 
-def check(fix: Fix) -> None:
+def check(fix: Fix, now: datetime) -> None:
     """See that a fix can be shared now. Raises PointNotPossible."""
     if fix.at.tzinfo is None:
         raise PointNotPossible(FailureCode.TIME_WITHOUT_ZONE)
     further = (fix.altitude, fix.velocity, fix.course, fix.battery)
     if not all(number is None or abs(number) <= _LARGEST for number in further):
         raise PointNotPossible(FailureCode.FURTHER_OUT_OF_RANGE, largest=_LARGEST)
-    for holds, code in _rules(fix, arrived_at=datetime.now(UTC)):
+    for holds, code in _rules(fix, arrived_at=now):
         if not holds:
             raise PointNotPossible(code, largest=LARGEST_ACCURACY, year=EARLIEST.year)
 
@@ -128,120 +124,53 @@ def _rules(fix: Fix, *, arrived_at: datetime) -> Iterator[tuple[bool, FailureCod
 # Believing
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """The newest point that this device has seen of another, by the time of its fix."""
+class Reason(StrEnum):
+    """Why a point is rejected."""
 
-    device_id: UUID
-    key_version: int
-    counter: int
-    is_counted: bool
-    """Whether any of its points had a counter."""
-    point_id: UUID
-    recorded_at: float
-    """The time in its id, as the service said it; this and the next in seconds of Unix time."""
-    fix_at: float
-
-    @property
-    def order(self) -> tuple[float, UUID]:
-        """As `Position.order`, with the time as a number."""
-        return self.fix_at, self.point_id
-
-    def is_newer_than(self, position: Position | None) -> bool:
-        """Whether it comes after a position."""
-        return position is None or self.order > (position.fix.at.timestamp(), position.point_id)
-
-    @classmethod
-    def of_group(cls, home: Home, group_id: UUID) -> "dict[UUID, Seen]":
-        """Return what was seen in a group, by device."""
-        rows = home.rows("SELECT * FROM seen WHERE group_id = :group", group=group_id)
-        return {
-            UUID(row["device_id"]): cls(
-                device_id=UUID(row["device_id"]),
-                key_version=row["key_version"],
-                counter=row["counter"],
-                is_counted=bool(row["is_counted"]),
-                point_id=UUID(row["point_id"]),
-                recorded_at=row["at"],
-                fix_at=row["fix_at"],
-            )
-            for row in rows
-        }
-
-    def merged(self, before: "Seen | None") -> "Seen":
-        """Return the newer of two of one device. The same point is taken as it was read now."""
-        if before is None:
-            return self
-        is_newer = self.point_id == before.point_id or self.order > before.order
-        return replace(
-            self if is_newer else before, is_counted=self.is_counted or before.is_counted
-        )
+    NO_POSITION = "no_position"
+    """It belongs where it is shown, and holds no position that can be believed."""
+    MISPLACED = "misplaced"
+    """It is not from where the service says, or was seen before, or is newer than its key."""
+    UNREADABLE = "unreadable"
+    """It is sealed under a key that this device does not have."""
+    IN_THE_CLEAR = "in_the_clear"
+    """It is not sealed, though the group has a key."""
 
 
-class Reader:
-    """Reads the points of one group, page by page."""
+@dataclass(frozen=True)
+class Rejected:
+    """A point that is not shown."""
 
-    def __init__(self, home: Home, teller: Notifier, census: DeviceDirectory) -> None:
-        self._home = home
-        self._teller = teller
-        self._group_id = census.group_id
-        self._me = home.me()
-        self._ring = Keyring(home, census.group_id)
-        self._is_keyed = self._ring.is_keyed
-        self._key = cache(self._ring.key)
-        self._superseded_at = cache(self._ring.superseded_at)
-        self._circle = TrustStore(home, census.group_id).trusted()
-        self._census = census
-        self._names = {person.user_id: person.name for person in census.people}
-        self._marks = census.marks()
-        self._trusted_names = {device.user_id: device.name for device in self._circle.values()}
-        self._dropped: defaultdict[tuple[Code, UUID], set[UUID]] = defaultdict(set)
+    reason: Reason
+
+
+class Receiver:
+    """Judges the points of one group, in the order in which one command reads them.
+
+    It remembers what it has met: a counter that comes again under another id is a repeat.
+    """
+
+    def __init__(self, directory: DeviceDirectory) -> None:
+        state = directory.state
+        self._group_id = state.group_id
+        self._me = state.me
+        self._is_keyed = state.is_keyed
+        self._key = state.key
+        self._superseded_at = cache(state.superseded_at)
+        self._trusted = state.trusted()
+        self._directory = directory
+        self._names = {person.user_id: person.name for person in directory.people}
+        self._trusted_names = {device.user_id: device.name for device in self._trusted.values()}
         self._met: dict[tuple[UUID, int, int], UUID] = {}
-        self.seen = Seen.of_group(home, census.group_id)
+        self.seen: dict[UUID, Seen] = dict(state.seen)
         """The newest of each device, of this and of earlier commands."""
 
-    def believe(self, points: Iterable[StoredPoint]) -> list[Position]:
-        """Return those that are positions; remember the newest of each device."""
-        believed = []
-        before = dict(self.seen)
-        for point in points:
-            try:
-                believed.append(self._read(point))
-            except _NotAPosition:
-                pass
-            except _Unbelievable as reason:
-                self._dropped[reason.code, point.user_id].add(point.id)
-        if self.seen != before:
-            self._remember()
-        return believed
-
-    def report(self) -> None:
-        """Tell what was dropped."""
-        for (code, user_id), ids in self._dropped.items():
-            self._teller.tell(
-                code, group_id=self._group_id, count=len(ids), name=self._names.get(user_id)
-            )
-        self._dropped.clear()
-
-    def _remember(self) -> None:
-        with self._home.transaction():
-            stored = Seen.of_group(self._home, self._group_id)  # another command may read, too
-            for device_id, seen in self.seen.items():
-                newest = seen.merged(stored.get(device_id))
-                if newest != stored.get(device_id):
-                    self._home.do(
-                        "INSERT OR REPLACE INTO seen (group_id, device_id, key_version, counter,"
-                        " is_counted, point_id, at, fix_at) VALUES (:group, :device, :version,"
-                        " :counter, :is_counted, :point, :at, :fix_at)",
-                        group=self._group_id,
-                        device=device_id,
-                        version=newest.key_version,
-                        counter=newest.counter,
-                        is_counted=newest.is_counted,
-                        point=newest.point_id,
-                        at=newest.recorded_at,
-                        fix_at=newest.fix_at,
-                    )
+    def judge(self, point: StoredPoint) -> Position | Rejected:
+        """Return a position that can be believed, or why there is none."""
+        try:
+            return self._read(point)
+        except _Unbelievable as rejection:
+            return Rejected(rejection.reason)
 
     def _read(self, point: StoredPoint) -> Position:
         if point.group_id != self._group_id or point.user_id not in self._names:
@@ -250,13 +179,13 @@ class Reader:
             return self._read_plain(point)
         key = self._key(point.key_version)
         if key is None:
-            raise _Unbelievable(Code.POINTS_UNREADABLE)
+            raise _Unbelievable(Reason.UNREADABLE)
         try:
-            is_phone = point.device_id in self._census.phones
+            is_phone = point.device_id in self._directory.phones
             largest = LARGEST_MESSAGE if is_phone else LOCATION_BYTES
             content = open_location(point.sealed, key, largest=largest)
         except NotALocation:
-            raise _NotAPosition from None
+            raise _no_position() from None
         except NotAuthentic:
             raise _Unbelievable from None
         counter = _counter(content, point)
@@ -264,7 +193,7 @@ class Reader:
         self._check_counter(point, counter)
         self._check_age(point, fix)
         if not is_believable(fix, arrived_at=point.received_at):
-            raise _NotAPosition
+            raise _no_position()
         self._see(point, fix, counter)
         position = self._position(point, fix)
         if counter is None and _named_in(content) == (point.device_id, point.user_id):
@@ -272,9 +201,11 @@ class Reader:
         return position
 
     def _read_plain(self, point: StoredPoint) -> Position:
-        if self._is_keyed or point.place is None:
-            raise _Unbelievable(Code.PLAINTEXT_REFUSED)
-        latitude, longitude, accuracy = point.place
+        # "A point without `encryptedData`, in a group of which this client has ever held a key, is
+        # refused."
+        latitude, longitude, accuracy = point.latitude, point.longitude, point.accuracy
+        if self._is_keyed or latitude is None or longitude is None:
+            raise _Unbelievable(Reason.IN_THE_CLEAR)
         fix = Fix(
             latitude=latitude,
             longitude=longitude,
@@ -282,7 +213,7 @@ class Reader:
             at=point.recorded_at,
         )
         if not is_believable(fix, arrived_at=point.received_at):
-            raise _NotAPosition
+            raise _no_position()
         return self._position(point, fix)
 
     def _foreign_fix(self, content: dict[str, Any], point: StoredPoint) -> Fix:
@@ -290,7 +221,7 @@ class Reader:
 
         It says less of where it belongs, so its sender has to be trusted.
         """
-        users = {device.user_id for device in self._circle.values()} | {self._me.user_id}
+        users = {device.user_id for device in self._trusted.values()} | {self._me.user_id}
         if point.user_id not in users:
             raise _Unbelievable
         if "userId" in content:
@@ -309,7 +240,7 @@ class Reader:
         and its person in the topic, inside the seal too: then the service's word is not needed,
         and must not contradict it.
         """
-        person, phone = self._census.phones.get(point.device_id, (None, None))
+        person, phone = self._directory.phones.get(point.device_id, (None, None))
         if person is None or phone is None or person.user_id != point.user_id:
             raise _Unbelievable
         phone_id, user_id = _named_in(content)
@@ -318,12 +249,14 @@ class Reader:
         if user_id != point.user_id and user_id in self._names:
             raise _Unbelievable
         if content.get("_type") != "location":
-            raise _NotAPosition
+            raise _no_position()
         if content.get("tid") != phone.tid:
             raise _Unbelievable
 
     def _check_age(self, point: StoredPoint, fix: Fix) -> None:
         """Refuse what is newer than its key: a former member may know that key."""
+        # "its key is a former one, and `tst`, the time in its `id` or `receivedAt` is more than ten
+        # minutes later than when this client first held a higher version"
         superseded_at = self._superseded_at(point.key_version)
         newest = max(fix.at, point.recorded_at, point.received_at).timestamp()
         slack = CLOCKS_DIFFER.total_seconds()
@@ -332,6 +265,8 @@ class Reader:
 
     def _check_counter(self, point: StoredPoint, counter: int | None) -> None:
         """Refuse the same point under another id, and a counter that was left out."""
+        # "its counter is one that this client has seen from that device in another point (another
+        # id)"; "it comes without a counter from a device whose points have had one"
         seen = self.seen.get(point.device_id)
         if counter is None:
             if seen is not None and seen.is_counted:
@@ -357,7 +292,7 @@ class Reader:
 
     def _position(self, point: StoredPoint, fix: Fix) -> Position:
         is_mine = point.user_id == self._me.user_id
-        device = self._circle.get(point.device_id)
+        device = self._trusted.get(point.device_id)
         is_this = point.device_id == self._me.device_id
         return Position(
             point_id=point.id,
@@ -372,8 +307,8 @@ class Reader:
             key_version=point.key_version if point.sealed is not None else None,
             is_confirmed=is_this or (device is not None and device.user_id == point.user_id),
             is_mine=is_mine,
-            phone=self._census.phone(point.device_id),
-            mark=self._marks.get(point.user_id, ""),
+            phone=self._directory.phone(point.device_id),
+            mark=self._directory.marks.get(point.user_id, ""),
         )
 
 
@@ -420,7 +355,7 @@ def _named_in(content: dict[str, Any]) -> tuple[UUID | None, UUID | None]:
 
 def _fix(content: dict[str, Any]) -> Fix:
     if content.get("_type") != "location":
-        raise _NotAPosition
+        raise _no_position()
     if content.keys() & {"lat", "lon"}:
         content = {"lat": 0, "lon": 0} | content  # the app for Android leaves out a zero
     return Fix(
@@ -442,7 +377,7 @@ def _first_app_fix(content: dict[str, Any]) -> Fix:
             at = datetime.fromisoformat(said)
             at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
-            raise _NotAPosition from None
+            raise _no_position() from None
     else:
         number = _number(content, "timestamp")
         at = _time(number / 1000 if number > _MILLISECONDS else number)
@@ -458,7 +393,7 @@ def _time(seconds: float) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
-        raise _NotAPosition from None
+        raise _no_position() from None
 
 
 def _accuracy(content: dict[str, Any], name: str) -> float | None:
@@ -469,13 +404,13 @@ def _accuracy(content: dict[str, Any], name: str) -> float | None:
 def _number(content: dict[str, Any], name: str) -> float:
     value = content.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _NotAPosition
+        raise _no_position()
     return float(value)  # of at most 2^53, like every number that was sealed
 
 
 def _further(content: dict[str, Any], name: str, least: float, most: float) -> float | None:
     """Read what a position may go without."""
-    with suppress(_NotAPosition):
+    with suppress(_Unbelievable):
         value = _number(content, name)
         return value if least <= value <= most else None
     return None
