@@ -47,6 +47,11 @@ Type = Callable[..., Result]
 """Runs a command of a person, by their name, in the process of the test."""
 
 
+def _hear_interrupts() -> None:
+    # A shell starts what runs in the background with interrupts ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Person:
     """Somebody with a home, at a terminal or behind a pipe."""
@@ -120,6 +125,7 @@ class Person:
             env=self._environment({"TERM": "xterm-256color"} | environment),
             cwd=self._directory(),
             start_new_session=True,
+            preexec_fn=_hear_interrupts,  # noqa: PLW1509 -- it makes a single call
         )
         os.close(terminal)
         if types:

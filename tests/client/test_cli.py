@@ -348,7 +348,8 @@ def test_an_interrupted_command_is_quiet(una: Person) -> None:
             while not is_asleep(pid):  # the request is whole, so it waits for the answer
                 time.sleep(0.01)
 
-        found = ("found", url, "7KQM-X2HD", "--name", "Una")
+        # Longer than a slow machine takes to get here.
+        found = ("found", url, "7KQM-X2HD", "--name", "Una", "--wait", "600")
         result = una.at_terminal(*found, interrupted_when=when_it_waits)
 
     assert result.code == 130
