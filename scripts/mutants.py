@@ -433,8 +433,8 @@ def report(name: str, target: Target, results: Results) -> int:
         print(f"  {file:45} {total:5} tried {total - alive:5} killed")
     killed = len(tried) - len(survivors)
     score = 100 * killed / max(len(tried) - len(survivors) + len(left), 1)
-    print(f"  {killed} killed, {len(survivors)} survived, {len(survivors) - len(left)} of them")
-    print(f"  equivalent: {score:.1f} %")
+    equal = len(survivors) - len(left)
+    print(f"  {killed} killed, {len(left)} survived, {equal} equivalent: {score:.1f} %")
     for one in sorted(left, key=lambda one: (one.file, one.line)):
         print(f"  survived {one.file}:{one.line} {one.name}")
     for file, change in sorted(stale):

@@ -239,6 +239,10 @@ class Client:
             self._note_retention(listed)
         return [reading.group(self._context, group) for group in listed]
 
+    def first_group(self) -> Group:
+        """The group that this device came in by: another device of mine may be in several."""
+        return self.group(self._resolve(None))
+
     def group(self, name_or_id: str | UUID | None = None) -> Group:
         """One of my groups, by name or id, or the only one. Raises NotNamed, Unknown."""
         groups = self.groups()

@@ -475,6 +475,23 @@ def test_a_link_is_joined_by_as_it_was_pasted(household: Household, around: str)
     assert {one["name"] for one in una.reads("people")["people"]} == {"Una", "Ari", "Sif"}
 
 
+def test_a_further_device_of_a_member_of_several_groups_joins_the_one_of_its_link(
+    household: Household,
+) -> None:
+    una, gro = household.founder(), household.founder("Gro")
+    una.does("join", "-", stdin=gro.does("invite"))
+    gro.does("group", "--name", "Choir")
+    una.does("groups")
+    further = household.person("further")
+
+    link = una.does("invite", "--for-me", "--group", "Choir")
+    joined = further.reads("join", "-", stdin=link)
+
+    assert (joined["name"], joined["group"]["name"]) == ("Una", "Choir")
+    assert joined["group"]["keyState"] == "ready"
+    assert {one["name"] for one in further.reads("groups")["groups"]} == {"Hearth", "Choir"}
+
+
 def test_a_link_without_its_front_is_joined_by_with_the_address_or_in_a_home_that_has_one(
     household: Household,
 ) -> None:

@@ -144,7 +144,7 @@ def join(  # noqa: PLR0913 -- the options of one command
         else:
             me = Client.join_by_code(home, url=url or "", code=invite, **called)
         with me:
-            group = me.group() if is_new else me.join_group(link or invite)
+            group = me.first_group() if is_new else me.join_group(link or invite)
             terminal.answer(present.membership_data(me, group), *present.entered(group))
             if is_new and link and not link.for_me and me.name != (name or "").strip():
                 terminal.say(
