@@ -16,7 +16,7 @@
     service/       the only HTTP, and what the service answers as values
     usecases/      what a member can do: load, ask, decide, save, act
       context.py     what all of them work with: the home, the service, what is to be told
-    maps/          maps, tracks and positions
+    maps/          the page with the map, tracks in files, distances
     cli/           the command line, and every text for people; notices.py has those of notices
 
 Imports point one way:

@@ -16,7 +16,7 @@ from rich.console import Console
 from draugar.cli import everyday
 from draugar.cli.terminal import Lines, Terminal
 from draugar.cli.times import NotATime, parse_time
-from draugar.maps import gpx
+from draugar.maps import geojson, gpx
 from draugar.models import Coordinates, Fix, Position
 from draugar.text.display import ago, clock, degrees, metres, plain
 from tests.client.commands import Person
@@ -126,7 +126,7 @@ def test_no_name_steers_the_terminal_that_tracks_are_written_to() -> None:
 
     trails = everyday.trails_of((), [said_by_a_member], NOON)
 
-    for written in (gpx.written(trails), json.dumps(gpx.geojson(trails), ensure_ascii=False)):
+    for written in (gpx.written(trails), json.dumps(geojson.written(trails), ensure_ascii=False)):
         assert "Una\ufffd2J\ufffd" in written
         assert not re.search("[\x80-\x9f\u202e]", written)
 

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from draugar.cli.failures import told
-from draugar.maps import gpx
+from draugar.maps import geojson, gpx
 from draugar.maps.geo import GAP, Trail
 from draugar.maps.track import Fault, NotATrack
 from draugar.models import Fix
+from draugar.text.display import stamp
 from tests.client.saying import failing
 
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)
@@ -476,7 +477,7 @@ def test_gpx_is_a_track_for_each_device_with_heights_before_times() -> None:
 def test_a_time_finer_than_a_millisecond_is_written_as_it_is() -> None:
     at = NOON + timedelta(microseconds=1)
 
-    assert gpx.stamp(at) == "2026-08-05T12:00:00.000001Z"
+    assert stamp(at) == "2026-08-05T12:00:00.000001Z"
 
 
 def test_a_trail_is_split_where_reception_was_lost() -> None:
@@ -489,7 +490,7 @@ def test_a_trail_is_split_where_reception_was_lost() -> None:
     trail = Trail("Una", walked)
 
     segments = ET.fromstring(gpx.written([trail])).findall(".//gpx:trkseg", IN_GPX)  # noqa: S314
-    features = gpx.geojson([trail])["features"]
+    features = geojson.written([trail])["features"]
 
     assert [len(segment) for segment in segments] == [2, 1, 1]
     assert [feature["geometry"]["type"] for feature in features] == ["LineString", "Point", "Point"]
@@ -499,7 +500,7 @@ def test_a_trail_is_split_where_reception_was_lost() -> None:
 def test_geojson_puts_longitude_first_and_times_beside() -> None:
     walked = [fix(64, -21), fix(65, -22, minute=1)]
 
-    (feature,) = gpx.geojson([Trail("Una", walked)])["features"]
+    (feature,) = geojson.written([Trail("Una", walked)])["features"]
 
     assert feature["geometry"] == {"type": "LineString", "coordinates": [[-21, 64], [-22, 65]]}
     assert feature["properties"] == {
@@ -509,7 +510,7 @@ def test_geojson_puts_longitude_first_and_times_beside() -> None:
 
 
 def test_one_position_alone_is_a_point_and_none_is_nothing() -> None:
-    (feature,) = gpx.geojson([Trail("Una", [fix(64, -21)]), Trail("Ari", [])])["features"]
+    (feature,) = geojson.written([Trail("Una", [fix(64, -21)]), Trail("Ari", [])])["features"]
 
     assert feature["geometry"] == {"type": "Point", "coordinates": [-21, 64]}
 
@@ -522,7 +523,7 @@ def test_a_line_across_the_antimeridian_is_cut_there(side: int) -> None:
         fix(-18, -177 * side, minute=5),
     ]
 
-    (feature,) = gpx.geojson([Trail("Una", walked)])["features"]
+    (feature,) = geojson.written([Trail("Una", walked)])["features"]
 
     assert feature["geometry"] == {
         "type": "MultiLineString",
@@ -541,7 +542,7 @@ def test_a_line_across_the_antimeridian_is_cut_there(side: int) -> None:
 def test_lines_are_valid_exact_and_none_spans_half_the_world(walked: list[Fix]) -> None:
     ordered = sorted(walked, key=lambda one: one.at)
 
-    document = json.loads(json.dumps(gpx.geojson([Trail("Una", ordered)])))
+    document = json.loads(json.dumps(geojson.written([Trail("Una", ordered)])))
 
     met = []
     for feature in document["features"]:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from draugar.maps import page as maps
+from draugar.maps import svg
 from draugar.maps.geo import Trail, distance
 from draugar.models import Coordinates, Fix, Place
 
@@ -452,7 +453,7 @@ def test_a_name_is_text_whatever_it_is(name: str) -> None:
     elements = Elements(page)
     assert [tag for tag, _ in elements.met] == [tag for tag, _ in plain.met]
     assert elements.content["title"] == name
-    assert any(text in {name, maps.cut(name)} for text in wide(page).texts)
+    assert any(text in {name, svg.cut(name)} for text in wide(page).texts)
 
 
 def test_a_name_cannot_turn_the_direction_of_the_page() -> None:

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from draugar.cli.app import app
+from draugar.cli.coordinates import NotAPosition
 from draugar.cli.notices import text
 from draugar.cli.positions import PositionRow
 from draugar.client import Client
 from draugar.errors import Failure, InviteNotValid, NotAMember, SignedOut
-from draugar.maps.geo import NotAPosition
 from draugar.models import Kind, Position
 from draugar.storage import places
 from tests.client.family import Family, Heard, fix

@@ -58,7 +58,7 @@ BREACHES = {
         "chalicelib.groups.queries",
         "chalicelib.keys",
     ),
-    "The client's imports point one way": ("draugar.maps.map_links", "draugar.storage.places"),
+    "The client's imports point one way": ("draugar.maps.nearby", "draugar.storage.places"),
     "The client does not know the service's code": ("draugar.models", "chalicelib.errors"),
     "SQLite is known to storage": ("draugar.usecases.pause", "sqlite3"),
     "HTTP is known to the client's service package": ("draugar.protocol.address", "httpx"),

@@ -16,13 +16,13 @@ import typer
 
 from draugar.cli import account, erasing, everyday, joining, phone, sharing, trust
 from draugar.cli.context import BelowZero, Command, ListsByDefault, Mistyped
+from draugar.cli.coordinates import NotAPosition
 from draugar.cli.failures import told
 from draugar.cli.options import InHome, option
 from draugar.cli.refusals import Text
 from draugar.cli.terminal import Terminal
 from draugar.cli.times import EmptyRange, NotATime
 from draugar.errors import Failure
-from draugar.maps.geo import NotAPosition
 
 MISTYPED = (EmptyRange, NotAPosition, NotATime)
 EVERYDAY, COMING_IN, TRUST, MINE = "Every day", "Coming in", "Whom you trust", "What is yours"

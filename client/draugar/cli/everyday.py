@@ -18,7 +18,7 @@ from draugar.cli.output import points
 from draugar.cli.positions import PositionRow, owner, waits
 from draugar.cli.times import between, parse_time
 from draugar.errors import ServiceAway
-from draugar.maps import gpx
+from draugar.maps import geojson, gpx
 from draugar.maps import page as maps
 from draugar.maps.geo import Trail
 from draugar.models import (
@@ -154,7 +154,7 @@ def history(  # noqa: PLR0913 -- the options of one command
         if as_gpx:
             keep(as_gpx, gpx.written(trails))
         if as_geojson:
-            keep(as_geojson, json.dumps(gpx.geojson(trails), ensure_ascii=False) + "\n")
+            keep(as_geojson, json.dumps(geojson.written(trails), ensure_ascii=False) + "\n")
         if STDIO not in files:
             written = [str(file.absolute()) for file in files]
             context.terminal.answer(

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from draugar.cli import output as present
 from draugar.cli.context import Context
+from draugar.cli.coordinates import parse_position
 from draugar.cli.failures import CommandFailure, told
 from draugar.cli.terminal import Terminal
 from draugar.errors import Failure, TrustFailure
-from draugar.maps.geo import parse_position
 from draugar.models import (
     Coordinates,
     Group,

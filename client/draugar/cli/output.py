@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from draugar.maps import gpx
 from draugar.models import (
     Comparison,
     Device,
@@ -22,6 +21,7 @@ from draugar.models import (
     TrustSource,
     TrustState,
 )
+from draugar.text import display
 from draugar.text.display import clock, plain
 from draugar.text.naming import same, told_apart
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def stamp(at: datetime | None) -> str | None:
     """Write a time for programs."""
-    return gpx.stamp(at) if at else None
+    return display.stamp(at) if at else None
 
 
 def points(number: int) -> str:

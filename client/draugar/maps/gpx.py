@@ -1,4 +1,4 @@
-"""Tracks in files: reading GPX 1.0 and 1.1, writing GPX 1.1 and GeoJSON (RFC 7946).
+"""Tracks in files: reading GPX 1.0 and 1.1, writing GPX 1.1.
 
 A file may come from anywhere, so reading is bounded: no document type (and so no entities), and no
 more than SIZE bytes. Of what stands around the track points nothing is used, so it refuses no
@@ -6,29 +6,24 @@ file: undeclared prefixes, characters that XML does not allow, blanks before the
 """
 
 import codecs
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
 from draugar.errors import FailureCode
-from draugar.maps.geo import NotAPosition, Trail, number
+from draugar.maps.geo import HALF_TURN, QUARTER_TURN, Trail, decimal
 from draugar.maps.track import Fault, NotATrack, Point, Track
-from draugar.models import Fix
 from draugar.protocol.locations import CLOCKS_DIFFER, EARLIEST
+from draugar.text.display import stamp
 
 SIZE = 32 * 1024 * 1024
 SPACE = "http://www.topografix.com/GPX/1/1"
-HALF_TURN = 180
 HEIGHT = 20_000
 """Metres above and below the sea; what is beyond is a recorder's mistake."""
 LONGEST = 64
@@ -113,66 +108,9 @@ def written(trails: Iterable[Trail]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def geojson(trails: Iterable[Trail]) -> dict[str, Any]:
-    """Write trails as a FeatureCollection: a line for each stretch, and `times` nested alike.
-
-    A line is cut where it crosses the antimeridian (RFC 7946, 3.1.9); one position alone is a
-    point.
-    """
-    return {
-        "type": "FeatureCollection",
-        "features": [
-            _feature(trail.name, stretch) for trail in trails for stretch in trail.stretches()
-        ],
-    }
-
-
-def stamp(at: datetime) -> str:
-    """Write a time as programs read it, to the millisecond (or finer, where it is), in UTC."""
-    precision = "microseconds" if at.microsecond % 1000 else "milliseconds"
-    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
-
-
 def _decimal(value: float) -> str:
     """Write a number so that it reads back exactly, without an exponent and without "-0.0"."""
     return f"{Decimal(repr(value + 0.0)):f}"
-
-
-def _feature(name: str, fixes: Sequence[Fix]) -> dict[str, Any]:
-    lines = [list(line) for line in _cut(fixes)]
-    coordinates: list[Any] = [
-        [[fix.longitude + 0.0, fix.latitude + 0.0] for fix in line] for line in lines
-    ]
-    times: list[Any] = [[stamp(fix.at) for fix in line] for line in lines]
-    kind = "MultiLineString"
-    if len(lines) == 1:
-        kind, coordinates, times = "LineString", coordinates[0], times[0]
-        if len(lines[0]) == 1:
-            kind, coordinates, times = "Point", coordinates[0], times[0]
-    return {
-        "type": "Feature",
-        "properties": {"name": name, "times": times},
-        "geometry": {"type": kind, "coordinates": coordinates},
-    }
-
-
-def _cut(fixes: Sequence[Fix]) -> Iterator[list[Fix]]:
-    """Split a line where it crosses the antimeridian, with an end on either side of it."""
-    line = list(fixes[:1])
-    for here, there in pairwise(fixes):
-        across = there.longitude - here.longitude
-        if abs(across) > HALF_TURN:
-            edge = math.copysign(HALF_TURN, here.longitude)
-            turn = across + 2 * edge
-            part = (edge - here.longitude) / turn if turn else 0.0
-            latitude = here.latitude + part * (there.latitude - here.latitude)
-            crossing = replace(
-                here, latitude=latitude, longitude=edge, at=here.at + part * (there.at - here.at)
-            )
-            yield [*line, crossing]
-            line = [replace(crossing, longitude=-edge)]
-        line.append(there)
-    yield line
 
 
 def _text(content: bytes) -> str:
@@ -294,8 +232,8 @@ class _Content:
         return {"waypoints": self._others["wpt"], "route_points": self._others["rtept"]}
 
     def _keep(self) -> None:
-        latitude = _number(self._attributes.get("lat", ""), 90)
-        longitude = _number(self._attributes.get("lon", ""), HALF_TURN)
+        latitude = decimal(self._attributes.get("lat", ""), limit=QUARTER_TURN)
+        longitude = decimal(self._attributes.get("lon", ""), limit=HALF_TURN)
         if latitude is None or longitude is None:
             self.left_out[self.number] = self._fault_of_place(latitude)
             return
@@ -306,7 +244,7 @@ class _Content:
                 segment=self._segment,
                 latitude=latitude,
                 longitude=longitude,
-                altitude=_number(self._text.get("ele", ""), HEIGHT),
+                altitude=decimal(self._text.get("ele", ""), limit=HEIGHT),
                 at=at,
                 fault=fault_of_time,
             )
@@ -316,8 +254,8 @@ class _Content:
         if latitude is not None:
             return Fault.LONGITUDE
         exchanged = (
-            _number(self._attributes.get("lon", ""), 90),
-            _number(self._attributes.get("lat", ""), HALF_TURN),
+            decimal(self._attributes.get("lon", ""), limit=QUARTER_TURN),
+            decimal(self._attributes.get("lat", ""), limit=HALF_TURN),
         )
         return Fault.LATITUDE if None in exchanged else Fault.SWAPPED
 
@@ -332,13 +270,6 @@ class _Content:
         if at < EARLIEST:
             return at, Fault.EARLY
         return at, Fault.AHEAD if at > self._latest else None
-
-
-def _number(text: str, limit: float) -> float | None:
-    try:
-        return number(text, limit=limit, name="number")
-    except NotAPosition:
-        return None
 
 
 def _moment(text: str) -> datetime | None:

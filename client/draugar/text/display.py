@@ -1,7 +1,7 @@
 """How lengths, times, positions and the names that others chose are written for people."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from draugar.models import Located
 
@@ -54,6 +54,12 @@ def clock(at: datetime, now: datetime | None = None) -> str:
     if now and local.date() == now.astimezone().date():
         return f"{local:%H:%M}"
     return f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
+
+
+def stamp(at: datetime) -> str:
+    """Write a time as programs read it, to the millisecond (or finer, where it is), in UTC."""
+    precision = "microseconds" if at.microsecond % 1000 else "milliseconds"
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def degrees(spot: Located) -> str:
