@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from draugar.cli.tracks import left_out as explanation
 from draugar.maps.track import LONGEST_REST, Fault, Point, Track
-from draugar.protocol.locations import EARLIEST
+from draugar.protocol.times import EARLIEST
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 8, 5, 12, tzinfo=UTC)

@@ -10,7 +10,6 @@ from draugar.cli.context import Context
 from draugar.cli.files import STDIO, keep, may_write
 from draugar.cli.named import checked_name, device_named, warn_of_namesake, warn_of_phones
 from draugar.cli.options import InGroup, WriteOver, Yes, argument, option
-from draugar.storage.home import Home, directory_of
 from draugar.text.display import clock, plain
 
 
@@ -190,6 +189,8 @@ def logout(
 
 
 def _wipe(context: Context, *, yes: bool) -> None:
+    from draugar.storage.home import Home, directory_of  # noqa: PLC0415 -- help is shown without libsodium
+
     if not Home.exists(context.directory):
         context.terminal.answer(
             {"loggedOut": False, "serviceKnows": False},

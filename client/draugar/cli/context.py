@@ -6,7 +6,6 @@ common to all of them: --home, --wait and --json, and what is said where a comma
 
 import re
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from difflib import get_close_matches
@@ -26,11 +25,12 @@ from draugar.cli.options import InHome, option
 from draugar.cli.terminal import NobodyToAsk, Terminal
 from draugar.errors import Failure, ServiceFailure
 from draugar.models import Place
-from draugar.storage import places
-from draugar.storage.home import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from draugar.client import Client
+    from draugar.storage.home import Home
 
 Mistyped: Any = typer.BadParameter.__mro__[1]
 """What Typer raises for a command that it cannot read; it has no other public name."""
@@ -51,8 +51,10 @@ class Context(typer.Context):
         self.directory = self.params.pop("home") or self.find_root().params.get("home")
         self.patience = timedelta(seconds=self.params.pop("wait"))
 
-    def home(self) -> Home:
+    def home(self) -> "Home":
         """Open the home."""
+        from draugar.storage.home import Home  # noqa: PLC0415 -- help is shown without libsodium
+
         return Home.open(self.directory)
 
     @contextmanager
@@ -71,7 +73,7 @@ class Context(typer.Context):
                 member.remind()
 
     @contextmanager
-    def own_home(self) -> Iterator[Home]:
+    def own_home(self) -> "Iterator[Home]":
         """Open the home for a command that needs no service, and tell which phones wait."""
         from draugar.client import remind_from_memory  # noqa: PLC0415 -- help is shown without httpx
 
@@ -86,6 +88,8 @@ class Context(typer.Context):
 
     def places(self) -> list[Place]:
         """Return the places that the member has named."""
+        from draugar.storage import places  # noqa: PLC0415 -- help is shown without libsodium
+
         with self.home() as home:
             return places.listed(home)
 

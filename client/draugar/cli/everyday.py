@@ -25,13 +25,13 @@ from draugar.models import (
     Position,
     newest,
 )
-from draugar.storage.last_known import LastKnown
 from draugar.text.display import ago, clock, plain, within
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from draugar.client import Client
+    from draugar.storage.last_known import LastKnown
 
 COUNTED = 100
 """Positions after which progress is shown."""
@@ -272,7 +272,7 @@ def _counted(context: Context, positions: Iterable[Position]) -> list[Position]:
 
 def _last_known(
     context: Context, me: "Client", group: str | None, failure: ServiceAway
-) -> LastKnown:
+) -> "LastKnown":
     """Return where the members were when the service last answered, and say so.
 
     Raises the failure where nothing is known.

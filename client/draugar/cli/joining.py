@@ -14,8 +14,6 @@ from draugar.cli.context import Context
 from draugar.cli.named import group_id_of, typed, warn_of_namesake
 from draugar.cli.options import DeviceName, InGroup, StartOver, argument, as_id, option
 from draugar.errors import Failure
-from draugar.protocol.address import is_local, service_url
-from draugar.protocol.links import InviteLink, is_link
 from draugar.text.display import clock, plain
 
 
@@ -72,6 +70,8 @@ def invite(
         raise typer.BadParameter(
             "A device of your own joins by a link: leave out --typed: draugar invite --for-me"
         )
+    from draugar.protocol.address import is_local  # noqa: PLC0415 -- help is shown without idna
+
     terminal = context.terminal
     with context.member() as me:
         group_id = group_id_of(me, group)
@@ -121,6 +121,8 @@ def join(  # noqa: PLR0913 -- the options of one command
     terminal = context.terminal
     invite = typed(terminal, invite, "The link or code: ")
     from draugar.client import Client  # noqa: PLC0415 -- help is shown without httpx
+    from draugar.protocol.address import service_url  # noqa: PLC0415 -- nor idna
+    from draugar.protocol.links import InviteLink, is_link  # noqa: PLC0415 -- nor libsodium
 
     with context.home() as home:
         if start_over:

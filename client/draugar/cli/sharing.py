@@ -31,12 +31,11 @@ from draugar.models import (
     Position,
     Shared,
 )
-from draugar.storage import last_shared, places
-from draugar.storage.home import Home
 from draugar.text.display import clock, degrees, metres, plain
 
 if TYPE_CHECKING:
     from draugar.client import Client
+    from draugar.storage.home import Home
 
 TYPED_ACCURACY = 10.0
 """Metres."""
@@ -131,12 +130,16 @@ def _spot(fixes: Sequence[Fix]) -> str:
     return f": {degrees(fixes[0])}" if len(fixes) == 1 else ""
 
 
-def _known_spots(home: Home) -> list[Located]:
+def _known_spots(home: "Home") -> list[Located]:
+    from draugar.storage import last_shared, places  # noqa: PLC0415 -- help is shown without libsodium
+
     return [*places.listed(home), *last_shared.recall(home)]
 
 
 def _queued(context: Context, me: "Client", here: Fix, group: str | None) -> int:
     """Queue a position that was typed, and warn if it looks swapped; how many are not taken."""
+    from draugar.storage import last_shared  # noqa: PLC0415 -- help is shown without libsodium
+
     held = me.enqueue([here], group_id_of(me, group))
     with context.home() as home:
         is_odd = look_swapped([here], _known_spots(home))
@@ -223,6 +226,8 @@ def _flush(context: Context, me: "Client") -> Shared:
 
 def list_places(context: Context) -> None:
     """Show your places."""
+    from draugar.storage import places  # noqa: PLC0415 -- help is shown without libsodium
+
     with context.own_home() as home:
         named = places.listed(home)
     context.terminal.rows(
@@ -245,6 +250,8 @@ def add_place(
     ] = PLACE_RADIUS,
 ) -> None:
     """Name a place; it stays on this device."""
+    from draugar.storage import places  # noqa: PLC0415 -- help is shown without libsodium
+
     here = position(context.terminal, latitude, longitude)
     place = Place(
         checked_name(name, "draugar places add NAME LAT LON"), here.latitude, here.longitude, radius
@@ -263,6 +270,8 @@ def add_place(
 
 def remove_place(context: Context, name: Annotated[str, argument("NAME")]) -> None:
     """Forget a place."""
+    from draugar.storage import places  # noqa: PLC0415 -- help is shown without libsodium
+
     with context.own_home() as home:
         places.remove(home, name)
     context.terminal.answer(

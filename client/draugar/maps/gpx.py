@@ -19,7 +19,7 @@ from xml.parsers import expat
 from draugar.errors import FailureCode
 from draugar.maps.geo import HALF_TURN, QUARTER_TURN, Trail, decimal
 from draugar.maps.track import Fault, NotATrack, Point, Track
-from draugar.protocol.locations import CLOCKS_DIFFER, EARLIEST
+from draugar.protocol.times import CLOCKS_DIFFER, EARLIEST
 from draugar.text.display import stamp
 
 SIZE = 32 * 1024 * 1024

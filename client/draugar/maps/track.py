@@ -14,7 +14,7 @@ from itertools import groupby
 
 from draugar.errors import FailureCode, NotPossible
 from draugar.models import Fix
-from draugar.protocol.locations import EARLIEST
+from draugar.protocol.times import EARLIEST
 
 LONGEST_REST = timedelta(days=30)
 """A longer one, in a track that is shifted, is a clock that was wrong."""

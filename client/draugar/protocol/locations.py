@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from draugar.protocol.errors import NotALocation, NotAuthentic
@@ -13,10 +12,6 @@ from draugar.protocol.secrets import GroupKey
 LOCATION_BYTES = 4096
 LARGEST_MESSAGE = 20 * 1024
 """Bytes of a sealed message that another app posts: OwnTracks attaches pictures."""
-CLOCKS_DIFFER = timedelta(minutes=10)
-"""By which the clocks of devices and service may differ. The service takes no more either."""
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Before this there was no phone to take a fix: its clock was not set."""
 _BLOCK = 128
 
 

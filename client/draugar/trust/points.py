@@ -20,14 +20,13 @@ from draugar.errors import FailureCode, PointNotPossible
 from draugar.models import Fix, Position, StoredPoint
 from draugar.protocol.errors import NotALocation, NotAuthentic
 from draugar.protocol.locations import (
-    CLOCKS_DIFFER,
-    EARLIEST,
     LARGEST_MESSAGE,
     LOCATION_BYTES,
     open_location,
     seal_location,
 )
 from draugar.protocol.secrets import GroupKey
+from draugar.protocol.times import CLOCKS_DIFFER, EARLIEST
 from draugar.trust.directory import DeviceDirectory
 from draugar.trust.state import Seen
 

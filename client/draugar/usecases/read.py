@@ -13,7 +13,8 @@ from uuid import UUID
 from draugar.errors import AnswerNotUnderstood
 from draugar.models import Code, Group, KeyState, Position, StoredPoint, newest
 from draugar.protocol.errors import NotAuthentic
-from draugar.protocol.locations import CLOCKS_DIFFER, LARGEST_MESSAGE, open_location
+from draugar.protocol.locations import LARGEST_MESSAGE, open_location
+from draugar.protocol.times import CLOCKS_DIFFER
 from draugar.service.api import PAGE, Api
 from draugar.service.responses import ListedGroup
 from draugar.trust.directory import DeviceDirectory

@@ -23,7 +23,7 @@ from draugar.errors import (
 )
 from draugar.models import Code, Fix, Shared
 from draugar.protocol.json import to_base64url
-from draugar.protocol.locations import CLOCKS_DIFFER
+from draugar.protocol.times import CLOCKS_DIFFER
 from draugar.service.responses import Verdict
 from draugar.storage import outbox, pauses
 from draugar.storage.outbox import Queued
