@@ -131,9 +131,9 @@ class Control:
 
 CONTROLS = (
     Control(
-        "client/draugar/usecases/directory.py",
-        "not proof_holds(proof, proof_key, entry.public_key, name, code):",
-        "not (is_mine or proof_holds(proof, proof_key, entry.public_key, name, code)):",
+        "client/draugar/trust/decide.py",
+        "if not proof_holds(",
+        "if not is_mine and not proof_holds(",
         "tests/client/test_malicious_server.py::test_a_forged_proof_of_a_further_device_is_none",
     ),
     Control(

@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from scripts.mutants import CONTROLS, PROJECT, Control
 from scripts.mutations import mutated, mutations
 
 
@@ -60,3 +61,11 @@ def test_a_mutation_keeps_its_name_when_lines_above_it_change() -> None:
     assert names == [each.name for each in mutations(f"import b\n\n{source}")]
     assert len(set(names)) == len(names)
     assert "f: a < 1 => a <= 1 #2" in names
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.file)
+def test_a_planted_fault_can_be_planted(control: Control) -> None:
+    file, _, test = control.test.partition("::")
+
+    assert (PROJECT / control.file).read_text().count(control.before) == 1
+    assert f"def {test}(" in (PROJECT / file).read_text()

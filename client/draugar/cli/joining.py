@@ -94,7 +94,7 @@ def invite(
     terminal.say(
         f"{how} Any person who has this link can join by it, {once}. It is shown only now."
     )
-    if for_me:  # a shell would take the ? of this link for a pattern
+    if for_me:
         terminal.say(f"There: draugar join {shlex.quote(made.link.text)}")
     if is_local(urlsplit(made.link.url).hostname or ""):
         terminal.say("The service is on this machine, so the link works on this machine only.")
