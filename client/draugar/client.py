@@ -105,11 +105,11 @@ class Client:
         self._transport.token = self._me.token
         self._api = Api(self._transport)
         self._tell = tell
-        self._teller = Notifier(home)
-        self._context = Context(home, self._api, self._teller)
+        self._notifier = Notifier(home)
+        self._context = Context(home, self._api, self._notifier)
         self._is_pause_checked = False
         if home.keeps_secrets_in is KeyLocation.FILE:
-            self._teller.tell(Code.SECRETS_IN_FILE, once="home")
+            self._notifier.tell(Code.SECRETS_IN_FILE, once="home")
         self._hand_on()
 
     # Coming in
@@ -621,7 +621,7 @@ class Client:
         The service is asked only where I have phones; `by_memory`, or while it is away, not at all.
         """
         if by_memory or self._transport.is_away:
-            self._teller.collect(reminding.from_memory(self._home))
+            self._notifier.collect(reminding.from_memory(self._home))
         else:
             reminding.remind(self._context)
 
@@ -691,7 +691,7 @@ class Client:
 
     def _hand_on(self) -> None:
         """Tell what a step has collected."""
-        for notice in self._teller.take():
+        for notice in self._notifier.take():
             self._tell(notice)
 
     def _handing_on(self, points: Iterator[Position]) -> Iterator[Position]:

@@ -54,11 +54,11 @@ def where(context: Context, *, group: InGroup = None) -> None:
             known = _last_known(context, me, group, failure)
             positions, unseen = known.positions, ""
     mine = next((position for position in positions if position.is_mine), None)
-    sights = [PositionRow.of(position, mine, named) for position in positions]
+    rows = [PositionRow.of(position, mine, named) for position in positions]
     context.terminal.rows(
-        {"positions": [sight.data(as_of=known.as_of if known else None) for sight in sights]},
+        {"positions": [row.data(as_of=known.as_of if known else None) for row in rows]},
         ("Who", "Where", "From you", "Seen", "Within", "Battery"),
-        [sight.row(now) for sight in sights],
+        [row.row(now) for row in rows],
         nothing=unseen or "No one has shared where they are.",
     )
     if positions and unseen:
@@ -162,21 +162,18 @@ def history(  # noqa: PLR0913 -- the options of one command
                 f"Wrote {points(len(positions))} to {' and '.join(written)}.",
             )
         return
-    sights = [PositionRow.of(position, None, named) for position in positions]
-    listed = sights[::-1] if show_all else sights[: -LISTED - 1 : -1]
+    rows = [PositionRow.of(position, None, named) for position in positions]
+    listed = rows[::-1] if show_all else rows[: -LISTED - 1 : -1]
     context.terminal.rows(
-        {"points": [sight.data() for sight in sights]},
+        {"points": [row.data() for row in rows]},
         ("When", "Who", "Where", "Within"),
-        [
-            (clock(sight.fix.at), sight.name, sight.spot, within(sight.fix.accuracy))
-            for sight in listed
-        ],
+        [(clock(row.fix.at), row.name, row.spot, within(row.fix.accuracy)) for row in listed],
         nothing="No one has shared anything in that time.",
     )
-    if len(listed) < len(sights) and not context.terminal.is_for_programs:
+    if len(listed) < len(rows) and not context.terminal.is_for_programs:
         everything = shlex.join(["draugar", *sys.argv[1:], "--all"])
         context.terminal.say(
-            f"These are the newest {len(listed)} of {points(len(sights))}. To list them all:"
+            f"These are the newest {len(listed)} of {points(len(rows))}. To list them all:"
             f" {everything}"
         )
 
