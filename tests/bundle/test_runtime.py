@@ -154,9 +154,13 @@ def share_a_key(api: Client, maker: dict[str, Any], other: dict[str, Any]) -> No
     envelope = "/api/groups/{group_id}/keys/{key_version}/envelopes/{device_id}"
     place = {"group_id": group, "key_version": "1", "device_id": other["device"]["id"]}
     api("POST /api/groups/{group_id}/keys", key, by=by, group_id=group)
+    said = {"keyVersion": 1, "sealed": "A" * 80}
+    api("PUT /api/groups/{group_id}/card", said, by=by, group_id=group)
     api("GET /api/groups/{group_id}/keys", by=by, group_id=group)
     api("GET /api/groups/{group_id}/keys/pending", by=by, group_id=group)
     api(f"PUT {envelope}", WRAPPED, by=by, **place)
+    vouch = "/api/groups/{group_id}/keys/{key_version}/vouches/{device_id}"
+    api(f"PUT {vouch}", {"entry": "A" * 80}, by=by, **place)
     api(f"DELETE {envelope}", by=other["token"], **place)
     api(f"PUT {envelope}", WRAPPED, by=by, **place)
     api("POST /api/crypto/register-key", WITH_KEY, by=other["token"])
