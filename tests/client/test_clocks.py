@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -53,7 +54,7 @@ def test_a_device_whose_clock_was_years_off_is_told_and_goes_on(
     for wrong in (-2 * YEAR, 2 * YEAR, 1000 * YEAR):
         with monkeypatch.context() as its:
             its.setattr(time, "time_ns", partial(_nanoseconds, off(wrong)))
-            shared.append(una.share([fix(1.0)]))
+            shared.append(una.share([fix(1.0, ago=-wrong)]))  # when it is by that clock
     shared.append(una.share([fix(2.0)]))
 
     *wrong_times, right = [(one.stored, one.dropped, one.waiting) for one in shared]
@@ -103,7 +104,8 @@ def test_a_clock_that_was_behind_when_the_key_changed_costs_the_past_and_no_more
     una, ari = two
     ari.share([fix(1.0)])
     with monkeypatch.context() as its:
-        its.setattr(time, "time", off(-YEAR))
+        behind = replace(una._context, clock=lambda: datetime.now(UTC).astimezone() - YEAR)
+        its.setattr(una, "_context", behind)
         una.rotate()
 
     past = list(una.history())
