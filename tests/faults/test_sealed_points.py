@@ -224,6 +224,8 @@ def test_no_point_breaks_a_rule_however_many_race_a_change(
     replies = race.posting.each(perform, calls)
 
     assert has_happened(replies.pop(POSTS // 2))
+    # On a fast machine every post may be stored before the change takes effect.
+    replies += race.posting.each(perform, [hearth.sealed(person) for person in everybody])
     outcomes = set(map(outcome, replies))
     assert {"stored"} < outcomes <= {"stored"} | refusals[change]
     assert broken(session) == {}
