@@ -36,7 +36,7 @@ LAYERS = {
         "sqlalchemy.pool.base:_ConnectionFairy.close",
     ],
     "statement": ["chalicelib.db.transaction:OneStatement.execute"],
-    "driver": ["chalicelib.db.wire:run_alone"],
+    "driver": ["chalicelib.db.wire:Connection.run_alone"],
     KERNEL: ["socket:socket.sendall", "socket:socket.recv_into"],
     "answer": [
         "chalicelib.locations.schemas:StoredAnswer.of",

@@ -205,7 +205,7 @@ def _discard_closed_connection(connection: Any, record: ConnectionPoolEntry, _: 
     The new one is taken as it is. If it has ended as well, its first statement tells; SQLAlchemy
     would make a third and then give up, with an error that is not the database's.
     """
-    if record.info.get("has_served") and wire.has_ended(connection):
+    if record.info.get("has_served") and connection.has_ended:
         raise DisconnectionError
     record.info["has_served"] = True
 

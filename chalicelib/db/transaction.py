@@ -8,7 +8,7 @@ import pg8000
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
 
-from chalicelib.db import engine, wire
+from chalicelib.db import engine
 from chalicelib.db.failure import is_passing, sqlstate
 from chalicelib.db.statement import Compiled
 from chalicelib.errors import Unavailable
@@ -40,11 +40,11 @@ class OneStatement:
         connection, self._connection = self._connection, None
         values = statement.values(parameters)
         try:
-            answer = wire.run_alone(connection, statement.text, values)
+            answer = connection.run_alone(statement.text, values)
         except pg8000.Error as error:
             if sqlstate(error) not in again_on:
                 raise
-            answer = wire.run_alone(connection, statement.text, values)
+            answer = connection.run_alone(statement.text, values)
         return [statement.row(*row) for row in answer.rows]
 
 

@@ -17,14 +17,12 @@ prepared on the server, under names made from their text: a pooler may move us t
 knows no such name, and then it is prepared there and run once more, but a name never means
 another statement.
 
-This stands on names that pg8000 does not promise, so it is pinned to one version. With another,
-`connect` gives the stock connection, whose autocommit is unsafe behind a pooler: `run_alone` then
-makes a transaction of each statement.
+This stands on names that pg8000 does not promise, so it is pinned to one version. With another
+version, importing this module fails.
 
 Message formats: https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
 
-import logging
 import re
 import select
 import socket
@@ -32,7 +30,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct, pack, unpack, unpack_from
 from struct import error as StructError  # noqa: N812
@@ -46,11 +44,11 @@ from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 from chalicelib.db.failure import GAVE_UP_WAITING, NotConnected, is_read_only, sqlstate
 
 PINNED = "1.31.6"
-_BORROWED = {
-    core: ("Context", "make_params"),
-    legacy: ("convert_paramstyle",),
-    legacy.Connection: ("execute_simple", "execute_unnamed", "handle_messages", "_in_transaction"),
-}
+if pg8000.__version__ != PINNED:
+    raise ImportError(
+        f"pg8000 {pg8000.__version__} is installed, and chalicelib.db.wire was written for"
+        f" {PINNED}. Install the pinned version: pip install -r requirements.txt"
+    )
 
 # What pg8000 raises at the start of a connection to a server that does not answer as PostgreSQL
 # does, or that asks for a password where none is given.
@@ -477,12 +475,15 @@ class Connection(legacy.Connection):  # type: ignore[misc]
         return context
 
     def _hang_up(self) -> None:
-        ending, self._usock, self._sock = self._usock, None, None
+        # A socket stays open until the file made from it is closed too, and a traceback that is
+        # kept can hold that file for as long.
+        ending, self._usock, self._sock = (self._sock, self._usock), None, None
         self._transaction_status = None
         self._unread.clear()
-        if ending is not None:
-            with suppress(OSError):
-                ending.close()
+        for end in ending:
+            if end is not None:
+                with suppress(OSError):
+                    end.close()
 
 
 def _texts(row: bytes) -> list[bytes]:
@@ -515,51 +516,6 @@ def _as_stock_raises(error: pg8000.DatabaseError) -> Exception:
     return pg8000.ProgrammingError(fields)  # type: ignore[no-any-return]
 
 
-@cache
-def is_understood() -> bool:
-    """Whether the installed pg8000 is the one that this module was written for."""
-    understood = pg8000.__version__ == PINNED and all(
-        hasattr(holder, name) for holder, names in _BORROWED.items() for name in names
-    )
-    if not understood:
-        logging.getLogger(__name__).warning(
-            "pg8000 %s is not %s: statements take three round trips, in transactions only.",
-            pg8000.__version__,
-            PINNED,
-        )
-    return understood
-
-
-def run_alone(connection: Any, text: str, values: Sequence[Any]) -> core.Context:
-    """Run one statement, whose parameters are $1, $2, …, which commits by itself.
-
-    The stock connection syncs three times in one statement. A pooler may put another client's
-    statement in between, and does: of 2400 queries, 2347 were answered by somebody else's SQL. In a
-    transaction it does not.
-    """
-    if isinstance(connection, Connection):
-        return connection.run_alone(text, values)
-    try:
-        connection.execute_simple(_BEGIN_TEXT)
-        context = connection.execute_unnamed(text, values)
-        connection.commit()
-    except BaseException as error:
-        if sqlstate(error) is not None:
-            connection.rollback()
-            raise
-        with suppress(pg8000.Error, OSError):
-            connection.close()  # nobody knows what still lies unread on it
-        raise
-    return context
-
-
-def has_ended(connection: Any) -> bool:
-    """Whether an idle connection is of no use any more."""
-    if isinstance(connection, Connection):
-        return connection.has_ended
-    return getattr(connection, "_usock", True) is None
-
-
 def connect(
     *,
     timeout: float | None = None,
@@ -568,7 +524,7 @@ def connect(
     settings: Mapping[str, str] | None = None,
     bound: bool = False,
     **arguments: Any,
-) -> legacy.Connection:
+) -> Connection:
     """Connect with the arguments of `pg8000.connect`, of which `ssl_context` has to be said.
 
     `timeout` is in seconds, for every silence of the server; `connect_timeout` stands in for it
@@ -583,8 +539,6 @@ def connect(
     if arguments.get("unix_sock") is None:
         sock = _open_socket(arguments["host"], arguments["port"], at_first)
     try:
-        if not is_understood() and not bound:
-            return legacy.Connection(sock=sock, timeout=at_first, **arguments)
         made = Connection(
             prepare=prepare,
             settings=settings,

@@ -364,11 +364,14 @@ def test_a_connection_that_was_disturbed_is_closed_at_once(
     connection = connected(wire.connect, empty, autocommit=autocommit, prepare=prepare)
     connection.run("SELECT 'begun'")
     (server_process,) = connection.run("SELECT pg_backend_pid()")[0]
+    sock, file = connection._usock, connection._sock  # `file` stands for the frames that hold it
 
     with pytest.raises(error) as raised:
         break_off(connection)
 
     assert connection.has_ended
+    assert file.closed
+    assert sock.fileno() == -1
     with pytest.raises(pg8000.InterfaceError, match="connection is closed"):
         connection.cursor().execute("SELECT %s", [1])
     connection.close()

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import urlsplit
 
 import pg8000
@@ -149,7 +150,7 @@ def test_what_fails_at_the_start_leaves_no_socket_open(
 
 @pytest.mark.tools("postgresql")
 def test_one_context_serves_all_connections(debian: TlsServer) -> None:
-    connections = [wire.connect(**arguments(debian.url)) for _ in range(2)]
+    connections: list[Any] = [wire.connect(**arguments(debian.url)) for _ in range(2)]
 
     first, second = (connection._usock.context for connection in connections)
 
