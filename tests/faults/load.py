@@ -243,6 +243,9 @@ def _found_families(client: Client, functions: Functions, count: int) -> None:
             for _ in range(_FAMILY - 1):
                 client.people.append(client.bring_in(founder))
             client.add_phone(client.people[-1])
+    # OwnTracks counts whole seconds. A founder is not shown what another member recorded before
+    # the group was there, and a report of this very second says that it was.
+    time.sleep(1 - time.time() % 1)
 
 
 class _Server:

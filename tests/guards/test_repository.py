@@ -72,6 +72,7 @@ def test_the_zip_finds_the_documents_that_are_served() -> None:
         assert link.resolve() == ROOT / "docs" / name
 
 
+@pytest.mark.tools("git")
 def test_git_ignores_what_the_command_line_writes_into_a_checkout() -> None:
     sources = [file.read_text() for file in (ROOT / "client" / "draugar" / "cli").glob("*.py")]
     defaults = set(re.findall(r'"(draugar-[\w-]+\.\w+)"', "".join(sources)))
