@@ -34,7 +34,8 @@ def hold(session: Session, caller: Caller, *, alone: bool = False) -> None:
     """Make sure that the calling device is still valid when this transaction commits.
 
     For writes that lock no group; after every lock on groups, never before one. `alone` makes other
-    writes of the same person that ask for it wait.
+    writes of the same person that ask for it wait. Who updates the person's row asks for it: two
+    that have it in common could not update it, and each would wait for the other.
     Raises Unauthenticated.
     """
     if not queries.lock_device(session, caller, alone=alone):

@@ -534,10 +534,23 @@ def delete_points(  # noqa: PLR0913 -- each by its name
 
 
 def lock_member(session: Session, *, group_id: UUID, user_id: UUID) -> None:
-    """Let no point of a member be stored until this transaction ends."""
+    """Let no point of a member be stored until this transaction ends.
+
+    Who deletes the person locks the groups, then the person, then the memberships: the group keeps
+    them out until this one has the person, too. Points of other members do not wait.
+    """
+    group = (
+        select(Group.id)
+        .where(Group.id == group_id)
+        .with_for_update(read=True, key_share=True)
+        .cte("held_group")
+    )
     session.execute(
         select(Member.id)
-        .where(Member.group_id == group_id, Member.user_id == user_id)
+        .where(
+            Member.group_id == select(group.c.id).scalar_subquery(),
+            Member.user_id == user_id,
+        )
         .with_for_update()
     )
 

@@ -71,7 +71,7 @@ def find_person(connection: OneStatement, *, credential: Credential, user_id: UU
 
 def rename(session: Session, *, caller: Caller, name: str) -> None:
     """Change the caller's name. Raises Unauthenticated."""
-    auth.hold(session, caller)
+    auth.hold(session, caller, alone=True)
     queries.update_name(session, user_id=caller.user_id, name=name)
 
 
