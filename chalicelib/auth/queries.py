@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from chalicelib.auth.credentials import Caller, Credential
 from chalicelib.db import Compiled, Session
-from chalicelib.models import Device, User
+from chalicelib.models import Device, Group, Member, User
 
 IDLE_DAYS = 365
 """A token that has not been used for so long is void."""
@@ -103,6 +103,43 @@ def held_device(caller: CTE, after: CTE) -> CTE:
     )
 
 
+def _alone(caller: CTE) -> Select[UUID, UUID]:
+    """Return the read of `caller` that locks the person's groups, the person and the device.
+
+    In this order, as everywhere, and each as strongly as the update of any of them does. What a
+    later statement counts in them stays so until the end of the transaction.
+    """
+    of_person = select(Member.group_id).where(
+        Member.user_id == select(caller.c.user_id).scalar_subquery()
+    )
+    held_groups = (
+        select(Group.id)
+        .where(Group.id.in_(of_person))
+        .order_by(Group.id)
+        .with_for_update(key_share=True)
+        .cte("held_groups")
+    )
+    person = (
+        select(User.id)
+        .where(
+            User.id == select(caller.c.user_id).scalar_subquery(),
+            select(func.count()).select_from(held_groups).scalar_subquery() >= literal_column("0"),
+        )
+        .with_for_update(key_share=True)
+        .cte("person")
+    )
+    return (
+        select(Device.id.label("device_id"), Device.user_id)
+        .join(person, person.c.id == Device.user_id)
+        .where(
+            Device.id == select(caller.c.device_id).scalar_subquery(),
+            Device.token_hash == bindparam("caller_token_hash", type_=LargeBinary),
+            IS_VALID,
+        )
+        .with_for_update(key_share=True, of=Device)
+    )
+
+
 def answer(
     caller: CTE, items: FromClause | None, *columns: ColumnElement[Any], touch: bool = True
 ) -> Select[Any]:
@@ -132,13 +169,15 @@ def answer(
 
 _CALLER = caller()
 FIND_CALLER = select(_CALLER)
+FIND_CALLER_ALONE = _alone(_CALLER)
 _NAME = select(User.name).where(User.id == _CALLER.c.user_id).scalar_subquery()
 ME = Compiled(lambda: answer(_CALLER, None, _NAME.label("name")))
 
 
-def find_caller(session: Session, credential: Credential) -> Caller | None:
-    """Return who is calling, or None."""
-    row = session.execute(FIND_CALLER, credential.parameters).one_or_none()
+def find_caller(session: Session, credential: Credential, *, alone: bool = False) -> Caller | None:
+    """Return who is calling, or None; `alone` locks what `_alone` says."""
+    statement = FIND_CALLER_ALONE if alone else FIND_CALLER
+    row = session.execute(statement, credential.parameters).one_or_none()
     if row is None:
         return None
     return Caller(user_id=row.user_id, device_id=row.device_id, credential=credential)
@@ -212,17 +251,26 @@ def create_device(  # noqa: PLR0913 -- each by its name
     public_key: bytes | None,
     token_hash: bytes,
     in_browser: bool = False,
+    alone: bool = False,
 ) -> UUID:
-    """Add an app's device to a person; return its id."""
+    """Add an app's device to a person; return its id.
+
+    `alone` makes other writes of the same person that ask for it wait until this has committed.
+    """
+    found = select(User.id).where(User.id == user_id)
+    person = (found.with_for_update(key_share=True) if alone else found).cte("person")
     statement = (
         insert(Device)
-        .values(
-            user_id=user_id,
-            name=device_name,
-            kind="app",
-            public_key=public_key,
-            token_hash=token_hash,
-            in_browser=in_browser,
+        .from_select(
+            ["user_id", "name", "kind", "public_key", "token_hash", "in_browser"],
+            select(
+                person.c.id,
+                literal(device_name),
+                literal("app"),
+                literal(public_key, LargeBinary),
+                literal(token_hash),
+                literal(in_browser),
+            ),
         )
         .returning(Device.id)
     )

@@ -19,12 +19,14 @@ class Me:
     name: str
 
 
-def authenticate(session: Session, credential: Credential) -> Caller:
+def authenticate(session: Session, credential: Credential, *, alone: bool = False) -> Caller:
     """Return who is calling, at the start of a transaction.
 
+    `alone` makes other writes to the person's groups, and others of the same person that ask for
+    it, wait: for what is counted in all these groups.
     Raises Unauthenticated.
     """
-    found = queries.find_caller(session, credential)
+    found = queries.find_caller(session, credential, alone=alone)
     if found is None:
         raise Unauthenticated
     return found

@@ -184,26 +184,36 @@ def lock_user(session: Session, *, user_id: UUID) -> None:
     session.execute(select(User.id).where(User.id == user_id).with_for_update())
 
 
-def find_room(
-    session: Session,
-    *,
-    group_id: UUID | None = None,
-    user_id: UUID | None = None,
-    device_id: UUID | None = None,
-) -> Any:
-    """Return a row of how much there is of what is bounded. Only devices with public keys count.
+def room_for_member(group_id: UUID | None, user_id: UUID) -> Sequence[ColumnElement[Any]]:
+    """Return columns that count what is bounded before a person enters a group, or founds one.
 
-    Of the group `members` and `devices_in_group`; of the person `groups`, `devices`, and
-    `devices_in_fullest`, which is how many all members have in that one of the person's groups
-    with the most; whether the person `is_member`, and the device `is_browser`.
+    Of the group `members` and `devices_in_group`; of the person `groups` and `devices`. Only
+    devices with public keys count.
+
+    They stand in the statement that writes, for it sees what was there before itself, but all that
+    was committed before it got the locks: the statement that locks may have seen less.
     """
-    mine, other = aliased(Member), aliased(Member)
     in_group = (
         select(func.count())
         .select_from(Device)
         .join(Member, Member.user_id == Device.user_id)
         .where(Member.group_id == group_id, _HAS_KEY)
     )
+    return _labelled(
+        members=select(func.count()).where(Member.group_id == group_id),
+        devices_in_group=in_group,
+        groups=select(func.count()).where(Member.user_id == user_id),
+        devices=_devices_of(user_id),
+    )
+
+
+def room_for_devices(user_id: UUID) -> Sequence[ColumnElement[Any]]:
+    """Return columns that count what is bounded before a person has one more device with a key.
+
+    `devices`, and `devices_in_fullest`, which is how many all members have in that one of the
+    person's groups with the most.
+    """
+    mine, other = aliased(Member), aliased(Member)
     in_each = (
         select(func.count().label("devices"))
         .select_from(mine)
@@ -213,24 +223,26 @@ def find_room(
         .group_by(mine.group_id)
         .subquery("in_each")
     )
-    member = select(Member.id).where(Member.group_id == group_id, Member.user_id == user_id)
-    counted: dict[str, Select[Any]] = {
-        "members": select(func.count()).where(Member.group_id == group_id),
-        "devices_in_group": in_group,
-        "groups": select(func.count()).where(Member.user_id == user_id),
-        "devices": select(func.count()).where(Device.user_id == user_id, _HAS_KEY),
-        "devices_in_fullest": select(func.coalesce(func.max(in_each.c.devices), 0)),
-        "is_browser": select(Device.in_browser).where(Device.id == device_id),
-    }
-    columns = [each.scalar_subquery().label(name) for name, each in counted.items()]
-    return session.execute(select(*columns, member.exists().label("is_member"))).one()
+    return _labelled(
+        devices=_devices_of(user_id),
+        devices_in_fullest=select(func.coalesce(func.max(in_each.c.devices), 0)),
+    )
 
 
-def create_group(session: Session, *, name: str, encryption: str, founder_id: UUID) -> UUID:
-    """Make a group with one member, its admin."""
+def _devices_of(user_id: UUID) -> Select[Any]:
+    return select(func.count()).where(Device.user_id == user_id, _HAS_KEY)
+
+
+def _labelled(**counted: Select[Any]) -> Sequence[ColumnElement[Any]]:
+    # Or the devices would be those of a statement that updates one.
+    return [each.correlate(None).scalar_subquery().label(name) for name, each in counted.items()]
+
+
+def create_group(session: Session, *, name: str, encryption: str, founder_id: UUID) -> Any:
+    """Make a group with one member, its admin; return its `group_id`, and the room there was."""
     founded = new_group(name=name, encryption=encryption, founder_id=founder_id)
-    group_id: UUID = session.execute(select(founded.c.group_id)).scalar_one()
-    return group_id
+    room = room_for_member(None, founder_id)
+    return session.execute(select(founded.c.group_id, *room)).one()
 
 
 def new_group(*, name: str, encryption: str, founder_id: UUID) -> CTE:

@@ -266,44 +266,29 @@ def list_own(session: Session, *, caller: Caller) -> list[UUID]:
     return [row.group_id for row in rows if row.group_id is not None]
 
 
-def check_newcomer(
-    session: Session,
-    *,
-    group_id: UUID | None,
-    browsers: str,
-    caller: Caller | None = None,
-    devices: int = 0,
-) -> None:
-    """Check that a group, which is locked, and the caller have room for one another.
+def check_newcomer(room: Any) -> None:
+    """Check that there was room for the person who has just entered a group that is locked.
 
-    Of a new person `devices` says how many have public keys. Without a group it is one that is to
-    be founded. Whoever is a member already is let through, to be told that.
-    Raises BrowsersRefused, TooManyDevicesInGroup, TooManyGroups, TooManyMembers.
+    `room` has the columns of `queries.room_for_member`; where this raises, the transaction is given
+    up. Raises TooManyDevicesInGroup, TooManyGroups, TooManyMembers.
     """
-    user_id, device_id = (caller.user_id, caller.device_id) if caller else (None, None)
-    there = queries.find_room(session, group_id=group_id, user_id=user_id, device_id=device_id)
-    if there.is_member:
-        return
-    if there.is_browser and browsers == "refused":
-        raise BrowsersRefused
-    if there.groups >= MOST_GROUPS:
+    if room.groups >= MOST_GROUPS:
         raise TooManyGroups
-    if there.members >= MOST_MEMBERS:
+    if room.members >= MOST_MEMBERS:
         raise TooManyMembers
-    coming = devices + there.devices
-    if coming and there.devices_in_group + coming > MOST_DEVICES_IN_GROUP:
+    if room.devices and room.devices_in_group + room.devices > MOST_DEVICES_IN_GROUP:
         raise TooManyDevicesInGroup
 
 
-def check_devices(session: Session, *, user_id: UUID, more: int = 0) -> None:
+def check_devices(room: Any, *, more: int = 0) -> None:
     """Check that a person, and the person's groups, have room for their keyed devices and `more`.
 
-    Raises TooManyDevices, TooManyDevicesInGroup.
+    `room` has the columns of `queries.room_for_devices`; where this raises, the transaction is
+    given up. Raises TooManyDevices, TooManyDevicesInGroup.
     """
-    there = queries.find_room(session, user_id=user_id)
-    if there.devices + more > MOST_DEVICES:
+    if room.devices + more > MOST_DEVICES:
         raise TooManyDevices
-    if there.devices_in_fullest + more > MOST_DEVICES_IN_GROUP:
+    if room.devices_in_fullest + more > MOST_DEVICES_IN_GROUP:
         raise TooManyDevicesInGroup
 
 
@@ -313,12 +298,11 @@ def found_group(session: Session, *, caller: Caller, name: str, encryption: str)
     Raises TooManyGroups, Unauthenticated.
     """
     auth.hold(session, caller, alone=True)
-    if queries.find_room(session, user_id=caller.user_id).groups >= MOST_GROUPS:
-        raise TooManyGroups
-    group_id = queries.create_group(
+    founded = queries.create_group(
         session, name=name, encryption=encryption, founder_id=caller.user_id
     )
-    return find(session, caller=caller, group_id=group_id)
+    check_newcomer(founded)
+    return find(session, caller=caller, group_id=founded.group_id)
 
 
 def change_group(

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     ColumnElement,
-    Select,
+    SelectBase,
     Uuid,
     and_,
     any_,
@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    union,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -100,19 +101,23 @@ def find_live(session: Session, *, code_hash: bytes) -> Any | None:
 def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) -> Any | None:
     """Lock the group that a code leads to, then the code's row; return it as it is now.
 
-    Another one may just have spent it. One that leads nowhere any more locks no group: whoever has
-    it may long have been removed.
+    One for its maker adds a device to all the maker's groups, so all of them are locked. Another
+    request may just have spent it. One that leads nowhere any more locks no group: whoever has it
+    may long have been removed.
     """
     is_repeatable = InviteCode.used_at > func.now() - repeatable
-    group = _locked(
-        select(InviteCode.group_id).where(
-            InviteCode.code_hash == code_hash, or_(IS_LIVE, is_repeatable)
-        )
+    leads = and_(InviteCode.code_hash == code_hash, or_(IS_LIVE, is_repeatable))
+    of_maker = (
+        select(Member.group_id)
+        .join(InviteCode, InviteCode.created_by == Member.user_id)
+        .where(leads, InviteCode.for_creator)
     )
+    group = _locked(union(select(InviteCode.group_id).where(leads), of_maker))
+    led_to = group.c.id == InviteCode.group_id
     statement = (
         select(
-            select(group.c.name).scalar_subquery().label("group_name"),
-            select(group.c.browsers).scalar_subquery().label("browsers"),
+            select(group.c.name).where(led_to).scalar_subquery().label("group_name"),
+            select(group.c.browsers).where(led_to).scalar_subquery().label("browsers"),
             InviteCode.id,
             InviteCode.group_id,
             InviteCode.created_by,
@@ -127,7 +132,8 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
             InviteCode.key_version,
             case(
                 (
-                    InviteCode.key_version == select(group.c.key_version).scalar_subquery(),
+                    InviteCode.key_version
+                    == select(group.c.key_version).where(led_to).scalar_subquery(),
                     InviteCode.key_package,
                 )
             ).label("key_package"),
@@ -140,11 +146,12 @@ def lock_invite(session: Session, *, code_hash: bytes, repeatable: timedelta) ->
     return session.execute(statement).one_or_none()
 
 
-def _locked(group_id: Select[Any]) -> CTE:
-    """Return the CTE of a group that is locked: before the invite, as everybody does."""
+def _locked(group_ids: SelectBase) -> CTE:
+    """Return the CTE of groups that are locked: before the invite, as everywhere."""
     return (
-        select(Group.name, Group.key_version, Group.browsers)
-        .where(Group.id == group_id.scalar_subquery())
+        select(Group.id, Group.name, Group.key_version, Group.browsers)
+        .where(Group.id.in_(group_ids))
+        .order_by(Group.id)
         .with_for_update()
         .cte("led_to")
     )
@@ -166,8 +173,9 @@ def spend(
 ) -> Any | None:
     """Mark a code as used by somebody entering a group; None if nobody enters.
 
-    The row has the `group_id` that `entering` returns, and whether the device `is_admitted`: it
-    has a public key, and the invite a package with the group's present key.
+    The row has the `group_id` that `entering` returns; whether the device is `in_browser` and
+    `has_key`, a public one; whether it `is_admitted`: it has one, and the invite a package with the
+    group's present key; and the room that there was.
     """
     spent = (
         update(InviteCode)
@@ -181,7 +189,21 @@ def spend(
         )
         .cte("spent")
     )
-    statement = select(entering.c.group_id)
+    room = (
+        groups.room_for_devices(user_id)
+        if invite.for_creator
+        else groups.room_for_member(invite.group_id, user_id)
+    )
+    statement = (
+        select(
+            entering.c.group_id,
+            Device.in_browser,
+            Device.public_key.is_not(None).label("has_key"),
+            *room,
+        )
+        .select_from(entering)
+        .join(Device, Device.id == device_id)
+    )
     if invite.key_package is None:
         return session.execute(
             statement.add_columns(literal_column("false").label("is_admitted")).add_cte(spent)

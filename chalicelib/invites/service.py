@@ -216,9 +216,6 @@ def join_group(
         except groups.GroupNotFound:
             # They have left since: the code is as spent as for anybody else.
             raise InviteNotValid from None
-    groups.check_newcomer(
-        session, group_id=invite.group_id, browsers=invite.browsers, caller=caller
-    )
     group_id, key_package = _enter(
         session,
         invite,
@@ -326,22 +323,11 @@ def _admit(
         "token_hash": hash_token(token),
         "in_browser": newcomer.in_browser,
     }
-    if newcomer.in_browser and invite.browsers == "refused":
-        raise groups.BrowsersRefused
-    devices = int(newcomer.public_key is not None)
     if invite.for_creator:
         user_id, name = invite.created_by, None
-        # So that of several at once each is counted.
-        group_queries.lock_user(session, user_id=user_id)
-        if devices:
-            groups.check_devices(session, user_id=user_id, more=devices)
-        device_id = people.create_device(session, user_id=user_id, **device)
+        device_id = people.create_device(session, user_id=user_id, alone=True, **device)
     else:
         name = newcomer.name
-        if invite.group_id is not None:
-            groups.check_newcomer(
-                session, group_id=invite.group_id, browsers=invite.browsers, devices=devices
-            )
         user_id, device_id = people.create_person(session, name=name, **device)
     group_id, key_package = _enter(
         session,
@@ -412,7 +398,13 @@ def _enter(  # noqa: PLR0913 -- each by its name
         idempotency_hash=idempotency_hash,
     )
     if entered is None:
-        raise AlreadyAMember  # which leaves the code unspent
+        raise AlreadyAMember  # which leaves the code unspent, as all that follows
+    if entered.in_browser and invite.browsers == "refused":
+        raise groups.BrowsersRefused
+    if not invite.for_creator:
+        groups.check_newcomer(entered)
+    elif entered.has_key:
+        groups.check_devices(entered)
     if not entered.is_admitted:
         return entered.group_id, None
     return entered.group_id, KeyPackage(sealed=invite.key_package, key_version=invite.key_version)

@@ -413,8 +413,8 @@ FIND_NEWEST = Compiled(_build_newest)
 def set_public_key(session: Session, *, caller: Caller, public_key: bytes) -> Any | None:
     """Give the calling device its public key, unless it has one.
 
-    The row says which `public_key` it has, and whether it `is_new`. None when its token is not
-    valid any more.
+    The row says which `public_key` it has, whether it `is_new`, and what `room_for_devices` says of
+    the time before. None when its token is not valid any more.
     """
     before = select(Device.id, Device.public_key).where(Device.id == caller.device_id).cte("before")
     statement = (
@@ -425,7 +425,11 @@ def set_public_key(session: Session, *, caller: Caller, public_key: bytes) -> An
             Device.revoked_at.is_(None),
         )
         .values(public_key=func.coalesce(Device.public_key, public_key))
-        .returning(Device.public_key, before.c.public_key.is_(None).label("is_new"))
+        .returning(
+            Device.public_key,
+            before.c.public_key.is_(None).label("is_new"),
+            *groups.room_for_devices(caller.user_id),
+        )
     )
     return session.execute(statement).one_or_none()
 
@@ -613,19 +617,23 @@ def delete_envelope(session: Session, *, group_id: UUID, key_version: int, devic
             table.key_version == key_version,
         )
 
-    deleted: Any = session.execute(delete(KeyEnvelope).where(of_device(KeyEnvelope)))
-    if deleted.rowcount:
-        oldest = select(FurtherEnvelope.id).where(of_device(FurtherEnvelope))
-        oldest = oldest.order_by(FurtherEnvelope.id).limit(1)
-        columns = [column.name for column in FurtherEnvelope.__table__.columns]
-        moved = (
-            delete(FurtherEnvelope)
-            .where(FurtherEnvelope.id == oldest.scalar_subquery())
-            .returning(*(FurtherEnvelope.__table__.c[name] for name in columns))
-            .cte("moved")
-        )
-        session.execute(insert(KeyEnvelope).from_select(columns, select(moved)))
-    return int(deleted.rowcount)
+    deleted = (
+        delete(KeyEnvelope).where(of_device(KeyEnvelope)).returning(KeyEnvelope.id).cte("deleted")
+    )
+    count = select(func.count()).select_from(deleted).scalar_subquery()
+    oldest = select(FurtherEnvelope.id).where(of_device(FurtherEnvelope))
+    oldest = oldest.order_by(FurtherEnvelope.id).limit(1)
+    columns = [column.name for column in FurtherEnvelope.__table__.columns]
+    # The count also makes this wait for the deletion, or there would be two for a moment.
+    moved = (
+        delete(FurtherEnvelope)
+        .where(FurtherEnvelope.id == oldest.scalar_subquery(), count > 0)
+        .returning(*(FurtherEnvelope.__table__.c[name] for name in columns))
+        .cte("moved")
+    )
+    replaced = insert(KeyEnvelope).from_select(columns, select(moved)).cte("replaced")
+    number: int = session.execute(select(count).add_cte(replaced)).scalar_one()
+    return number
 
 
 def put_vouch(session: Session, **columns: Any) -> int:

@@ -52,7 +52,7 @@ def register_key(credential: Credential, body: RegisterKeyRequest) -> KeyPackage
     The public key is kept also when there is nothing to show yet.
     """
     with transaction() as session:
-        caller = auth.authenticate(session, credential)
+        caller = auth.authenticate(session, credential, alone=True)
         service.register_key(session, caller=caller, public_key=body.public_key)
     with one_statement() as connection:
         envelope = service.find_newest(connection, credential=credential)

@@ -312,19 +312,17 @@ def delete_envelope(
 
 
 def register_key(session: Session, *, caller: Caller, public_key: bytes) -> None:
-    """Set the calling device's public key, once.
+    """Set the public key, once, of a calling device that was authenticated `alone`.
 
     Raises PublicKeySet, TooManyDevices, TooManyDevicesInGroup, Unauthenticated.
     """
-    auth.hold(session, caller, alone=True)
     written = queries.set_public_key(session, caller=caller, public_key=public_key)
     if written is None:
         raise Unauthenticated
     if written.public_key != public_key:
         raise PublicKeySet
     if written.is_new:
-        # It is among those that are counted, and goes again with this transaction.
-        groups.check_devices(session, user_id=caller.user_id)
+        groups.check_devices(written, more=1)
 
 
 def find_newest(connection: OneStatement, *, credential: Credential) -> Any:
