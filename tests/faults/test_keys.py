@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,16 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from chalicelib.invites.codes import InviteCode as Code
-from chalicelib.models import Device, Group, GroupKey, InviteCode, KeyEnvelope
+from chalicelib.models import (
+    Device,
+    DeviceCard,
+    FurtherEnvelope,
+    Group,
+    GroupKey,
+    InviteCode,
+    KeyEnvelope,
+    Vouch,
+)
 from chalicelib.web import to_base64
 from tests import factories
 from tests.api import Reply
@@ -372,3 +382,126 @@ def test_an_invite_that_is_asked_for_many_times_at_once_is_one(
     assert {(reply.status, reply.text) for reply in replies} == {(201, replies[0].text)}
     session.rollback()
     assert len(session.scalars(select(InviteCode.id).filter_by(group_id=group_id)).all()) == 1
+
+
+# --- What form 2 adds
+
+
+def give(group_id: UUID, by: Someone, to: Someone) -> Call:
+    called = hand_on(group_id, by, to)
+    return replace(called, path=f"{called.path}?form=2")
+
+
+def vouch(group_id: UUID, by: Someone, about: Someone) -> Call:
+    path = f"/api/groups/{group_id}/keys/1/vouches/{about.device_id}"
+    return Call("PUT", path, {"entry": opaque(100)}, token=by.token)
+
+
+def card(group_id: UUID, by: Someone) -> Call:
+    body = {"keyVersion": 1, "sealed": opaque(100)}
+    return Call("PUT", f"/api/groups/{group_id}/card", body, token=by.token)
+
+
+def rows(session: Session, table: Any, group_id: UUID) -> list[Any]:
+    session.rollback()
+    return list(session.scalars(select(table).filter_by(group_id=group_id)))
+
+
+def test_two_wrappers_at_once_each_have_an_envelope_in_form_2(
+    session: Session, processes: Processes, una: Someone, ari: Someone
+) -> None:
+    bera = factories.with_key(session)
+
+    for group_id in keyed(session, una, ari):
+        factories.add_member(session, group_id, bera)
+        replies = processes.each(perform, [give(group_id, who, bera) for who in (una, ari)] * 5)
+        # Each call has bytes of its own, and is sent five times.
+        assert [reply.status for reply in replies] == [204] * 10
+        kept = [
+            row.wrapper_device_id
+            for table in (KeyEnvelope, FurtherEnvelope)
+            for row in rows(session, table, group_id)
+            if row.device_id == bera.device_id
+        ]
+        assert sorted(kept) == sorted([una.device_id, ari.device_id])
+
+
+@pytest.mark.parametrize("said", ["a vouch", "a card"])
+def test_what_a_device_says_many_times_at_once_is_kept_once(
+    session: Session, processes: Processes, una: Someone, ari: Someone, said: str
+) -> None:
+    for group_id in keyed(session, una, ari):
+        calls = [
+            vouch(group_id, una, ari) if said == "a vouch" else card(group_id, una)
+            for _ in range(10)
+        ]
+        replies = processes.each(perform, calls)
+        assert [reply.status for reply in replies] == [204] * 10
+        assert len(rows(session, Vouch if said == "a vouch" else DeviceCard, group_id)) == 1
+
+
+@pytest.mark.parametrize("said", [vouch, card, give])
+def test_what_is_said_under_a_key_that_is_just_replaced_is_refused(  # noqa: PLR0913, PLR0917
+    url: str,
+    session: Session,
+    processes: Processes,
+    una: Someone,
+    ari: Someone,
+    said: Any,
+) -> None:
+    group_id = factories.group(session, una, ari, key_version=1)
+    bera = factories.with_key(session)
+    factories.add_member(session, group_id, bera)
+    late = card(group_id, ari) if said is card else said(group_id, ari, bera)
+
+    with Processes(url, count=1) as other, Holding.of(url, "INSERT ON group_keys") as holding:
+        processes.begin(perform, [rotate(group_id, una, new_key(1, una))])
+        assert holding.has(1)
+        other.begin(perform, [late])
+        assert holding.keeps_waiting(1)
+        holding.let_go()
+        (rotated,), (refused,) = processes.results(), other.results()
+
+    # Who is left out of the new key is not confirmed any more.
+    assert (rotated.status, refused.status, refused.code) == (201, 403, "not_confirmed")
+    assert rows(session, Vouch, group_id) == rows(session, DeviceCard, group_id) == []
+    assert rows(session, FurtherEnvelope, group_id) == []
+
+
+@pytest.mark.parametrize("goes", ["who vouches", "who is vouched for"])
+def test_no_vouch_is_left_of_a_member_who_is_being_removed(
+    session: Session, processes: Processes, una: Someone, ari: Someone, goes: str
+) -> None:
+    bera = factories.with_key(session)
+    factories.group(session, bera)
+    statuses = set()
+
+    for group_id in keyed(session, una, ari):
+        factories.add_member(session, group_id, bera)
+        factories.confirm(session, group_id, bera, 1)
+        said = vouch(group_id, bera, ari) if goes == "who vouches" else vouch(group_id, ari, bera)
+        path = f"/api/groups/{group_id}/members/{bera.user_id}"
+        told, removed = processes.each(perform, [said, Call("DELETE", path, token=una.token)])
+        assert removed.status == 204
+        assert rows(session, Vouch, group_id) == []
+        statuses.add(told.status)
+
+    assert statuses <= {204, 404}
+
+
+def test_an_envelope_that_is_given_back_while_another_comes_leaves_one_or_none_but_the_new(
+    session: Session, processes: Processes, una: Someone, ari: Someone
+) -> None:
+    bera = factories.with_key(session)
+
+    for group_id in keyed(session, una, ari):
+        factories.add_member(session, group_id, bera)
+        (first,) = processes.each(perform, [give(group_id, una, bera)])
+        back = replace(hand_on(group_id, bera, bera), method="DELETE", body=None)
+        second, given_back = processes.each(perform, [give(group_id, ari, bera), back])
+        assert (first.status, second.status, given_back.status) == (204, 204, 204)
+        kept = [
+            row for row in rows(session, KeyEnvelope, group_id) if row.device_id == bera.device_id
+        ]
+        assert [row.wrapper_device_id for row in kept] == [ari.device_id]
+        assert rows(session, FurtherEnvelope, group_id) == []
