@@ -167,6 +167,14 @@ def test_a_further_device_needs_room_in_every_group_of_its_person(
     assert (told.status >= 400 and told.code == "too_many_devices_in_group") is is_full
 
 
+def test_a_full_group_takes_no_room_in_another(session: Session, una: Someone) -> None:
+    hearth = factories.group(session, una)
+    fill(session, factories.group(session, factories.someone(session)), members=60, devices=160)
+    code = factories.invite(session, group_id=hearth, by=una)
+
+    assert join(code, opaque(32)).status == 201
+
+
 def test_a_further_device_without_a_key_is_not_counted(session: Session, una: Someone) -> None:
     hearth = factories.group(session, una)
     for _ in range(15):

@@ -170,6 +170,25 @@ def test_where_the_oldest_envelope_is_given_back_the_next_takes_its_place(
     assert hearth.give_back(bera).code == "envelope_not_found"
 
 
+def test_envelopes_of_four_wrappers_take_the_place_of_one_another_in_their_order(
+    hearth: Hearth, session: Session, una: Someone, ari: Someone, bera: Someone
+) -> None:
+    wrappers = [una, ari, *(factories.further_device(session, una) for _ in range(2))]
+    for wrapper in wrappers[2:]:
+        factories.confirm(session, hearth.group_id, wrapper, 1)
+
+    given = [give(hearth, wrapper, bera) for wrapper in wrappers]
+
+    assert [answer.status for answer in given] == [204] * 4
+    for number in range(4):
+        shown = [sent["wrapperDeviceId"] for sent in keys(hearth, bera)["envelopes"]]
+        assert shown == [str(wrapper.device_id) for wrapper in wrappers[number:]]
+        (oldest,) = hearth.keys(bera)["envelopes"]
+        assert oldest["wrapperDeviceId"] == shown[0]
+        assert hearth.give_back(bera).status == 204
+    assert keys(hearth, bera)["envelopes"] == []
+
+
 def test_the_envelopes_of_others_stay_where_one_is_given_back(
     hearth: Hearth, session: Session, una: Someone, ari: Someone, bera: Someone
 ) -> None:
