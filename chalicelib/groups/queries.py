@@ -1,7 +1,7 @@
 """Where membership is decided, and what follows when it changes.
 
-Locks are taken in one order everywhere: groups by id, then an invite, then people,
-then devices.
+Locks are taken in one order everywhere: groups by id, then a membership, then an invite, then
+people, then devices; and each at once as strongly as it is needed.
 """
 
 from collections.abc import Sequence
