@@ -20,6 +20,7 @@ from chalicelib.keys.routes import blueprint as keys
 from chalicelib.locations.routes import blueprint as locations
 from chalicelib.owntracks.routes import blueprint as owntracks
 from chalicelib.settings import settings
+from chalicelib.site.routes import blueprint as site
 from chalicelib.users.routes import blueprint as users
 from chalicelib.web import Application, gateway
 
@@ -39,6 +40,7 @@ for feature in (
     owntracks,
     export,
     docs,
+    site,
 ):
     app.register_blueprint(feature)
 jobs = (migrate, create_founding_invite, purge_expired_invites, maintain_locations, after_restore)

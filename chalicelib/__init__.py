@@ -21,6 +21,7 @@
     owntracks/    what the OwnTracks apps post as phones of a group, and what they are told
     export/       all that is stored about the caller
     docs/         the contract of all routes, for programs and as a page; protocol, vectors, errors
+    site/         the web app's files, as client/web/dist has them
     health/       whether the service runs and can work
     limits/       the limiter
     jobs/         what runs without a request, each a function of its own

@@ -6,6 +6,7 @@ by name and never by value.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -46,6 +47,13 @@ _REFUSED_OPTIONS = frozenset(
         *("tcp_user_timeout", "user"),
     )
 )
+_OPENSTREETMAP = (
+    "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+    "\N{COPYRIGHT SIGN} OpenStreetMap contributors",
+)
+# The origin goes into a header: nothing in it may end a directive.
+_TILES = re.compile(r"(https?://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?)/[A-Za-z0-9._~/{}@-]{1,500}")
+_LONGEST_ATTRIBUTION = 200
 _ENCODE = (
     "If its user or password holds a special character, such as # ? / [ ] @ : or %, percent-encode"
     " it: # is %23, ? is %3F, / is %2F."
@@ -230,6 +238,43 @@ class DatabaseSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapTiles:
+    """Street maps that a person may switch on in the web app.
+
+    `url` has the places {z}, {x} and {y}; `origin` is its scheme, host and port.
+    """
+
+    url: str
+    origin: str
+    attribution: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "MapTiles | None":
+        """Return None when MAP_TILES_URL is off. Raises SettingsError."""
+        url, attribution = _said(environ, "MAP_TILES_URL"), _said(environ, "MAP_TILES_ATTRIBUTION")
+        if url == "off":
+            return None
+        if url is None:
+            url, attribution = _OPENSTREETMAP
+        found = _TILES.fullmatch(url)
+        if found is None or not all(f"{{{place}}}" in url for place in "zxy"):
+            raise SettingsError(
+                "MAP_TILES_URL must be off, or a URL such as"
+                " https://tiles.example.org/{z}/{x}/{y}.png, in ASCII and without a query."
+            )
+        if attribution is None:
+            raise SettingsError(
+                "MAP_TILES_ATTRIBUTION is not set: say whose map MAP_TILES_URL shows."
+            )
+        if len(attribution) > _LONGEST_ATTRIBUTION or not attribution.isprintable():
+            raise SettingsError(
+                f"MAP_TILES_ATTRIBUTION must be one line, of {_LONGEST_ATTRIBUTION} characters at"
+                " most."
+            )
+        return cls(url=url, origin=found[1], attribution=attribution)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one process.
 
@@ -237,7 +282,8 @@ class Settings:
     database, so that a copy of the database alone gives no code away. `timeout_seconds` is how
     long a statement, or a silent server, is waited for. `prepare_statements` keeps the hot
     statements planned on the server; `iam` asks IAM for the database's password. Where there
-    is a `metrics_namespace`, the log's counts are CloudWatch's metrics.
+    is a `metrics_namespace`, the log's counts are CloudWatch's metrics. `web` says whether the web
+    app is served; `tiles`, None when they are off, where it may load street maps from.
     """
 
     database: DatabaseAddress
@@ -248,6 +294,8 @@ class Settings:
     timeout_seconds: float
     prepare_statements: bool
     metrics_namespace: str | None
+    web: bool
+    tiles: "MapTiles | None"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -266,6 +314,8 @@ class Settings:
             pool_size=1 if "AWS_LAMBDA_FUNCTION_NAME" in environ else 8,
             timeout_seconds=_seconds(environ, "DATABASE_TIMEOUT_SECONDS", default=5),
             metrics_namespace=_said(environ, "METRICS_NAMESPACE"),
+            web=_switch(environ, "WEB", default="on"),
+            tiles=MapTiles.read(environ),
             prepare_statements=_switch(environ, "DATABASE_PREPARED_STATEMENTS", default="on"),
         )
 

@@ -37,8 +37,11 @@ API = "api_handler"  # as Chalice calls the function
 # Not by the script of that name: in it pip writes the path of this Python for a shell to read.
 CHALICE = (sys.executable, "-c", "import sys; from chalice.cli import main; sys.exit(main())")
 SHIPPED = ("app.py", "chalicelib", "vendor", ".chalice")
-TEST_SUITES = ("alembic/testing", "sqlalchemy/testing")
-"""Parts of packages that only authors of database dialects import."""
+UNUSED = (
+    *("alembic/testing", "sqlalchemy/testing"),
+    *("sqlalchemy/dialects/mssql", "sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle"),
+)
+"""Parts of packages that nothing here imports: for authors of dialects, and other dialects."""
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those of wheels
 TASK = "/var/task"  # where Lambda unpacks the bundle
 
@@ -92,8 +95,8 @@ def package(stage: str, *, project: Path = PROJECT, build: Path | None = None) -
         )
         for archive in (made / "deployment.zip", *wheels):
             ZipFile(archive).extractall(tree)
-        for suite in TEST_SUITES:
-            shutil.rmtree(tree / suite)
+        for part in UNUSED:
+            shutil.rmtree(tree / part)
         _compile(tree, _loaded(template, copy))
         _zip(tree, bundle.code)
     bundle.template.write_text(json.dumps(template, indent=1, sort_keys=True) + "\n")

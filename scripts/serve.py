@@ -35,8 +35,9 @@ from chalicelib.db.failure import REFUSED_RIGHT, sqlstate
 from chalicelib.errors import Problem
 from chalicelib.health import service as health
 from chalicelib.jobs.report import JobFailed
-from chalicelib.settings import SettingsError
+from chalicelib.settings import SettingsError, settings
 from chalicelib.web.endpoint import left_out
+from scripts.coding import coded
 from scripts.postgres import Postgres, PostgresUnavailable
 from scripts.schedule import Job, Schedule, scheduled_jobs
 
@@ -108,8 +109,7 @@ def main() -> None:
             upkeep.run_due()
         if "note" in migrated:
             print(migrated["note"])
-        if founding["code"]:
-            print(f"Founding invite: {founding['code']}")
+        print(*founding_lines(f"http://{HOST}:{port}", founding["code"]), sep="", end="")
 
         def look_around() -> None:
             if _stopping:
@@ -178,6 +178,17 @@ def make_command(target: str, **variables: str) -> str:
     words = [f"{name}={value.replace('$', '$$')}" for name, value in variables.items()]
     url = " DATABASE_URL=..." if _DATABASE_IS_GIVEN else ""
     return shlex.join(["make", target, *words]) + url
+
+
+def founding_lines(url: str, code: str | None) -> list[str]:
+    """Say how the first member comes in: by the code, and in a browser by the link.
+
+    The end of the link, from the # on, stays in the browser and never reaches the service.
+    """
+    if code is None:
+        return []
+    link = [f"Founding link: {url}/#found={code}\n"] if settings().web else []
+    return [f"Founding invite: {code}\n", *link]
 
 
 @contextmanager
@@ -361,8 +372,11 @@ class Gateway(ChaliceRequestHandler):
         self, code: int, headers: dict[str, Any], body: str | bytes | None
     ) -> None:
         if self.command != "HEAD":
-            super()._send_http_response(code, headers, body)
+            content = body.encode() if isinstance(body, str) else body or b""
+            headers, content = coded(code, headers, content, self.headers.get("Accept-Encoding"))
+            super()._send_http_response(code, headers, content)
             return
+        headers, _ = coded(code, headers, b"", accepted=None)
         # A body would be taken for the next answer; the length is that of the answer to GET.
         length = len(body or "") or left_out.get()
         self.send_response(code)

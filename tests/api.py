@@ -47,6 +47,11 @@ class Reply:
         return str(problem["code"])
 
 
+def _text(body: bytes) -> str:
+    """Return a body; the bytes of one that is no text come back by `surrogateescape`."""
+    return body.decode(errors="surrogateescape")
+
+
 class Api:
     """Calls to the app. `token` is a device's; without one nobody is signed in."""
 
@@ -79,7 +84,7 @@ class Api:
         sent |= headers or {}
         target = f"{path}?{urlencode(query)}" if query else path
         answer = self._client.http.request(method, target, headers=sent, body=content)
-        reply = Reply(answer.status_code, dict(answer.headers), answer.body.decode())
+        reply = Reply(answer.status_code, dict(answer.headers), _text(answer.body))
         contract.check(method, target, reply)
         return reply
 

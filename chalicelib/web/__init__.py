@@ -5,6 +5,7 @@ from chalicelib.web.endpoint import Application, endpoint, gateway
 from chalicelib.web.request import address
 from chalicelib.web.shapes import (
     Answer,
+    File,
     FormQuery,
     InvalidFields,
     Length,
@@ -23,6 +24,7 @@ __all__ = [
     "Access",
     "Answer",
     "Application",
+    "File",
     "FormQuery",
     "InvalidFields",
     "Length",

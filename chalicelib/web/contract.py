@@ -45,7 +45,7 @@ class Contract:
     """Who may call a route, what it takes and what it gives.
 
     A public route says `because` of what nobody has to be known. `path` has the names in its path,
-    each of an id or a whole number.
+    each of an id, a whole number or a text.
     """
 
     access: Access
@@ -54,7 +54,7 @@ class Contract:
     largest_body: int
     etag: bool
     raises: tuple[type[Problem], ...]
-    path: Mapping[str, type[UUID | int]]
+    path: Mapping[str, type[UUID | int | str]]
     body: type[Request] | None
     query: type[Request] | None
     headers: type[Request] | None
@@ -152,6 +152,14 @@ def _id(text: str) -> UUID:
         raise NotFound from None
 
 
+def _text(text: str) -> str:
+    """Raises NotFound: what is not UTF-8 names nothing."""
+    try:
+        return unquote(text, errors="strict")
+    except ValueError:
+        raise NotFound from None
+
+
 def _number(text: str) -> int:
     """Raises NotFound: what is no number from 1 to the database's greatest names nothing."""
     number = int(text) if _DIGITS.fullmatch(text) else 0
@@ -164,6 +172,6 @@ _CREDENTIALS: dict[Access, tuple[str, Callable[[str], Credential | None]]] = {
     Access.APP: ("bearer", app_credential),
     Access.PHONE: ("basic", phone_credential),
 }
-_PATH: dict[Any, Callable[[str], UUID | int]] = {UUID: _id, int: _number}
+_PATH: dict[Any, Callable[[str], UUID | int | str]] = {UUID: _id, int: _number, str: _text}
 _DIGITS = re.compile("[0-9]{1,10}", re.ASCII)
 _GREATEST = 2**31 - 1

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from chalice.app import Chalice, Response
+from chalice.app import Chalice, Response, RestAPIEventHandler
 from chalice.app import Request as ChaliceRequest
 
 from chalicelib.errors import Problem, UnsupportedMedia
@@ -83,6 +83,17 @@ def endpoint(  # noqa: PLR0913 -- each by its name
     return decorate
 
 
+class _EventHandler(RestAPIEventHandler):
+    """Chalice's handler of requests, which serves a binary file whatever Accept says.
+
+    Chalice answers 400 there, because API Gateway decodes only what Accept asks for. Ours takes
+    every type as binary (.chalice/template.yaml), and decodes always.
+    """
+
+    def _validate_binary_response(self, *_: object) -> bool:
+        return True
+
+
 class Application(Chalice):
     """Chalice, and an answer where it cannot even make a request of what it is invoked with."""
 
@@ -98,10 +109,17 @@ class Application(Chalice):
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Serve one event of API Gateway's."""
         try:
-            return super().__call__(event, context)
+            # As Chalice does, with our handler.
+            self.lambda_context = context
+            handlers = self._get_middleware_handlers("http")
+            handler = _EventHandler(
+                self.routes, self.api, self.log, self.debug, middleware_handlers=handlers
+            )
+            self.current_request = handler.create_request_object(event, context)
+            answered: dict[str, Any] = handler(event, context)
         except (AttributeError, KeyError, TypeError):  # before the middleware, which raises nothing
-            answer: dict[str, Any] = _not_a_request().to_dict()
-            return answer
+            answered = _not_a_request().to_dict()
+        return answered
 
 
 def gateway(
@@ -130,8 +148,8 @@ def gateway(
             response.headers["Allow"] = allow
     response.headers = {**HEADERS, **response.headers}
     if event.method == "HEAD":
-        left_out.set(len(response.body.encode()))
-        response.body = ""
+        left_out.set(len(_bytes(response.body)))
+        response.body = type(response.body)()
     log.request(event, response.status_code, time.perf_counter() - started, outcome)
     return response
 
@@ -149,14 +167,19 @@ def _success(answer: Answer | None, contract: Contract) -> Response:
     if answer is None:
         return Response(body="", status_code=contract.status)
     log.outcome.get().code = answer.noted
-    text = answer.text()
-    headers: dict[str, str | list[str]] = {"Content-Type": answer.media_type, **answer.headers}
+    body = answer.body()
+    headers: dict[str, str | list[str]] = {**answer.head()}
     if contract.etag:
-        tag = f'"{to_base64(hashlib.sha256(text.encode()).digest()[:16])}"'
+        tag = f'"{to_base64(hashlib.sha256(_bytes(body)).digest()[:16])}"'
         headers["ETag"] = tag
         if _is_known(tag, (request.header("if-none-match") or "").strip()):
-            return Response(body="", headers=headers, status_code=304)
-    return Response(body=text, headers=headers, status_code=contract.status)
+            # Of the body's type: Chalice encodes what is binary, and that has to be bytes.
+            return Response(body=type(body)(), headers=headers, status_code=304)
+    return Response(body=body, headers=headers, status_code=contract.status)
+
+
+def _bytes(body: str | bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else body
 
 
 def _is_known(tag: str, asked: str) -> bool:

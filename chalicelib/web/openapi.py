@@ -20,6 +20,12 @@ from chalicelib.web.shapes import Answer, Request, never_null
 _ID = "019f1ccc-9f40-7c1a-9c5e-5d9a4f1f0a77"
 _ID_SCHEMA = {"type": "string", "format": "uuid", "examples": [_ID]}
 _NUMBER_SCHEMA = {"type": "integer", "minimum": 1, "examples": [1]}
+_TEXT_SCHEMA = {"type": "string", "examples": ["app.css"]}
+_PATH_SCHEMAS: dict[Any, dict[str, Any]] = {
+    UUID: _ID_SCHEMA,
+    int: _NUMBER_SCHEMA,
+    str: _TEXT_SCHEMA,
+}
 _ABOUT = """\
 Private location sharing for a family. People join with an invite code, their devices post points, \
 the others see them. JSON in and out, names in camelCase; times carry an offset, ids are UUIDs.
@@ -175,7 +181,7 @@ def _tag(view: Any) -> Json:
 
 def _parameters(contract: Contract) -> Iterator[Json]:
     for name, kind in contract.path.items():
-        schema = _ID_SCHEMA if kind is UUID else _NUMBER_SCHEMA
+        schema = _PATH_SCHEMAS[kind]
         yield {"name": name, "in": "path", "required": True, "schema": dict(schema)}
     for place, shape in (("query", contract.query), ("header", contract.headers)):
         if shape is not None:

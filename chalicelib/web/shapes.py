@@ -19,6 +19,8 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     PlainSerializer,
+    PrivateAttr,
+    RootModel,
     Strict,
     StringConstraints,
     ValidationError,
@@ -116,6 +118,41 @@ class Answer(BaseModel):
     def text(self) -> str:
         """Return the body as it goes out."""
         return self.model_dump_json(by_alias=True)
+
+    def body(self) -> str | bytes:
+        """Return what goes out: bytes only of a type that the gateway takes as binary."""
+        return self.text()
+
+    def head(self) -> dict[str, str]:
+        """Return the headers of this answer, in place of those that all answers have."""
+        return {"Content-Type": self.media_type, **self.headers}
+
+
+class File(Answer, RootModel[Any]):
+    """A file as it is stored, of the type in `Content-Type`."""
+
+    media_type = "*/*"
+
+    model_config = ConfigDict(
+        json_schema_extra={"type": "string", "examples": ["<!doctype html>"]},
+    )
+    _head: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of(cls, content: str | bytes, media_type: str, headers: Mapping[str, str]) -> Self:
+        """Return a file; its content is text unless the type is binary."""
+        file = cls(content)
+        file._head = {"Content-Type": media_type, **headers}
+        return file
+
+    def body(self) -> str | bytes:
+        """Return the content."""
+        content: str | bytes = self.root
+        return content
+
+    def head(self) -> dict[str, str]:
+        """Return the headers of this file."""
+        return self._head
 
 
 def _told(detail: ErrorDetails) -> str:
@@ -285,6 +322,7 @@ class FormQuery(Request):
 
 __all__ = [
     "Answer",
+    "File",
     "FormQuery",
     "InvalidFields",
     "Length",

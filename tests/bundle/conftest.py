@@ -64,7 +64,7 @@ def made_once(
 def copy_of_the_project(path: Path, *, architecture: str) -> Path:
     """Copy what a bundle is made of, and set the architecture of its stages."""
     unwanted = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
-    for name in ("docs", "migrations", *SHIPPED):
+    for name in ("docs", "migrations", "client/web/dist", *SHIPPED):
         source = PROJECT / name
         if source.is_dir():
             shutil.copytree(source, path / name, symlinks=True, ignore=unwanted)

@@ -18,6 +18,7 @@ import pytest
 from scripts import package
 from scripts.package import PROJECT
 from tests.bundle.conftest import Bundle, copy_of_the_project, unpacked
+from tests.features.site import files
 
 ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
 
@@ -83,6 +84,7 @@ def test_it_holds_what_runs_and_nothing_else(release: Bundle) -> None:
         "sqlalchemy",
         "typing_extensions.py",
         "typing_inspection",
+        "web",
     }
 
 
@@ -128,6 +130,15 @@ def test_it_holds_the_documents_that_are_served(release: Bundle) -> None:
     assert shipped == {"docs/protocol.md", "docs/errors.md", "docs/vectors.json"}
     for name in shipped:
         assert ZipFile(release.code).read(name) == (PROJECT / name).read_bytes()
+
+
+def test_it_holds_the_web_app_as_it_was_built(release: Bundle) -> None:
+    shipped = {name for name in names(release) if name.startswith("web/")}
+
+    assert shipped == {f"web/{name}" for name in [*files.names(), "HASHES"]}
+    for name in shipped:
+        built = files.DIST / name.removeprefix("web/")
+        assert ZipFile(release.code).read(name) == built.read_bytes()
 
 
 def test_it_is_small(release: Bundle) -> None:

@@ -1,5 +1,6 @@
 """The bundle runs whole in Lambda's runtime: every route, every job, and what goes wrong there."""
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.web.endpoint import HEADERS
 from tests.bundle.conftest import Bundle
 from tests.bundle.runtime import (
     Function,
@@ -20,6 +22,7 @@ from tests.bundle.runtime import (
 )
 from tests.database import PEPPER, Server, connect
 from tests.factories import plain_point
+from tests.features.site import files
 from tests.owntracks import Android, Ios, basic
 from tests.relay import Relay
 
@@ -183,6 +186,25 @@ def post_by_phone(api: Client, owner: dict[str, Any]) -> dict[str, str]:
     return signed_in | {"password": phone["password"]}
 
 
+def read_documents(api: Client) -> None:
+    """Read what everyone may read, and ask for its headers."""
+    for route in (
+        *("GET /api/health", "GET /api/health/ready", "GET /api/docs"),
+        *(f"GET /api/docs/{name}" for name in ("protocol.md", "errors.md", "vectors.json")),
+    ):
+        api(route)
+        assert api(route.replace("GET", "HEAD")) == ""
+
+
+def read_web_app(api: Client) -> None:
+    """Load the page, and all that it loads."""
+    for path in ("/", "/join", "/sw.js", "/manifest.webmanifest", "/web/config.json"):
+        api(f"GET {path}")
+    for name in files.names():
+        if name.startswith("web/"):
+            api("GET /web/{name}", name=name.removeprefix("web/"))
+
+
 def point() -> dict[str, Any]:
     return plain_point(latitude=LATITUDE, longitude=LONGITUDE)
 
@@ -240,12 +262,8 @@ def test_every_route_works(api: Client, founding_code: Callable[[], str]) -> Non
     api("POST /api/groups/join", {"code": codes[1], "group": {"name": "Harbour"}}, by=by)
     api("POST /api/groups/{group_id}/leave", by=by, group_id=group)
     api("DELETE /api/users/me", by=by)
-    for route in (
-        *("GET /api/health", "GET /api/health/ready", "GET /api/docs"),
-        *(f"GET /api/docs/{name}" for name in ("protocol.md", "errors.md", "vectors.json")),
-    ):
-        api(route)
-        assert api(route.replace("GET", "HEAD")) == ""
+    read_documents(api)
+    read_web_app(api)
     contract = api("GET /api/openapi.json")
 
     assert [request for request in api.requests if request[1] >= 300] == []
@@ -282,6 +300,30 @@ def test_every_route_works(api: Client, founding_code: Callable[[], str]) -> Non
         "192.0.2.7",
     ]
     assert [text for text in private if text in log] == []
+
+
+def test_the_web_app_leaves_the_bundle_as_it_was_built(function: Function) -> None:
+    for path, name in files.paths().items():
+        resource, ids = path, {}
+        if path.startswith("/web/"):
+            resource, ids = "/web/{name}", {"name": path.removeprefix("/web/")}
+
+        answer = function.invoke(http_event("GET", resource, ids))
+
+        assert not answer.is_error
+        told = answer.payload
+        body = told["body"].encode()
+        is_binary = name.endswith(".png")
+        assert (told["statusCode"], told.get("isBase64Encoded", False)) == (200, is_binary)
+        content = base64.b64decode(body) if is_binary else body
+        assert files.digest(content) == files.hashes()[name]
+        headers = told["headers"]
+        assert headers["Content-Type"] == files.TYPES[Path(name).suffix]
+        assert headers["Content-Security-Policy"] == files.POLICY
+        kept = HEADERS.keys() - files.OWN_HEADERS
+        assert {header: headers[header] for header in kept} == {
+            header: HEADERS[header] for header in kept
+        }
 
 
 def test_a_family_s_first_day(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.web.endpoint import HEADERS
+from scripts import coding
 from scripts.package import PROJECT
 from tests.api import Api
 from tests.bundle.conftest import Bundle
@@ -227,6 +228,26 @@ def test_every_stage_of_the_gateway_is_throttled(template: Template) -> None:
             "ThrottlingBurstLimit": {"Ref": "RequestBurst"},
         }
     ]
+
+
+def test_the_gateway_decodes_binary_files_whatever_a_client_accepts(template: Template) -> None:
+    body = properties(template, "RestAPI")["DefinitionBody"]
+
+    assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
+
+
+def test_the_gateway_compresses_from_the_size_on_from_which_the_servers_here_do(
+    template: Template,
+) -> None:
+    assert properties(template, "RestAPI")["MinimumCompressionSize"] == coding.SMALLEST
+
+
+def test_the_gateway_hands_on_every_file_of_the_web_app(template: Template) -> None:
+    paths = properties(template, "RestAPI")["DefinitionBody"]["paths"]
+
+    assert {path for path in paths if not path.startswith(("/api/", "/owntracks", "/pub"))} == {
+        *("/", "/join", "/sw.js", "/manifest.webmanifest", "/web/config.json", "/web/{name}")
+    }
 
 
 def test_the_gateway_hands_head_on_wherever_it_hands_get_on(template: Template) -> None:

@@ -111,7 +111,7 @@ class Una:
 @pytest.fixture(scope="module")
 def founder(service: Run) -> Una:
     """Una, once she has redeemed the founding invite."""
-    (invite, _) = service.printed_until_serving().splitlines()
+    (invite, *_) = service.printed_until_serving().splitlines()
     device = DeviceKey.make()
     _, joined = service.request(
         "POST",

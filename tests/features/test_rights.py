@@ -143,6 +143,12 @@ RULES = [
     public("GET", "/api/docs/protocol.md", 200),
     public("GET", "/api/docs/errors.md", 200),
     public("GET", "/api/docs/vectors.json", 200),
+    public("GET", "/", 200),
+    public("GET", "/join", 200),
+    public("GET", "/sw.js", 200),
+    public("GET", "/manifest.webmanifest", 200),
+    public("GET", "/web/config.json", 200),
+    public("GET", "/web/{name}", 404),
 ]
 OUTSIDERS = ["stranger", "removed member"]
 HIDDEN = [rule for rule in RULES if rule.statuses["stranger"] == 404]

@@ -39,8 +39,10 @@ PARTS = {
     "chalicelib": {
         *("auth", "characters", "db", "devices", "docs", "errors", "export", "groups"),
         *("health", "invites", "jobs", "keys", "limits", "locations", "log", "models"),
-        *("owntracks", "release", "secrets", "settings", "users", "web"),
+        *("owntracks", "release", "secrets", "settings", "site", "users", "web"),
     },
+    # Not service: it reads the files, for the few processes that serve them.
+    "chalicelib.site": {"routes"},
     "chalicelib.jobs": {
         *("after_restore", "create_founding_invite", "maintain_locations", "migrate"),
         *("purge_expired_invites", "report"),

@@ -63,6 +63,13 @@ def test_the_zip_finds_the_migrations_where_chalice_looks() -> None:
     assert link.resolve() == ROOT / "migrations"
 
 
+def test_the_zip_finds_the_files_of_the_web_app() -> None:
+    link = ROOT / "vendor" / "web"
+
+    assert link.is_symlink()
+    assert link.resolve() == ROOT / "client" / "web" / "dist"
+
+
 def test_the_zip_finds_the_documents_that_are_served() -> None:
     links = {link.name: link for link in (ROOT / "vendor" / "docs").iterdir()}
 

@@ -112,6 +112,24 @@ TABLE = {
     "GET /api/openapi.json": [
         Case(200, 0, by="newcomer"),
     ],
+    "GET /": [
+        Case(200, 0, by="newcomer"),
+    ],
+    "GET /join": [
+        Case(200, 0, by="newcomer"),
+    ],
+    "GET /sw.js": [
+        Case(200, 0, by="newcomer"),
+    ],
+    "GET /manifest.webmanifest": [
+        Case(200, 0, by="newcomer"),
+    ],
+    "GET /web/config.json": [
+        Case(200, 0, by="newcomer"),
+    ],
+    "GET /web/{name}": [
+        Case(404, 0, by="newcomer", named={"name": "unknown_id"}),
+    ],
     "GET /api/docs": [
         Case(200, 0, by="newcomer"),
     ],
@@ -556,6 +574,8 @@ def test_reads_and_posts_of_points_are_one_round_trip() -> None:
         if request.startswith(("GET ", "POST /api/locations", "POST /owntracks"))
         if request not in {"GET /api/health", "GET /api/openapi.json"}
         if not request.startswith("GET /api/docs")
+        # The web app is files.
+        if request.startswith(("GET /api", "POST"))
     }
 
     assert hot == {1}

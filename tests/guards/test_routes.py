@@ -20,6 +20,13 @@ PUBLIC = {
     "GET /api/docs": "whoever writes a client needs no account",
     "GET /api/docs/protocol.md": "a developer of a client needs no account",
     "GET /api/docs/errors.md": "a developer of a client needs no account",
+    **dict.fromkeys(
+        (
+            *("GET /", "GET /join", "GET /sw.js", "GET /manifest.webmanifest"),
+            *("GET /web/config.json", "GET /web/{}"),
+        ),
+        "a page has no token before it runs, and the files hold no secret",
+    ),
     "GET /api/docs/vectors.json": "a developer of a client needs no account",
 }
 PRIVATE = {

@@ -23,6 +23,7 @@ from chalicelib.web import to_base64
 from chalicelib.web.contract import Access, Contract
 from tests import contract, factories
 from tests.api import Api, Reply
+from tests.features.site import files
 from tests.owntracks import basic
 
 MARK = "Markmarkmark"
@@ -165,6 +166,7 @@ def names(session: Session) -> dict[str, str]:
         "invite_id": str(invite_id),
         "code": factories.founding_invite(session).text,
         "token": una.token,
+        "name": next(name for name in files.names() if name.startswith("web/")).partition("/")[2],
     }
 
 

@@ -1,5 +1,6 @@
 """`make run`, as a person lives with it."""
 
+import gzip
 import os
 import signal
 import socket
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.web.endpoint import HEADERS
+from scripts import coding
 from scripts.postgres import Postgres
+from tests.features.site import files
 
 from .runs import HANGS_AFTER, SERVE, Run, eventually, is_deserted, is_free
 
@@ -22,7 +26,7 @@ def test_the_founding_invite_lets_in_a_person_whom_a_later_start_still_knows(
     launch: Launch,
 ) -> None:
     first = launch()
-    invite, serving = first.printed_until_serving().splitlines()
+    invite, link, serving = first.printed_until_serving().splitlines()
     code = invite.removeprefix("Founding invite: ")
     response, joined = first.request("POST", "/api/auth/join", {"code": code, "name": "Ada"})
     first.kill()
@@ -30,10 +34,20 @@ def test_the_founding_invite_lets_in_a_person_whom_a_later_start_still_knows(
     second = launch()
     printed = second.printed_until_serving()
 
+    assert link == f"Founding link: http://127.0.0.1:{first.port}/#found={code}"
     assert serving == f"Serving on http://127.0.0.1:{first.port}"
     assert response.status == 201
     assert printed == f"Serving on http://127.0.0.1:{second.port}\n"
     assert second.request("GET", "/api/auth/me", token=joined["token"])[1]["name"] == "Ada"
+
+
+def test_no_link_is_printed_where_the_web_app_is_off(launch: Launch) -> None:
+    printed = launch(WEB="off").printed_until_serving().splitlines()
+
+    assert [line.partition(": ")[0].partition(" on ")[0] for line in printed] == [
+        "Founding invite",
+        "Serving",
+    ]
 
 
 def test_the_secret_under_which_codes_are_hashed_is_made_once_and_kept_private(
@@ -205,6 +219,31 @@ def test_head_says_how_long_the_answer_to_get_is(running: Run, path: str, status
     assert (head.status, nothing) == (got.status, b"") == (status, b"")
     assert head.headers["Content-Length"] == str(len(body))
     assert {*head.headers} == {*got.headers}
+    connection.close()
+
+
+@pytest.mark.parametrize("accepted", ["", "gzip, deflate, br"])
+def test_the_web_app_is_served_as_it_was_built(running: Run, accepted: str) -> None:
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=HANGS_AFTER)
+    for path, name in files.paths().items():
+        connection.request("GET", path, headers={"Accept-Encoding": accepted})
+        response = connection.getresponse()
+        body = response.read()
+
+        is_small = len((files.DIST / name).read_bytes()) < coding.SMALLEST
+        is_compressed = bool(accepted) and not is_small and not name.endswith(".png")
+        assert (response.status, response.headers["Content-Encoding"]) == (
+            200,
+            "gzip" if is_compressed else None,
+        )
+        content = gzip.decompress(body) if is_compressed else body
+        assert files.digest(content) == files.hashes()[name]
+        assert response.headers["Content-Type"] == files.TYPES[Path(name).suffix]
+        assert response.headers["Content-Security-Policy"] == files.POLICY
+        kept = HEADERS.keys() - files.OWN_HEADERS
+        assert {header: response.headers[header] for header in kept} == {
+            header: HEADERS[header] for header in kept
+        }
     connection.close()
 
 

@@ -120,7 +120,8 @@ def test_the_former_release_runs_on_a_newer_schema_and_changes_nothing_in_it(
 
     assert printed[0] == NEWER
     assert printed[1].startswith("Founding invite: ")
-    assert len(printed) == 3
+    assert printed[2].startswith("Founding link: ")
+    assert len(printed) == 4
     assert second.request("GET", "/api/health/ready")[0].status == 200
     code = printed[1].removeprefix("Founding invite: ")
     response, _ = second.request("POST", "/api/auth/join", {"code": code, "name": "Ada"})

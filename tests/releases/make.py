@@ -41,7 +41,8 @@ def main(archive: str) -> None:
         )
         assert service.stdout
         code = service.stdout.readline().removeprefix("Founding invite: ").strip()
-        assert service.stdout.readline().startswith("Serving on")
+        while not service.stdout.readline().startswith("Serving on"):
+            assert service.poll() is None
         family(directory, f"http://127.0.0.1:{port}", code)
         (directory / "dump.sql").write_text(dump(directory / "data"))
         service.send_signal(signal.SIGTERM)

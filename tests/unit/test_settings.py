@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.settings import DatabaseAddress, Settings, SettingsError
+from chalicelib.settings import DatabaseAddress, MapTiles, Settings, SettingsError
 
 PROJECT = Path(__file__).parents[2]
 URL = "postgresql://una:open-sesame@db.example.org/draugar"
@@ -248,6 +248,72 @@ def test_statements_are_kept_prepared_unless_it_is_switched_off(
 def test_a_switch_is_on_or_off(said: str) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_PREPARED_STATEMENTS must be on or off"):
         Settings.from_environment(ENVIRONMENT | {"DATABASE_PREPARED_STATEMENTS": said})
+
+
+def test_the_web_app_is_served_unless_it_is_switched_off() -> None:
+    assert Settings.from_environment(ENVIRONMENT).web
+    assert not Settings.from_environment(ENVIRONMENT | {"WEB": "off"}).web
+    with pytest.raises(SettingsError, match=r"^WEB must be on or off\.$"):
+        Settings.from_environment(ENVIRONMENT | {"WEB": "no"})
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://tiles.example.org/{z}/{x}/{y}.png", "https://tiles.example.org"),
+        ("http://10.0.0.5:8080/osm/{z}/{y}/{x}@2x.png", "http://10.0.0.5:8080"),
+    ],
+)
+def test_street_maps_may_come_from_another_host(url: str, origin: str) -> None:
+    said = {"MAP_TILES_URL": url, "MAP_TILES_ATTRIBUTION": "© Example"}
+
+    tiles = Settings.from_environment(ENVIRONMENT | said).tiles
+
+    assert tiles == MapTiles(url=url, origin=origin, attribution="© Example")
+
+
+def test_street_maps_are_openstreetmap_s_unless_they_are_off() -> None:
+    tiles = Settings.from_environment(ENVIRONMENT).tiles
+
+    assert tiles is not None
+    assert tiles.origin == "https://tile.openstreetmap.org"
+    assert Settings.from_environment(ENVIRONMENT | {"MAP_TILES_URL": "off"}).tiles is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "on",
+        "https://tiles.example.org/tiles.png",
+        "https://tiles.example.org/{z}/{x}.png",
+        "https://tiles.example.org; script-src *//{z}/{x}/{y}.png",
+        "https://tiles.example.org,evil.example/{z}/{x}/{y}.png",
+        "https://*/{z}/{x}/{y}.png",
+        "https://tiles.example.org/{z}/{x}/{y}.png?key=1",
+        "https://una:secret@tiles.example.org/{z}/{x}/{y}.png",
+        "javascript:alert(1)//{z}{x}{y}",
+        "https://tiles.example.org/{z}/{x}/{y}.png\r\nX: y",
+        "//tiles.example.org/{z}/{x}/{y}.png",
+    ],
+)
+def test_an_address_of_street_maps_that_could_say_more_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^MAP_TILES_URL must be off, or a URL") as refused:
+        Settings.from_environment(
+            ENVIRONMENT | {"MAP_TILES_URL": url, "MAP_TILES_ATTRIBUTION": "x"}
+        )
+
+    assert "example.org;" not in str(refused.value)
+
+
+@pytest.mark.parametrize("attribution", ["", " ", "a\nb", "a" * 201, "\u202eb"])
+def test_street_maps_of_another_host_name_whose_they_are(attribution: str) -> None:
+    said = {
+        "MAP_TILES_URL": "https://tiles.example.org/{z}/{x}/{y}.png",
+        "MAP_TILES_ATTRIBUTION": attribution,
+    }
+
+    with pytest.raises(SettingsError, match=r"^MAP_TILES_ATTRIBUTION "):
+        Settings.from_environment(ENVIRONMENT | said)
 
 
 def test_settings_show_no_secrets_and_do_not_change() -> None:
