@@ -126,7 +126,7 @@ def test_a_cluster_left_half_made_is_made_again(tmp_path: Path) -> None:
 def test_a_cluster_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
     with Postgres(tmp_path / "postgres", durable=False) as server:
         pass
-    (server.data_dir / "data" / "PG_VERSION").write_text("17\n")
+    (server.data_dir / "data" / "PG_VERSION").write_text("14\n")
 
     with pytest.raises(PostgresUnavailable) as refusal, server:
         pass
