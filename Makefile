@@ -1,8 +1,11 @@
-# Everything is installed into .venv; a laptop needs make and Python 3.11 or later.
+# Everything is installed into .venv, and for `make host` into .venv-host; a machine needs make and
+# Python 3.11 or later.
 PYTHON ?= python3
 
 BIN := .venv/bin
 READY := .venv/.ready
+HOST_BIN := .venv-host/bin
+HOST_READY := .venv-host/.ready
 
 # What the user's environment says to Python (PYTHONPATH, PYTHONHOME, ...) is for other programs: it
 # would change what is installed and what runs. Of pip's, scripts/packages.py keeps what is needed.
@@ -11,7 +14,7 @@ unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 export PYTHON FUNCTION PAYLOAD VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-tools test-postgres test-faults check bench mutants audit format invoke demo openapi package
+.PHONY: help run host founding-link host-invoke test test-tools test-postgres test-faults check bench mutants audit format invoke demo openapi package
 .PHONY: deploy destroy lock clean force
 
 help: ## Show this list
@@ -20,6 +23,15 @@ help: ## Show this list
 
 run: $(READY) ## Serve on http://127.0.0.1:8000 (PORT=, DATA_DIR=, DATABASE_URL=, STAGE=)
 	@$(BIN)/python -m scripts.serve
+
+host: $(HOST_READY) ## Serve on a machine of your own (LISTEN=, PUBLIC_URL=, TRUSTED_PROXIES=, DATABASE_URL_FILE=)
+	@$(HOST_BIN)/python -m scripts.host
+
+founding-link: $(HOST_READY) ## Print an invite that founds a group, for make host's service
+	@$(HOST_BIN)/python -m scripts.host founding-link
+
+host-invoke: $(HOST_READY) ## Run a function for make host's service (FUNCTION=purge_expired_invites)
+	@$(HOST_BIN)/python -m scripts.host invoke "$$FUNCTION"
 
 test: $(READY) ## Run the tests on PostgreSQL 18, and on TEST_DATABASE_URL if set (PYTEST_ARGS=)
 	env -u TEST_DATABASE_URL $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
@@ -89,11 +101,12 @@ lock: $(READY) ## Pin the packages again after a change to requirements*.in (LOC
 	$(LOCK) requirements-lock.in --output-file requirements-lock.txt $(LOCK_ARGS)
 	$(LOCK) requirements-dev.in client/pyproject.toml --output-file requirements-dev.txt $(LOCK_ARGS)
 	$(LOCK) requirements.in --constraints requirements-dev.txt --output-file requirements.txt
+	$(LOCK) requirements-host.in --no-deps --constraints requirements-dev.txt --output-file requirements-host.txt
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal \
 	--generate-hashes --python-version 3.11 --no-emit-index-url
 
 clean: ## Delete what can be made again; keeps the data in .local
-	rm -rf .venv build .chalice/deployments .chalice/deployed .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-host build .chalice/deployments .chalice/deployed .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf .hypothesis .coverage htmlcov
 	find . -path ./.local -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
@@ -108,4 +121,16 @@ $(READY): requirements-dev.txt client/pyproject.toml
 	@echo 'Installing packages into .venv (once, about a minute)'
 	@"$$PYTHON" -m venv --clear .venv
 	@$(BIN)/python scripts/packages.py
+	@pwd -P > $@
+
+ifneq ($(shell test -x $(HOST_BIN)/python && test "$$(cat $(HOST_READY) 2>/dev/null)" = "$$(pwd -P)" && echo same),same)
+$(HOST_READY): force
+endif
+$(HOST_READY): requirements-host.txt
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ printf '%s is not Python 3.11 or later; name one that is: make PYTHON=python3.12\n' "$$PYTHON"; exit 1; }
+	@"$$PYTHON" scripts/checkout.py
+	@echo 'Installing packages into .venv-host (once, about half a minute)'
+	@"$$PYTHON" -m venv --clear .venv-host
+	@$(HOST_BIN)/python scripts/packages.py requirements-host.txt
 	@pwd -P > $@

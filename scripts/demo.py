@@ -34,7 +34,8 @@ from draugar.models import Fix, Notice
 from draugar.protocol.links import InviteLink
 from draugar.storage.home import Home
 from draugar.usecases.invite import Invitation
-from scripts.serve import FAILURES, laptop
+from scripts.jobs import FAILURES
+from scripts.serve import laptop
 
 Walk = tuple[str, list[Fix]]
 

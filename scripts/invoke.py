@@ -13,7 +13,8 @@ from typing import Any
 
 from chalice.app import CloudWatchEvent, EventSourceHandler
 
-from scripts.serve import FAILURES, laptop
+from scripts.jobs import FAILURES
+from scripts.serve import laptop
 
 
 def main() -> None:

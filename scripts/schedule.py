@@ -1,4 +1,4 @@
-"""When `make run` runs the jobs that AWS runs on a schedule.
+"""When `make run` and `make host` run the jobs that AWS runs on a schedule.
 
 A job's decorator in chalicelib/jobs says how often, as it does for AWS.
 """
@@ -31,7 +31,7 @@ def scheduled_jobs(app: Chalice) -> list[Job]:
         if isinstance(source, ScheduledEventConfig):
             rate = source.schedule_expression
             if not isinstance(rate, Rate):
-                raise TypeError(f"{source.name}: make run knows rates alone.")
+                raise TypeError(f"{source.name}: only rates are supported here.")
             jobs.append(Job(source.name, rate.value * _UNITS[rate.unit]))
     return jobs
 
@@ -55,10 +55,18 @@ class Schedule:
 
     def take_due(self) -> list[Job]:
         """Return the jobs that are due, which from then on count as run; at first all are due."""
-        now = [clock() for clock in self._clocks]
+        now = self._now()
         due = [job for job in self._jobs if self._is_due(job, now)]
         self._begun |= dict.fromkeys((job.name for job in due), now)
         return due
+
+    def has_due(self) -> bool:
+        """Whether a job is due."""
+        now = self._now()
+        return any(self._is_due(job, now) for job in self._jobs)
+
+    def _now(self) -> list[float]:
+        return [clock() for clock in self._clocks]
 
     def _is_due(self, job: Job, now: list[float]) -> bool:
         if (begun := self._begun.get(job.name)) is None:

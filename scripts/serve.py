@@ -9,42 +9,41 @@ import functools
 import json
 import os
 import re
-import secrets
-import shlex
 import signal
 import socket
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from http import HTTPStatus
 from io import StringIO, TextIOWrapper
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 
-from chalice.app import Chalice
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, LocalGatewayException
 from chalice.test import Client
-from sqlalchemy.exc import DBAPIError
 
-from chalicelib.db import engine, one_statement
+from chalicelib.db import one_statement
 from chalicelib.db.failure import REFUSED_RIGHT, sqlstate
 from chalicelib.errors import Problem
 from chalicelib.health import service as health
-from chalicelib.jobs.report import JobFailed
-from chalicelib.settings import SettingsError, settings
+from chalicelib.settings import SettingsError
 from chalicelib.web.endpoint import left_out
 from scripts.coding import coded
-from scripts.postgres import Postgres, PostgresUnavailable
-from scripts.schedule import Job, Schedule, scheduled_jobs
+from scripts.installation import (
+    founding_lines,
+    installation,
+    make_command,
+    require_database,
+)
+from scripts.jobs import FAILURES, Upkeep
+from scripts.postgres import Postgres
+from scripts.schedule import scheduled_jobs
 
 HOST = "127.0.0.1"
 PROJECT = str(Path(__file__).resolve().parent.parent)
-FAILURES = (Problem, SettingsError, JobFailed)
-"""What a function raises: with texts for a person, without values."""
 
 LARGEST_BODY = 10 * 1024 * 1024  # bytes: API Gateway's limit, above any of the routes' own
 
@@ -99,7 +98,7 @@ def main() -> None:
 
     with laptop() as here:
         postgres = here.postgres
-        upkeep = Upkeep(here)
+        upkeep = Upkeep(scheduled_jobs(here.config.chalice_app), start="run")
         with redirect_stdout(StringIO()):  # what they log
             try:
                 migrated = here.invoke("migrate", {})
@@ -118,9 +117,12 @@ def main() -> None:
                 sys.exit()
             if postgres and postgres.has_ended:
                 sys.exit(f"PostgreSQL has ended: see {postgres.log}")
-            upkeep.run_due_in_background()
 
-        _serve(here.config, port, look_around)
+        upkeep.start()
+        try:
+            _serve(here.config, port, look_around)
+        finally:
+            upkeep.stop()
 
 
 _stopping: list[int] = []
@@ -132,137 +134,25 @@ def _stop(number: int, _frame: object) -> None:
     sys.exit()
 
 
-class Upkeep:
-    """Runs the scheduled jobs: at the start, and then beside the requests when they are due."""
-
-    def __init__(self, here: Laptop) -> None:
-        self._here = here
-        self._schedule = Schedule(scheduled_jobs(here.config.chalice_app))
-        self._thread = Thread()
-
-    def run_due(self) -> None:
-        """Run the jobs that are due, and report each that fails in one line."""
-        self._run(*self._schedule.take_due())
-
-    def run_due_in_background(self) -> None:
-        """Run the jobs that are due beside the caller, unless earlier ones are still running."""
-        if not self._thread.is_alive() and (due := self._schedule.take_due()):
-            self._thread = Thread(target=self._run, args=due, daemon=True)
-            self._thread.start()
-
-    def _run(self, *jobs: Job) -> None:
-        for job in jobs:
-            try:
-                self._here.invoke(job.name)
-            except FAILURES as error:
-                if _stopping:
-                    return  # the database has been stopped, for the service is
-                reason = str(error).rstrip(".")
-                print(
-                    f"The job {job.name} has failed: {reason}. The service goes on. The job runs"
-                    f" again in {job.every.total_seconds() / 3600:.0f} h, or at once by"
-                    f" {make_command('invoke', FUNCTION=job.name)}",
-                    file=sys.stderr,
-                )
-
-
-# Before one is written there for the functions.
-_DATABASE_IS_GIVEN = bool(os.environ.get("DATABASE_URL"))
-
-
-def make_command(target: str, **variables: str) -> str:
-    """Return a command to type, for the same data as this run's; its URL may hold a password."""
-    for name in ("DATA_DIR", "STAGE"):
-        if value := os.environ.get(name):
-            variables[name] = value
-    words = [f"{name}={value.replace('$', '$$')}" for name, value in variables.items()]
-    url = " DATABASE_URL=..." if _DATABASE_IS_GIVEN else ""
-    return shlex.join(["make", target, *words]) + url
-
-
-def founding_lines(url: str, code: str | None) -> list[str]:
-    """Say how the first member comes in: by the code, and in a browser by the link.
-
-    The end of the link, from the # on, stays in the browser and never reaches the service.
-    """
-    if code is None:
-        return []
-    link = [f"Founding link: {url}/#found={code}\n"] if settings().web else []
-    return [f"Founding invite: {code}\n", *link]
-
-
 @contextmanager
 def laptop(*, join: bool = False, makes_codes: bool = True) -> Iterator[Laptop]:
     """Give the functions the environment they read and a database that answers.
 
-    With `join`, what another run has made in DATA_DIR is used, its PostgreSQL too if that is
-    running, and nothing is made there; `makes_codes` says whether what runs needs the key under
-    which that run hashes invite codes. Raises SystemExit.
+    With `join`, what another run has made in DATA_DIR is used; see `installation`. Raises
+    SystemExit.
     """
     stage = os.environ.get("STAGE") or "local"
-    data_dir = Path(os.environ.get("DATA_DIR") or ".local").expanduser()
-    try:
-        if not join:
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        elif not os.environ.get("DATABASE_URL") and not (data_dir / "postgres" / "data").exists():
-            sys.exit(
-                f"There is no database in {data_dir} yet, and nothing was done."
-                f" Start the service there first: {make_command('run')}"
-            )
-        # Any other stage must bring its own: an invented one would make old invites unreadable.
-        if stage == "local" and not os.environ.get("INVITE_CODE_PEPPER"):
-            pepper = data_dir / "invite_code_pepper"
-            if not join:
-                _make_pepper(pepper)
-            elif makes_codes and not pepper.exists():
-                sys.exit(
-                    f"There is no key for invite codes in {data_dir} yet, and nothing was done."
-                    f" Start the service there first: {make_command('run')}"
-                )
-            # What hashes no code takes any key for the settings' sake.
-            text = pepper.read_text() if pepper.exists() else secrets.token_urlsafe(32)
-            os.environ["INVITE_CODE_PEPPER"] = text
-    except OSError as error:
-        sys.exit(f"DATA_DIR cannot be used: {error}")
-
-    postgres = None if os.environ.get("DATABASE_URL") else Postgres(data_dir / "postgres")
-    started = postgres if postgres and not (join and postgres.is_running) else None
-    try:
-        with started or nullcontext():
-            if postgres:
-                os.environ["DATABASE_URL"] = postgres.url("draugar")
-            config = CLIFactory(PROJECT, environ=os.environ).create_config_obj(stage)
-            if stage not in config.config_from_disk["stages"]:
-                sys.exit("STAGE must be one of the stages in .chalice/config.json.")
-            app = _app_with_its_database(config)
-            client = Client(app, stage_name=stage, project_dir=PROJECT)
-            yield Laptop(config, client, started)
-    except PostgresUnavailable as error:
-        sys.exit(str(error))
-
-
-def _make_pepper(path: Path) -> None:
-    """Make the key that hashes invite codes, once: under another one they are not found again."""
-    if not path.exists():
-        unfinished = path.with_suffix(".new")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(secrets.token_urlsafe(32))
-        unfinished.rename(path)
-
-
-def _app_with_its_database(config: Config) -> Chalice:
-    try:
-        app = config.chalice_app
-        engine.connect().close()
-    except SettingsError as error:
-        sys.exit(str(error))
-    except (DBAPIError, OSError) as error:
-        # The driver's own error: SQLAlchemy's adds a paragraph around it.
-        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        fields = cause.args[0] if cause.args else None
-        reason = fields["M"] if isinstance(fields, dict) else cause
-        sys.exit(f"The database of DATABASE_URL cannot be used: {reason}")
-    return app
+    with installation(stage=stage, join=join, makes_codes=makes_codes) as started:
+        config = CLIFactory(PROJECT, environ=os.environ).create_config_obj(stage)
+        if stage not in config.config_from_disk["stages"]:
+            sys.exit("STAGE must be one of the stages in .chalice/config.json.")
+        try:
+            app = config.chalice_app
+        except SettingsError as error:
+            sys.exit(str(error))
+        require_database()
+        client = Client(app, stage_name=stage, project_dir=PROJECT)
+        yield Laptop(config, client, started)
 
 
 def _port() -> int:
