@@ -20,11 +20,13 @@ from scripts.postgres import Postgres
 
 PROJECT = Path(__file__).parents[2]
 SERVE = (sys.executable, "-m", "scripts.serve")
+HOST = (sys.executable, "-m", "scripts.host")
 HANGS_AFTER = 60.0
 """Seconds: longer than whatever is waited for takes on a busy machine."""
 
 # What a person's environment or the make above this run may say to make and to the launcher.
-FOREIGN = {"DATABASE_URL", "STAGE", "INVITE_CODE_PEPPER", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
+FOREIGN = {"DATABASE_URL", "DATABASE_URL_FILE", "PUBLIC_URL", "TRUSTED_PROXIES", "STAGE"}
+FOREIGN |= {"INVITE_CODE_PEPPER", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
 
 
 class Run:
@@ -34,7 +36,8 @@ class Run:
         self.data_dir = data_dir
         self.errors = ""
         self.port = _free_port()
-        given = {"PORT": self.port, "DATA_DIR": data_dir} | environment
+        listen = {"PORT": self.port, "LISTEN": f"127.0.0.1:{self.port}"}  # one for each server
+        given = listen | {"DATA_DIR": data_dir} | environment
         self.environment = {
             name: value for name, value in os.environ.items() if name not in FOREIGN
         } | {name: str(value) for name, value in given.items()}

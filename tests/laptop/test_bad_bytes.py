@@ -1,4 +1,4 @@
-"""What comes to `make run`'s socket without being HTTP, or not quite."""
+"""What comes to the socket of `make run` or `make host` without being HTTP, or not quite."""
 
 import re
 import socket
@@ -9,7 +9,7 @@ from typing import IO, cast
 
 import pytest
 
-from .runs import HANGS_AFTER, Run
+from .runs import HANGS_AFTER, HOST, SERVE, Run
 
 MARK = b"zq7mark"
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: a\r\n"
@@ -55,10 +55,12 @@ LENGTHS = [
 CHUNKS = [b"", b"zq7mark\r\n", b"-1\r\n{}", b"2\r\n{}\r\n0\r\n\r\n", b"ffffffffff\r\n{}", b"0\r\n"]
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Served"]:
+@pytest.fixture(scope="module", params=[SERVE, HOST], ids=["run", "host"])
+def served(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator["Served"]:
     """A launcher of these tests' own, whose every word is read."""
-    run = Run(tmp_path_factory.mktemp("bad_bytes"))
+    run = Run(tmp_path_factory.mktemp("bad_bytes"), *request.param)
     run.printed_until_serving()
     yield Served(run)
     run.kill()
