@@ -83,7 +83,8 @@ class Refusal(ErrorTask):
         self.set_close_on_finish()
         self.content_length = len(body)
         self.channel.lingers = True
-        self.write(b"" if self.request.command == "HEAD" else body)
+        # What could not be read has no method.
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
 
 
 class Channel(HTTPChannel):
@@ -180,7 +181,8 @@ class Server(BaseWSGIServer):
                 threads=WORKERS,
                 connection_limit=CONNECTIONS,
                 asyncore_use_poll=True,
-                max_request_body_size=largest_body + 1,
+                # Counted as sent, with the lines between chunks; the routes count what is in them.
+                max_request_body_size=largest_body * 9 // 8,
                 max_request_header_size=64 * 1024,
                 inbuf_overflow=in_memory,
                 outbuf_overflow=in_memory,
@@ -237,12 +239,15 @@ class Server(BaseWSGIServer):
         while self._stopping is None:
             self._turn(1)
             look_around()
-        # Clients that the system has accepted already are answered too.
-        for _ in range(3):
-            self._turn(0)
+        # Clients that the system has accepted already are answered too: each is taken, and read.
+        known = -1
+        while known != len(self.active_channels):
+            known = len(self.active_channels)
+            self.handle_accept()
         self.accepting = False
         self.del_channel()
         self.socket.close()
+        self._turn(0)
         while time.monotonic() < self._stopping:
             for channel in list(self.active_channels.values()):
                 if channel.is_idle or channel.lingering_until is not None:
