@@ -66,8 +66,8 @@ class Process:
         Raises JobFailed, whose text holds nothing of anybody.
         """
         with self._process as process:
-            assert process.stdin is not None  # noqa: S101 -- both are pipes
-            assert process.stdout is not None  # noqa: S101
+            assert process.stdin is not None  # noqa: S101 -- it is a pipe
+            assert process.stdout is not None  # noqa: S101 -- it is a pipe
             with suppress(BrokenPipeError):  # it was stopped, or has failed to start
                 process.stdin.write(json.dumps(_scheduled() if event is None else event) + "\n")
                 process.stdin.flush()

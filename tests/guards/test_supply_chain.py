@@ -81,7 +81,12 @@ def test_a_secret_would_be_found(secret: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("requirements.txt", 10), ("requirements-dev.txt", 10), ("requirements-lock.txt", 0)],
+    [
+        ("requirements.txt", 10),
+        ("requirements-dev.txt", 10),
+        ("requirements-host.txt", 10),
+        ("requirements-lock.txt", 0),
+    ],
 )
 def test_every_package_is_pinned_by_its_hashes(name: str, least: int) -> None:
     entries = re.split(r"\n(?=[\w.-]+[=<>~@ ])", (ROOT / name).read_text())[1:]
@@ -98,7 +103,11 @@ def test_no_package_is_installed_without_its_hash() -> None:
     script = (ROOT / "scripts" / "packages.py").read_text()
 
     assert "pip install" not in makefile
-    assert re.findall(r"python scripts/packages.py(.*)", makefile) == [" requirements-lock.txt", ""]
+    assert re.findall(r"python scripts/packages.py(.*)", makefile) == [
+        " requirements-lock.txt",
+        "",
+        " requirements-host.txt",
+    ]
     assert script.count('"install", ') == 1
     assert '[*PIP, "install", "-qq", "--no-deps", *checked, *arguments]' in script
     assert 'checked = ["--require-hashes", "--no-compile"] if "-r" in arguments else []' in script

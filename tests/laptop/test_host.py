@@ -70,7 +70,7 @@ def attempt(run: Run, forwarded: str) -> int:
         connection.request(
             "POST",
             "/api/auth/join",
-            '{"code": "AAAA-AAAA", "name": "Ada"}',
+            '{"code": "AAAAAAAAAAAAAAAAAAAAAAAA", "name": "Ada"}',
             {"Content-Type": "application/json", "X-Forwarded-For": forwarded},
         )
         response = connection.getresponse()
