@@ -191,6 +191,7 @@ class Server(BaseWSGIServer):
                 cleanup_interval=1,
                 backlog=1024,
                 log_socket_errors=False,
+                clear_untrusted_proxy_headers=False,  # the gateway knows whom to trust
                 ident=None,
             ),
             sockinfo=(listening.family, listening.type, listening.proto, ()),

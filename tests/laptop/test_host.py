@@ -247,7 +247,9 @@ def test_no_secret_is_told_to_a_pipe_or_stands_in_a_command_line(
     code = founding_code(run)
     lines = b"".join(command_lines())
     run.process.terminate()
-    told, errors = run.process.communicate(timeout=HANGS_AFTER)
+    assert run.process.stdout
+    assert run.process.stderr
+    told, errors = run.process.stdout.read(), run.process.stderr.read()
 
     pepper = (lived_in / "invite_code_pepper").read_text()
     for hidden in (secret, code, pepper):
