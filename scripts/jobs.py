@@ -39,7 +39,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 FAILURES = (Problem, SettingsError, JobFailed)
 """What a function raises: with texts for a person, without values."""
 
-LOOKS_EVERY = 5.0  # seconds
+LOOKS_EVERY = 1.0  # seconds
 ASKS_EVERY = 60.0  # seconds, while another instance holds the lock or the database is away
 _LOCK = int.from_bytes(b"upkeep")  # of advisory locks; migrations/env.py has one of its own
 
