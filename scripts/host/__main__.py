@@ -25,7 +25,7 @@ from chalicelib.settings import SettingsError
 from scripts.host.gateway import Gateway
 from scripts.host.options import Options
 from scripts.host.server import Address, Server
-from scripts.installation import installation, make_command, require_database
+from scripts.installation import founding_lines, installation, make_command, require_database
 from scripts.jobs import Upkeep, run
 from scripts.schedule import scheduled_jobs
 
@@ -75,7 +75,7 @@ def make_founding_link() -> None:
             code = run("create_founding_invite", {})["code"]
         except JobFailed as error:
             sys.exit(f"No founding invite was made: {error}")
-    print(_found(options, code))
+    _print_invite(options, code)
 
 
 def invoke(name: str) -> None:
@@ -127,13 +127,14 @@ def _greet(options: Options, note: str | None, founding: str | None) -> None:
     if options.public_url is None:
         print("Other devices cannot reach this address. See PUBLIC_URL and LISTEN in README.md.")
     if founding:
-        print(_found(options, founding))
+        _print_invite(options, founding)
     else:
         print(f"To invite the first member: {make_command('founding-link')}")
 
 
-def _found(options: Options, code: str) -> str:
-    return f"Found your group, within an hour: draugar found {options.url} {code}"
+def _print_invite(options: Options, code: str) -> None:
+    print(*founding_lines(options.url, code), sep="", end="")
+    print(f"On a computer: draugar found {options.url} {code} --name NAME")
 
 
 def _largest_body(routes: dict[str, dict[str, Any]]) -> int:

@@ -18,6 +18,7 @@ from chalice.app import Chalice
 
 from chalicelib import log
 from chalicelib.web.endpoint import HEADERS, left_out
+from scripts.coding import coded
 
 UNIX = "unix"
 """The peer's address where a request comes through a Unix socket."""
@@ -67,7 +68,7 @@ class Gateway:
             left_out.set(0)
             answer = self._app(event, Context(request_id))
             status = HTTPStatus(answer["statusCode"])
-            headers, body = _headers(answer), _body(answer)
+            headers, body = _coded(status, answer, environ)
         if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             # HEAD is answered with the length that GET would have.
             headers.append(("Content-Length", str(len(body) or left_out.get())))
@@ -192,12 +193,21 @@ def _request_headers(environ: Environ) -> dict[str, str]:
     return headers
 
 
-def _headers(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _coded(
+    status: HTTPStatus, answer: Mapping[str, Any], environ: Environ
+) -> tuple[list[tuple[str, str]], bytes]:
+    headers, body = coded(
+        status.value,
+        answer.get("headers") or {},
+        _body(answer),
+        # Where there is no body there is nothing to code, and its length is that of the text.
+        None if environ["REQUEST_METHOD"] == "HEAD" else environ.get("HTTP_ACCEPT_ENCODING"),
+    )
     several = (answer.get("multiValueHeaders") or {}).items()
     return [
-        *(answer.get("headers") or {}).items(),
+        *headers.items(),
         *((name, value) for name, values in several for value in values),
-    ]
+    ], body
 
 
 def _body(answer: Mapping[str, Any]) -> bytes:

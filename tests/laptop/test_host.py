@@ -1,5 +1,6 @@
 """`make host`, as the operator of a machine lives with it."""
 
+import gzip
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 from scripts.jobs import Turn
 from scripts.postgres import Postgres
 from tests.database import connect
+from tests.features.site import files
 
 from .runs import HANGS_AFTER, HOST, PROJECT, Run, eventually, is_deserted, is_free
 
@@ -60,7 +62,7 @@ def founding_code(run: Run) -> str:
         timeout=HANGS_AFTER,
     )
     assert made.stderr == ""
-    return made.stdout.split()[-1]
+    return made.stdout.split()[2]
 
 
 def attempt(run: Run, forwarded: str) -> int:
@@ -199,6 +201,24 @@ def test_it_serves_at_a_path_and_trusts_who_may_open_it(launch: Launch, database
     assert told.startswith(b"HTTP/1.1 200")
     assert run.ended() == (0, "")
     assert not path.exists()
+
+
+def test_the_web_app_is_served_as_it_was_built(launch: Launch, database: str) -> None:
+    run = launch(*HOST, DATABASE_URL=database)
+    run.printed_until_serving()
+    connection = HTTPConnection("127.0.0.1", run.port, timeout=HANGS_AFTER)
+    with closing(connection):
+        for path, name in files.paths().items():
+            connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+            response = connection.getresponse()
+            body = response.read()
+
+            coding = response.headers["Content-Encoding"]
+            content = gzip.decompress(body) if coding == "gzip" else body
+            assert files.digest(content) == files.hashes()[name]
+            assert coding == ("gzip" if name.endswith(".js") and len(content) > 1024 else coding)
+            assert response.headers["Content-Type"] == files.TYPES[Path(name).suffix]
+            assert response.headers["Content-Security-Policy"] == files.POLICY
 
 
 def test_of_two_instances_on_one_database_one_runs_the_jobs(launch: Launch, database: str) -> None:
