@@ -145,7 +145,7 @@ def test_the_core_imports_no_layer_but_values_and_the_protocol() -> None:
 
     assert {name for name in imported if name and not name.startswith(allowed)} <= {
         *("collections.abc", "contextlib", "dataclasses", "datetime", "enum", "functools", "re"),
-        *("typing", "uuid"),
+        *("collections", "json", "types", "typing", "uuid"),
     }
 
 

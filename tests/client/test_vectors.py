@@ -77,7 +77,12 @@ def test_the_examples_of_the_protocol_are_vectors() -> None:
 
     examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
 
+    written = {one["what"]: json.loads(one["json"]) for one in VECTORS["statement"]["opens"]}
     assert examples == [
+        written["a roster"],
+        written["an entry"],
+        written["a card"],
+        written["the time of a former version"],
         json.loads(VECTORS["roster"]["opens"]["json"])[:1],
         json.loads(VECTORS["package"]["opens"]["json"]),
         json.loads(VECTORS["location"]["opens"][0]["json"]),
