@@ -131,9 +131,9 @@ class Control:
 
 CONTROLS = (
     Control(
-        "client/draugar/trust/decide.py",
-        "if not proof_holds(",
-        "if not is_mine and not proof_holds(",
+        "client/draugar/trust/growth.py",
+        "return proof_holds(",
+        "return link.for_me or proof_holds(",
         "tests/client/test_malicious_server.py::test_a_forged_proof_of_a_further_device_is_none",
     ),
     Control(

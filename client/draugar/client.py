@@ -21,8 +21,10 @@ from uuid import UUID
 
 from draugar.errors import (
     Done,
+    Failure,
     FailureCode,
     InNoGroup,
+    KeyPending,
     NotNamed,
     NotPossible,
     ServiceAway,
@@ -48,11 +50,12 @@ from draugar.protocol.links import InviteLink
 from draugar.service.api import Api
 from draugar.service.responses import ListedGroup
 from draugar.service.transport import Transport
-from draugar.storage import groups, invites, last_known, outbox, pauses
+from draugar.storage import groups, last_known, last_shared, outbox, pauses
 from draugar.storage.home import Home
 from draugar.storage.last_known import LastKnown
 from draugar.storage.vault import KeyLocation
 from draugar.text import naming, pasted
+from draugar.trust import words
 from draugar.usecases import confirm as confirming
 from draugar.usecases import invite as inviting
 from draugar.usecases import join as joining
@@ -85,6 +88,9 @@ def _step(
     def step(self: "Client", /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return method(self, *args, **kwargs)
+        except KeyPending as failure:
+            self._leave_to(failure)
+            raise
         finally:
             self._hand_on()
 
@@ -217,7 +223,7 @@ class Client:
     @property
     def name(self) -> str:
         """The person's name."""
-        return self._me.name
+        return self._home.me().name
 
     @property
     def url(self) -> str:
@@ -306,7 +312,9 @@ class Client:
     @_step
     def people(self, group_id: UUID | None = None) -> list[Person]:
         """Everybody in a group, with their devices and what this device holds of them."""
-        directory = self._update(self._resolve(group_id)).directory
+        group_id = self._resolve(group_id)
+        self._settle()
+        directory = sync.people(self._context, group_id)
         devices = directory.devices()
         names, marks = directory.names, directory.marks
         return [
@@ -327,15 +335,26 @@ class Client:
 
     @_step
     def remove(self, user_id: UUID, group_id: UUID | None = None) -> Rotation:
-        """Remove somebody (admins only), and change the key at once.
+        """Remove a person (admins only), and change the key at once if they may know it.
 
         What they have fetched before cannot be taken back.
         """
         if user_id == self.user_id:
             raise NotPossible(FailureCode.YOURSELF)
         group_id = self._resolve(group_id)
-        leaving.remove(self._context, self._update(group_id).directory, user_id)
+        self._settle()
+        leaving.remove(self._context, sync.people(self._context, group_id), user_id)
         with so_far(Done.MEMBER_REMOVED):
+            view = sync.update(self._context, group_id)
+            if view.holds_key and not view.must_rotate:
+                # None of their devices was given a key, so none is changed: phones go on sharing.
+                return Rotation(
+                    group_id=group_id,
+                    key_version=view.key_version,
+                    is_mine=False,
+                    wrapped_for=(),
+                    left_out=(),
+                )
             return self._rotate(group_id)
 
     def set_role(self, user_id: UUID, role: str, group_id: UUID | None = None) -> None:
@@ -369,7 +388,7 @@ class Client:
     def revoke_invite(self, invite_id: UUID) -> None:
         """Make an invite worthless."""
         self._api.revoke_invite(invite_id)
-        invites.forget(self._home, invite_id)
+        inviting.revoked(self._context, invite_id)
 
     # Whom I trust
 
@@ -396,16 +415,13 @@ class Client:
 
         Raises NotPossible.
         """
-        group_id = comparison.group_id
-        view = self._update(self._resolve(group_id))
+        group_id = self._resolve(comparison.group_id)
+        self._settle()
         confirming.confirm(self._context, comparison)
         with so_far(Done.MEMBER_CONFIRMED):
-            if not view.holds_key:
-                self._update(group_id)  # which takes the key that they may have given
-            elif view.must_rotate:
+            view = sync.update(self._context, group_id)  # which takes a key, or gives it
+            if view.must_rotate:
                 self._rotate(group_id)
-            else:
-                sync.give(self._context, view, [device.id for device in comparison.devices])
 
     @_step
     def rotate(self, group_id: UUID | None = None, *, is_restored: bool = False) -> Rotation:
@@ -502,6 +518,7 @@ class Client:
         """Send the queue, of all groups. `on_progress` hears how many points still wait."""
         self._settle()
         shared = sharing.flush(self._context, on_progress)
+        self._leave_to(shared.obstacle)
         self._home.shrink()
         return shared
 
@@ -527,6 +544,7 @@ class Client:
         Those that still wait here are deleted too, by the same.
         """
         group_id = self._resolve(group_id)
+        last_shared.forget(self._home, group_id)
         waiting = outbox.drop(self._home, group_id, since=since, until=until)
         with so_far(Done.WAITING_DELETED):
             return waiting + self._api.delete_points(group_id, since=since, until=until)
@@ -537,6 +555,7 @@ class Client:
         Also one that this device cannot read.
         """
         group_id = self._resolve(group_id)
+        last_shared.forget(self._home, group_id)
         waiting = outbox.drop_point(self._home, group_id, point_id)
         # One that waits may have been sent, and the answer lost.
         is_half = so_far(Done.WAITING_POINT_DELETED, point_id=point_id)
@@ -639,19 +658,24 @@ class Client:
     def _rotate_without(self, device_id: UUID, phone_group: UUID | None) -> list[Rotation]:
         rotations = []
         for group_id in self._my_groups():
-            if group_id == phone_group or device_id in self._context.group(group_id).devices:
-                leaving.distrust(self._context, group_id, [device_id])
+            if group_id == phone_group:
+                leaving.expose(self._context, group_id)
+            leaving.distrust(self._context, group_id, device_id)
             view = sync.update(self._context, group_id)
             if view.must_rotate and view.holds_key:
                 rotations.append(self._rotate(group_id))
         return rotations
 
+    @_step
     def rename(self, name: str) -> None:
-        """Change my name. Others see it as confirmed by me when I next rotate.
-
-        Raises NotAName.
-        """
+        """Change my name. Others see it at their next update. Raises NotAName."""
         name = naming.checked(name)
+        for group_id in self._my_groups():
+            with self._context.changing(group_id) as change:
+                change.trust(words.renamed(change.state.trust, name))
+        for group_id in self._my_groups():
+            if self._context.group(group_id).highest > 0:
+                sync.update(self._context, group_id)  # which puts the card
         self._api.rename(name)
         self._home.rename(name)
         self._me = replace(self._me, name=name)
@@ -688,6 +712,12 @@ class Client:
         self.close()
 
     # Within
+
+    def _leave_to(self, failure: Failure | None) -> None:
+        """Tell nothing that a failure says."""
+        # The others do not say who has given the key, or that this device can make a new one.
+        if failure is not None and failure.code == FailureCode.KEY_PENDING:
+            self._notifier.drop(Code.WAITING_FOR)
 
     def _hand_on(self) -> None:
         """Tell what a step has collected."""

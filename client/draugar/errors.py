@@ -23,6 +23,8 @@
     │       ├── SurplusDevices  some devices may not be given the key
     │       └── TidTaken        another phone with OwnTracks has that tid already
     ├── TrustFailure            an answer contradicts what this device knows
+    │   ├── NewerForm           what a trusted device stated takes a newer client
+    │   ├── NotListed           this device is not in the list, or is another one there
     │   └── VersionWentBack     a key version lower than one already seen
     └── NotPossible             what was asked for cannot be done
         ├── KeyPending          this device has no key of the group
@@ -91,6 +93,8 @@ class FailureCode(StrEnum):
     REFUSED = "refused"
     """For a code of the service that this version does not know."""
     VERSION_WENT_BACK = "version_went_back"
+    NOT_LISTED = "not_listed"
+    NEWER_FORM = "newer_form"
     # Keys and trust
     KEY_PENDING = "key_pending"
     KEY_NOT_TRUSTED = "key_not_trusted"
@@ -369,6 +373,18 @@ class VersionWentBack(TrustFailure):
     """A key version lower than one already seen: an old key would come back."""
 
     code = FailureCode.VERSION_WENT_BACK
+
+
+class NotListed(TrustFailure):
+    """The service does not list this device in the group, or lists it as another one."""
+
+    code = FailureCode.NOT_LISTED
+
+
+class NewerForm(TrustFailure):
+    """A trusted device has stated what only a newer client can read."""
+
+    code = FailureCode.NEWER_FORM
 
 
 class NotPossible(Failure):

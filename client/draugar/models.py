@@ -88,6 +88,8 @@ class Position:
     """Of a present position: the person's other phones that must be set up again."""
     mark: str = ""
     """What tells the person from others of the same name; empty where no other has it."""
+    is_repeat: bool = False
+    """Whether the device says that it had shared this fix before, and shared it for a newcomer."""
 
     @property
     def order(self) -> tuple[datetime, UUID]:
@@ -168,6 +170,8 @@ class Device:
     name: str = field(repr=False)
     """Of the person: as confirmed, or, of a device that is not trusted, as the service says."""
     public_key: bytes = field(repr=False)
+    kind: str = "app"
+    """What it runs: `app` or `web`."""
     standing: TrustState
     how: TrustSource | None
     mark: str = ""
@@ -249,6 +253,8 @@ class Comparison:
     """Whether one of them has given this device the key, which it takes on its member's word."""
     mark: str = ""
     """What tells them from others of the same name; empty where no other has it."""
+    tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
+    """What stands in the number for each device of both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +271,26 @@ class OpenInvite:
     revoked_at: datetime | None
     for_me: bool = False
     """Whether it admits a further device of its maker."""
+
+
+@dataclass(frozen=True)
+class NamedPerson:
+    """A person as a notice names them; by `name` every command finds them."""
+
+    name: str = field(repr=False)
+    is_known: bool
+    """Whether a trusted device states the name; otherwise it is what the service says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedDevice:
+    """A device as a notice names it."""
+
+    id: UUID
+    owner: NamedPerson | None
+    """None: neither known nor listed."""
+    is_this_one: bool = False
+    is_mine: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,6 +410,10 @@ class ListedDevice(Protocol):
     @property
     def public_key(self) -> bytes:
         """Its X25519 key."""
+
+    @property
+    def kind(self) -> str:
+        """What it runs: `app` or `web`."""
 
     @property
     def can_act(self) -> bool:
@@ -517,29 +547,21 @@ class Kind(StrEnum):
     """A phone of this member's must be set up again, and shares nothing until then."""
     PAUSE_ENDED = "pause_ended"
     """The service shares what this member has paused."""
+    WAITING = "waiting"
+    """A device waits for this member's word."""
+    WAITING_FOR = "waiting_for"
+    """This device waits for the key, and for whom."""
+    BROWSER = "browser"
+    """A device is a browser, or was refused as one."""
+    LINK_CLOSED = "link_closed"
+    """A link of this member's is open no more."""
 
 
 class Code(StrEnum):
     """What happened, exactly: a notice of one code has always the same parameters."""
 
     SECRETS_IN_FILE = "secrets_in_file"
-    JOINED = "joined"
-    OWN_DEVICE_JOINED = "own_device_joined"
-    OWN_DEVICE_ELSEWHERE = "own_device_elsewhere"
-    OWN_DEVICE_PRESENT = "own_device_present"
     OWN_PHONE_PRESENT = "own_phone_present"
-    LINK_USED_TWICE = "link_used_twice"
-    UNCONFIRMED_DEVICE = "unconfirmed_device"
-    KEY_CHANGED = "key_changed"
-    NUMBER_VOID = "number_void"
-    DEVICE_GONE = "device_gone"
-    DEVICE_LEFT_OUT = "device_left_out"
-    VOUCHER_GONE = "voucher_gone"
-    KEYS_DIFFER = "keys_differ"
-    SERVICE_NAME_DIFFERS = "service_name_differs"
-    ENVELOPE_REFUSED = "envelope_refused"
-    PACKAGE_REFUSED = "package_refused"
-    ROSTER_REFUSED = "roster_refused"
     ROTATED = "rotated"
     POINTS_DROPPED = "points_dropped"
     POINTS_UNREADABLE = "points_unreadable"
@@ -550,44 +572,80 @@ class Code(StrEnum):
     NOT_SHARED = "not_shared"
     PHONES_WAIT = "phones_wait"
     PAUSE_ENDED = "pause_ended"
+    # Of the trust core
+    BROWSER = "browser"
+    BROWSER_REFUSED = "browser_refused"
+    DEVICE_ADDED = "device_added"
+    DUPLICATE_KEY = "duplicate_key"
+    ENVELOPE_REFUSED = "envelope_refused"
+    JOINED = "joined"
+    KEY_CHANGED = "key_changed"
+    KEYS_DIFFER = "keys_differ"
+    LINK_CLOSED = "link_closed"
+    LINK_USED_TWICE = "link_used_twice"
+    LINK_USED_UNPROVED = "link_used_unproved"
+    NEWER_FORM = "newer_form"
+    NEW_OWN_DEVICE = "new_own_device"
+    NUMBER_VOID = "number_void"
+    OWN_UNKNOWN = "own_unknown"
+    PACKAGE_REFUSED = "package_refused"
+    PERSON_DEVICE_ADDED = "person_device_added"
+    RENAMED = "renamed"
+    SERVICE_NAME_DIFFERS = "service_name_differs"
+    STATEMENT_REFUSED = "statement_refused"
+    TRUST_ENDED = "trust_ended"
+    UNCONFIRMED_DEVICE = "unconfirmed_device"
+    UNUSABLE_KEY = "unusable_key"
+    VERSION_NAMES_GONE = "version_names_gone"
+    VOUCHER_GONE = "voucher_gone"
+    WAITING = "waiting"
+    WAITING_FOR = "waiting_for"
 
 
 _KINDS = {
-    Code.OWN_DEVICE_JOINED: Kind.JOINED,
-    Code.OWN_DEVICE_ELSEWHERE: Kind.JOINED,
-    Code.OWN_DEVICE_PRESENT: Kind.NEW_DEVICE,
-    Code.OWN_PHONE_PRESENT: Kind.NEW_DEVICE,
-    Code.LINK_USED_TWICE: Kind.PROOF_FAILED,
-    Code.NUMBER_VOID: Kind.KEY_CHANGED,
-    Code.DEVICE_GONE: Kind.TRUST_ENDED,
-    Code.DEVICE_LEFT_OUT: Kind.TRUST_ENDED,
-    Code.VOUCHER_GONE: Kind.VOUCHED_BY_GONE,
-    Code.SERVICE_NAME_DIFFERS: Kind.RENAMED,
-    Code.PACKAGE_REFUSED: Kind.ENVELOPE_REFUSED,
-    Code.ROSTER_REFUSED: Kind.ENVELOPE_REFUSED,
+    Code.BROWSER_REFUSED: Kind.BROWSER,
+    Code.DEVICE_ADDED: Kind.CONFIRMED,
+    Code.DUPLICATE_KEY: Kind.KEY_CHANGED,
     Code.EXPORT_UNVERIFIED: Kind.POINTS_DROPPED,
+    Code.LINK_USED_TWICE: Kind.PROOF_FAILED,
+    Code.LINK_USED_UNPROVED: Kind.PROOF_FAILED,
+    Code.NEWER_FORM: Kind.ENVELOPE_REFUSED,
+    Code.NEW_OWN_DEVICE: Kind.NEW_DEVICE,
+    Code.NUMBER_VOID: Kind.KEY_CHANGED,
+    Code.OWN_PHONE_PRESENT: Kind.NEW_DEVICE,
+    Code.OWN_UNKNOWN: Kind.NEW_DEVICE,
+    Code.PACKAGE_REFUSED: Kind.ENVELOPE_REFUSED,
+    Code.PERSON_DEVICE_ADDED: Kind.CONFIRMED,
     Code.PHONES_WAIT: Kind.PHONE_WAITS,
+    Code.SERVICE_NAME_DIFFERS: Kind.RENAMED,
+    Code.STATEMENT_REFUSED: Kind.ENVELOPE_REFUSED,
+    Code.UNUSABLE_KEY: Kind.KEY_CHANGED,
+    Code.VERSION_NAMES_GONE: Kind.TRUST_ENDED,
+    Code.VOUCHER_GONE: Kind.VOUCHED_BY_GONE,
 }
 """The codes that share a kind; every other code has the kind of its own name."""
 
-WARNINGS = frozenset(
-    {
-        Code.LINK_USED_TWICE,
-        Code.UNCONFIRMED_DEVICE,
-        Code.KEY_CHANGED,
-        Code.NUMBER_VOID,
-        Code.KEYS_DIFFER,
-        Code.ENVELOPE_REFUSED,
-        Code.PACKAGE_REFUSED,
-        Code.ROSTER_REFUSED,
-        Code.POINTS_DROPPED,
-        Code.POINTS_UNREADABLE,
-        Code.PLAINTEXT_REFUSED,
-        Code.EXPORT_UNVERIFIED,
-        Code.OLDER_THAN_SEEN,
-        Code.PAUSE_ENDED,
-    }
-)
+WARNINGS = frozenset(Code) - {
+    Code.BROWSER,
+    Code.DEVICE_ADDED,
+    Code.JOINED,
+    Code.LINK_CLOSED,
+    Code.NEWER_FORM,
+    Code.NEW_OWN_DEVICE,
+    Code.NOT_SHARED,
+    Code.OWN_PHONE_PRESENT,
+    Code.PERSON_DEVICE_ADDED,
+    Code.PHONES_WAIT,
+    Code.RENAMED,
+    Code.ROTATED,
+    Code.SEARCH_ENDED,
+    Code.SECRETS_IN_FILE,
+    Code.SERVICE_NAME_DIFFERS,
+    Code.TRUST_ENDED,
+    Code.VOUCHER_GONE,
+    Code.WAITING,
+    Code.WAITING_FOR,
+}
 """The codes of what may be an attack."""
 
 

@@ -187,6 +187,8 @@ class Life:
         with self._relay.telling(ghost_device(Ghost(), of=una_id)):
             self.told(una, "confirm")
             self.told(una, "people")
+            # Sif has compared a number with Una, which does not cover that device.
+            self.told(sif, "people")
         self.told(una, "rotate")
         self.told(una, "role", "Ari", "admin")
         self.told(una, "role", "Ari", "member")

@@ -35,7 +35,9 @@ from draugar.errors import (
     VersionConflict,
 )
 from draugar.protocol.address import service_url
+from draugar.protocol.json import to_base64url
 from draugar.protocol.secrets import Token
+from draugar.protocol.statements import Browsers, Device, DeviceKind
 from draugar.service import transport
 from draugar.service.api import Api
 from draugar.service.transport import Transport
@@ -46,7 +48,10 @@ from draugar.service.unreachable import (
     NoSuchHost,
     NoTls,
 )
+from draugar.trust.values import Listed, SealedCard, UnsignedEntry, Vouch
+from draugar.usecases import listing as mapped
 from tests.certificates import make_certificates
+from tests.client.family import Family
 from tests.client.saying import failing
 from tests.laptop.runs import HANGS_AFTER
 from tests.servers import free_port
@@ -54,7 +59,7 @@ from tests.servers import free_port
 GROUP, USER, DEVICE, POINT = (UUID(int=number) for number in range(1, 5))
 MOMENT = "2026-01-02T03:04:05.678901+00:00"
 TOKEN = "draugar_0123456789abcdef"
-KEYS = {
+KEYS: dict[str, Any] = {
     "keyVersion": 1,
     "rotationRequired": False,
     "confirmed": True,
@@ -69,6 +74,7 @@ KEYS = {
     ],
     "rosterEntries": [],
 }
+VOUCH = {"deviceId": str(DEVICE), "entry": "A" * 100, "voucherDeviceId": str(POINT)}
 SEALED_POINT = {
     "id": str(POINT),
     "groupId": str(GROUP),
@@ -358,7 +364,7 @@ def test_the_token_goes_in_its_header_and_nowhere_else(script: Script, api: Api)
     api.groups()
 
     ((method, path, headers, content),) = script.asked
-    assert (method, path) == ("GET", "/api/groups")
+    assert (method, path.split("?")[0]) == ("GET", "/api/groups")
     assert headers["Authorization"] == f"Bearer {TOKEN}"
     assert TOKEN not in f"{path}{content!r}"
 
@@ -629,9 +635,22 @@ def test_bytes_are_read_in_standard_base64_too(script: Script, api: Api) -> None
         {"versions": [{"keyVersion": 1, "commitment": "A" * 42 + "B"}]},
         {"versions": [{"keyVersion": 1, "commitment": "A" * 42 + "é"}]},
         {"versions": [{"keyVersion": 1, "commitment": 43}]},
-        {"envelopes": [{**KEYS["envelopes"][0], "wrappedKey": "A" * 100}]},  # type: ignore[index]
-        {"envelopes": [{**KEYS["envelopes"][0], "wrapperDeviceId": "x"}]},  # type: ignore[index]
+        {"envelopes": [{**KEYS["envelopes"][0], "wrappedKey": "A" * 100}]},
+        {"envelopes": [{**KEYS["envelopes"][0], "wrapperDeviceId": "x"}]},
         {"envelopes": [[]]},
+        {"browsers": "some"},
+        {"browsers": True},
+        {"versions": [{**KEYS["versions"][0], "statement": "A" * 54}]},
+        {"versions": [{**KEYS["versions"][0], "statement": "A" * 76_460}]},
+        {"versions": KEYS["versions"] * 2},
+        {"envelopes": [{**KEYS["envelopes"][0], "former": "A" * 343}]},
+        {"vouches": [VOUCH] * 601},
+        {"vouches": [{**VOUCH, "entry": "A" * 1_026}]},
+        {"vouches": [{**VOUCH, "deviceId": None}]},
+        {"vouches": [{**VOUCH, "voucherDeviceId": "x"}]},
+        {"nextBefore": 1},
+        {"nextBefore": True},
+        {"nextBefore": 2},
         {"rosterEntries": [{"keyVersion": 1, "rosterEntry": "A" * 40_000}]},
     ],
 )
@@ -642,6 +661,90 @@ def test_keys_of_a_wrong_shape_are_one_failure(
 
     with pytest.raises(AnswerNotUnderstood):
         api.keys(GROUP)
+
+
+def page(*versions: int, **more: Any) -> dict[str, Any]:
+    """Return a page of keys; the present version is 250."""
+    listed = [{"keyVersion": version, "commitment": "A" * 43} for version in versions]
+    envelopes = [KEYS["envelopes"][0] | {"keyVersion": version} for version in versions]
+    common = {"keyVersion": 250, "browsers": "refused", "envelopes": envelopes}
+    return KEYS | common | {"versions": listed} | more
+
+
+def test_keys_are_asked_for_in_form_2_page_by_page(script: Script, api: Api) -> None:
+    script.says(page(*range(151, 251), vouches=[VOUCH], nextBefore=151))
+    script.says(page(*range(51, 151), vouches=[], nextBefore=51))
+    script.says(page(*range(1, 51), vouches=[]))
+
+    keys = api.keys(GROUP)
+
+    path = f"/api/groups/{GROUP}/keys?form=2"
+    assert [path for _, path, _, _ in script.asked] == [
+        path,
+        f"{path}&before=151",
+        f"{path}&before=51",
+    ]
+    assert [version.key_version for version in keys.listed] == [*range(1, 251)]
+    assert [envelope.key_version for envelope in keys.envelopes] == [*range(1, 251)]
+    assert len(keys.vouches) == 1
+    assert keys.next_before is None
+
+
+def test_pages_that_do_not_end_are_not_all_asked_for(script: Script, api: Api) -> None:
+    script.says(page(250, nextBefore=250))
+    for version in range(249, 150, -1):
+        script.says(page(version, nextBefore=version))
+
+    keys = api.keys(GROUP)
+
+    assert len(script.asked) == 50
+    assert keys.next_before == keys.listed[0].key_version == 201
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        page(151),
+        page(250),
+        page(150, nextBefore=151),
+        page(nextBefore=151),
+        page(envelopes=[KEYS["envelopes"][0] | {"keyVersion": 151}]),
+        page(rosterEntries=[{"keyVersion": 151, "rosterEntry": "A" * 100}]),
+    ],
+)
+def test_a_page_of_other_versions_than_were_asked_for_is_not_understood(
+    script: Script, api: Api, second: dict[str, Any]
+) -> None:
+    script.says(page(151, nextBefore=151))
+    script.says(second)
+
+    with pytest.raises(AnswerNotUnderstood):
+        api.keys(GROUP)
+
+
+def test_versions_below_one_are_asked_for(script: Script, api: Api) -> None:
+    script.says(page(1))
+    script.says(page(2))
+
+    api.keys(GROUP, 2)
+    with pytest.raises(AnswerNotUnderstood):
+        api.keys(GROUP, before=2)
+
+    assert {path.partition("&")[2] for _, path, _, _ in script.asked} == {"before=2"}
+
+
+def test_a_service_of_form_1_is_known_by_its_answers(script: Script, api: Api) -> None:
+    device = {"id": str(DEVICE), "publicKey": "A" * 43, "confirmed": True}
+    group = {"groupId": str(GROUP), "role": "member", "joinedAt": MOMENT, "devices": [device]}
+    script.says(KEYS)
+    script.says({"users": [{"id": str(USER), "name": "Una", "groups": [group]}]})
+
+    keys, (person,) = api.keys(GROUP), api.people(GROUP)
+
+    assert mapped.keys(keys).form == 1
+    assert mapped.keys(keys).browsers is Browsers.ACCEPTED
+    assert person.devices[0].kind is DeviceKind.APP
+    assert person.devices[0].card is None
 
 
 @pytest.mark.parametrize(
@@ -731,6 +834,7 @@ GROUP_ANSWER = {
     "retentionDays": 30,
     "joinedAt": MOMENT,
     "sharing": {"paused": False, "resumesAt": MOMENT},
+    "browsers": "refused",
     "keyPackage": SEALED,
 }
 ANSWERS: dict[str, tuple[dict[str, Any], Callable[[Api], object]]] = {
@@ -741,6 +845,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], Callable[[Api], object]]] = {
             "device": {"id": str(DEVICE)},
             "group": {"id": str(GROUP), "name": "Hearth"},
             "keyPackage": SEALED,
+            "keyVersion": 1,
         },
         lambda api: api.join({}, idempotency_key="k" * 32),
     ),
@@ -772,7 +877,12 @@ ANSWERS: dict[str, tuple[dict[str, Any], Callable[[Api], object]]] = {
     "keys": (
         {
             **KEYS,
-            "versions": [{"keyVersion": 1, "commitment": "A" * 43, "roster": SEALED}],
+            "browsers": "accepted",
+            "versions": [
+                {"keyVersion": 1, "commitment": "A" * 43, "roster": SEALED, "statement": SEALED}
+            ],
+            "envelopes": [{**KEYS["envelopes"][0], "former": SEALED}],
+            "vouches": [{"deviceId": str(DEVICE), "entry": SEALED, "voucherDeviceId": str(POINT)}],
             "rosterEntries": [
                 {"keyVersion": 1, "rosterEntry": SEALED, "wrapperDeviceId": str(DEVICE)}
             ],
@@ -783,7 +893,6 @@ ANSWERS: dict[str, tuple[dict[str, Any], Callable[[Api], object]]] = {
         {"keyVersion": 2},
         lambda api: api.rotate(GROUP, expected_version=1, commitment=b"", roster=b"", envelopes={}),
     ),
-    "pending": ({"devices": [{"deviceId": str(DEVICE)}]}, lambda api: api.pending(GROUP)),
     "people": (
         {
             "users": [
@@ -801,6 +910,8 @@ ANSWERS: dict[str, tuple[dict[str, Any], Callable[[Api], object]]] = {
                                     "publicKey": "A" * 43,
                                     "confirmed": True,
                                     "joinProof": "A" * 43,
+                                    "kind": "web",
+                                    "card": {"sealed": SEALED, "keyVersion": 1},
                                 }
                             ],
                             "phones": [{"id": str(POINT), "tid": "un", "needsSetup": False}],
@@ -1042,3 +1153,160 @@ def test_the_drawn_tree_of_failures_is_the_real_one() -> None:
     ]
 
     assert sorted(drawn) == sorted(real)
+
+
+# With the real service
+
+
+def test_what_form_2_gives_is_shown_and_becomes_the_values_of_the_core(family: Family) -> None:
+    una = family.found()
+    ari = family.confirmed(una, "Ari")
+    group_id, version = una.group().id, 2
+
+    made = una._api.rotate(
+        group_id,
+        expected_version=1,
+        commitment=b"c" * 32,
+        statement=b"s" * 56 * 1024,
+        envelopes={una.device_id: b"w" * 72, ari.device_id: b"a" * 72},
+    )
+    ari._api.put_envelope(
+        group_id, version, una.device_id, wrapped_key=b"x" * 72, former=b"f" * 256
+    )
+    ari._api.put_vouch(group_id, version, una.device_id, b"v" * 768)
+    ari._api.put_card(group_id, version, b"k" * 3072)
+    keys = mapped.keys(una._api.keys(group_id))
+    listing = mapped.listing(una._api.people(group_id), una._api.invites())
+
+    assert made == version
+    assert (keys.form, keys.version, keys.rotation_required) == (2, version, False)
+    assert keys.browsers is Browsers.ACCEPTED
+    assert [one.version for one in keys.versions] == [1, 2]
+    assert keys.versions[0].statement is not None
+    assert (keys.versions[1].statement, keys.versions[1].roster) == (b"s" * 56 * 1024, None)
+    assert [(one.wrapped, one.wrapper_id, one.former) for one in keys.envelopes[-2:]] == [
+        (b"w" * 72, una.device_id, None),
+        (b"x" * 72, ari.device_id, b"f" * 256),
+    ]
+    assert keys.envelopes[-1].wrapper_key == ari._me.device_key.public
+    assert keys.vouches == (
+        Vouch(about=una.device_id, sealed=b"v" * 768, voucher_id=ari.device_id),
+    )
+    listed = {one.device.device_id: one for one in listing.devices}
+    assert listed.keys() == {una.device_id, ari.device_id}
+    assert listed[ari.device_id] == Listed(
+        device=Device(ari.user_id, ari.device_id, ari._me.device_key.public, DeviceKind.APP),
+        name="Ari",
+        confirmed=True,
+        card=SealedCard(b"k" * 3072, version),
+    )
+    assert listed[una.device_id].card is not None  # which Una put when she founded the group
+    assert len(listing.used_links) == 1
+
+
+def test_the_form_1_statements_of_a_version_are_shown_where_it_has_no_other(
+    family: Family,
+) -> None:
+    una = family.found()
+    ari = family.confirmed(una, "Ari")
+    group_id = una.group().id
+
+    una._api.rotate(
+        group_id,
+        expected_version=1,
+        commitment=b"c" * 32,
+        roster=b"r" * 100,
+        envelopes={una.device_id: b"w" * 72},
+    )
+    una._api.put_envelope(
+        group_id, 2, ari.device_id, wrapped_key=b"a" * 72, roster_entry=b"e" * 4096
+    )
+    keys = mapped.keys(una._api.keys(group_id))
+
+    assert (keys.versions[1].statement, keys.versions[1].roster) == (None, b"r" * 100)
+    assert keys.unsigned_entries[-1] == UnsignedEntry(
+        version=2, sealed=b"e" * 4096, author_id=una.device_id
+    )
+
+
+def test_all_versions_are_shown_however_many_pages_they_are(family: Family) -> None:
+    una = family.found()
+    group_id = una.group().id
+    family.service.query(
+        "INSERT INTO group_keys (id, group_id, key_version, commitment)"
+        " SELECT gen_random_uuid(), :group_id, version, decode(repeat('ab', 32), 'hex')"
+        " FROM generate_series(2, 203) AS version",
+        group_id=str(group_id),
+    )
+    family.service.query(
+        "UPDATE groups SET key_version = 203 WHERE id = :group_id", group_id=str(group_id)
+    )
+
+    keys, older = una._api.keys(group_id), una._api.keys(group_id, before=3)
+
+    assert [version.key_version for version in keys.listed] == [*range(1, 204)]
+    assert [envelope.key_version for envelope in keys.envelopes] == [1]
+    assert [version.key_version for version in older.listed] == [1, 2]
+    assert keys.next_before is older.next_before is None
+
+
+def test_a_group_refuses_browsers_and_says_so(family: Family) -> None:
+    una = family.found()
+    group_id = una.group().id
+    invite = una.invite_by_code()
+    before = una._api.groups()[0].browsers
+
+    changed = una._api.change_group(group_id, browsers=Browsers.REFUSED)
+    body = {"code": invite.code, "name": "Eva", "device": {"kind": "web"}}
+    with (
+        Transport(family.service.url, patience=timedelta()) as way,
+        failing(Refused, "does not accept browsers.*draugar join LINK") as refused,
+    ):
+        Api(way).join(body, idempotency_key="k" * 32)
+
+    assert (before, changed.browsers) == (Browsers.ACCEPTED, Browsers.REFUSED)
+    assert una._api.groups()[0].browsers is Browsers.REFUSED
+    assert mapped.keys(una._api.keys(group_id)).browsers is Browsers.REFUSED
+    assert refused.value.code == "browsers_refused"
+    assert family.join_by_code(invite.code, "Ari").group().id == group_id
+
+
+def test_a_browser_is_listed_as_one(family: Family) -> None:
+    una = family.found()
+    group_id = una.group().id
+    key = to_base64url(b"k" * 32)
+    body = {
+        "code": una.invite_by_code().code,
+        "name": "Eva",
+        "device": {"kind": "web", "publicKey": key},
+    }
+
+    with Transport(family.service.url, patience=timedelta()) as way:
+        joined = Api(way).join(body, idempotency_key="k" * 32)
+        way.token = joined.token
+        (own,) = Api(way).devices()
+
+    listed = {one.device for one in mapped.listing(una._api.people(group_id)).devices}
+    assert Device(joined.user_id, joined.device_id, b"k" * 32, DeviceKind.WEB) in listed
+    assert own.kind == "web"
+
+
+def test_statements_of_another_version_and_of_strangers_are_refused(family: Family) -> None:
+    una = family.found()
+    ari = family.join_by_code(una.invite_by_code().code)
+    group_id = una.group().id
+
+    with pytest.raises(VersionConflict):
+        una._api.put_vouch(group_id, 2, ari.device_id, b"v" * 100)
+    with pytest.raises(VersionConflict):
+        una._api.put_card(group_id, 2, b"k" * 100)
+    with pytest.raises(NotConfirmed):
+        ari._api.put_vouch(group_id, 1, una.device_id, b"v" * 100)
+    with pytest.raises(NotConfirmed):
+        ari._api.put_card(group_id, 1, b"k" * 100)
+    with failing(Refused, "draugar people"):
+        una._api.put_vouch(group_id, 1, DEVICE, b"v" * 100)
+    with pytest.raises(NotAMember):
+        una._api.put_card(GROUP, 1, b"k" * 100)
+    with pytest.raises(NotAMember):
+        una._api.people(GROUP)

@@ -103,7 +103,6 @@ def test_no_command_or_address_stands_where_help_wraps_or_frames_it() -> None:
         ("phone add", "draugar --home ~/kid join LINK --name Kid"),
         ("phone add", "draugar --home ~/kid phone add"),
         ("map", "draugar map --tiles 'https://HOST/{z}/{x}/{y}.png'"),
-        ("rename", "draugar rotate"),
         ("erase", "draugar history --json"),
     ],
 )

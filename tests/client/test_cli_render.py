@@ -4,6 +4,7 @@ import io
 import json
 import re
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -13,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from draugar.cli import everyday
+from draugar.cli import everyday, output
 from draugar.cli.terminal import Lines, Terminal
 from draugar.cli.times import NotATime, parse_time
 from draugar.maps import geojson, gpx
 from draugar.models import Coordinates, Fix, Position
+from draugar.models import Person as Member
 from draugar.text.display import ago, clock, degrees, metres, plain
 from tests.client.commands import Person
 
@@ -231,3 +233,21 @@ def test_progress_on_a_screen_is_drawn_as_it_is_heard_of_and_by_no_thread() -> N
 
     assert "Sharing" in drawn
     assert "5/20" in drawn
+
+
+def test_a_member_is_shown_with_the_name_that_the_service_lists_where_it_differs() -> None:
+    member = Member(
+        user_id=UUID(int=7),
+        name="Ari",
+        listed_name="Eva",
+        role="member",
+        joined_at=NOON,
+        is_me=False,
+        is_changed=False,
+        devices=(),
+    )
+
+    assert output.identified(member) == (
+        'Ari: id 00000000-0000-0000-0000-000000000007, no device yet; the service says "Eva"'
+    )
+    assert output.identified(replace(member, listed_name="ari")).endswith("no device yet")

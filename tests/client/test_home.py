@@ -19,6 +19,7 @@ from draugar.cli.failures import told
 from draugar.errors import HomeUnusable, NotJoined
 from draugar.protocol.json import to_base64url
 from draugar.protocol.secrets import DeviceKey, GroupKey, Secret, Token
+from draugar.storage import groups
 from draugar.storage import schema as layout
 from draugar.storage.groups import enter
 from draugar.storage.home import Home, Me, unusable
@@ -544,3 +545,25 @@ def test_a_home_at_which_another_command_works_is_not_waited_for_to_shrink(
             home.shrink()
 
         assert home.recall("kept") == "still"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE me SET url = 'http://127.0.0.1:1'",
+        "UPDATE me SET user_id = '6d1f3c7e-0000-4000-8000-000000000000'",
+        (
+            "UPDATE states SET state = (SELECT state FROM states other"
+            " WHERE other.group_id <> states.group_id)"
+        ),
+        "UPDATE states SET revision = revision + 1",
+    ],
+)
+def test_what_another_program_writes_into_a_home_is_not_used(family: Family, change: str) -> None:
+    una = family.found()
+    group_id = una.group().id
+    una.found_group("Office")
+    una._home.do(change)
+
+    with pytest.raises(HomeUnusable):
+        groups.load(una._home, group_id)

@@ -26,7 +26,8 @@ UNSEEN = {
     ("devices.json.devices", "none"): LIES,
     ("invite.json.expiresAt", 1): "draugar always gives an invite a life; a service might not",
     ("devices-revoke.json.rotations", "many"): "the device that is lost has the key of one group",
-    ("definitions.json rotation.wrappedFor", "none"): "two members rotate in the same second",
+    ("devices.json.devices[].kind", "web"): "draugar is no page in a browser",
+    ("people.json.people[].devices[].kind", "web"): "draugar is no page in a browser",
 }
 """The variants that this life does not have, and why."""
 

@@ -41,7 +41,7 @@ from draugar.storage.home import Home
 from tests.client import malice
 from tests.client.dump import Traces
 from tests.client.family import Family, Service, fix
-from tests.client.kept import Keyring
+from tests.client.kept import Keyring, key_states
 from tests.client.malice import Ghost, Relay, Reply
 from tests.laptop.runs import HANGS_AFTER
 
@@ -115,8 +115,9 @@ class Hearth:
             with Home.open(path) as home:
                 keys.append(home.me().device_key)
                 traces.add("a device's key", keys[-1].value)
-                for row in home.rows("SELECT key FROM keys"):
-                    traces.add("a group's key", home.unseal(row["key"]))
+                for _, held in key_states(home):
+                    for one in held.values():
+                        traces.add("a group's key", one.key.value)
         wrappers = [key.public for key in keys]
         for wrapped_key in self.relay.wrapped_keys():
             assert not self.ghost.opens(wrapped_key, wrappers)
@@ -187,7 +188,9 @@ def test_a_person_who_has_the_key_by_the_word_of_the_service_alone_is_warned_of(
     hearth: Hearth,
 ) -> None:
     with hearth.relay.telling(
-        malice.ghost_person(hearth.ghost), malice.nobody_waits, to=hearth.una.device_id
+        malice.ghost_person(hearth.ghost),
+        malice.every_device_is(confirmed=True),
+        to=hearth.una.device_id,
     ):
         hearth.una.where()
 
@@ -335,11 +338,13 @@ def test_whom_one_member_let_in_the_others_know(hearth: Hearth) -> None:
     hearth.goes_on()
 
 
-def test_the_key_is_wrapped_once_more_for_those_alone_who_are_trusted(hearth: Hearth) -> None:
+def test_a_device_is_given_no_key_because_the_service_says_that_it_has_none(hearth: Hearth) -> None:
     una = hearth.una
 
     with hearth.relay.telling(
-        malice.ghost_person(hearth.ghost), malice.everybody_waits, to=una.device_id
+        malice.ghost_person(hearth.ghost),
+        malice.every_device_is(confirmed=False),
+        to=una.device_id,
     ):
         una.people()
 
@@ -506,14 +511,17 @@ def test_points_in_the_clear_are_not_believed_of_a_group_without_a_key_that_had_
     una, ari = hearth.una, hearth.ari
     una.share([fix()])
 
+    before = len(hearth.relay.received)
+
     with (
-        hearth.relay.telling(
-            malice.no_key_at_all, malice.in_the_clear(12.5, 13.5), to=ari.device_id
-        ),
+        hearth.relay.telling(malice.no_key_at_all, to=ari.device_id),
         pytest.raises(TrustFailure),
     ):
         ari.where()
 
+    asked = {request.route for request in hearth.relay.received[before:]}
+    assert malice.KEYS in asked
+    assert malice.LATEST not in asked  # no point is looked at
     hearth.goes_on()
 
 
@@ -524,13 +532,13 @@ def test_an_old_envelope_is_not_taken_for_a_new_key(hearth: Hearth) -> None:
     hearth.others.remove(bera)
     ari.where()
 
+    hearth.heard(ari)
     for key in (None, known_to_bera):
-        hearth.heard(ari)
         with hearth.relay.telling(malice.old_key_as_new(hearth.group_id, key), to=ari.device_id):
             with pytest.raises(KeyPending):
                 ari.where()
             assert ari.share([fix()]).stored == 0
-        assert Kind.ENVELOPE_REFUSED in hearth.heard(ari)
+    assert Kind.ENVELOPE_REFUSED in hearth.heard(ari)
 
     ari.flush()
     hearth.goes_on()
@@ -937,9 +945,8 @@ def test_a_further_group_is_not_one_that_a_member_is_in(hearth: Hearth) -> None:
 def test_a_joiner_by_link_knows_that_the_group_has_a_key(hearth: Hearth) -> None:
     link = hearth.una.invite().link
     hearth.una.share([fix(61.5)])
-    lies = malice.no_key_at_all, malice.in_the_clear(12.5, 13.5)
 
-    with hearth.relay.telling(malice.another_package(None), *lies):
+    with hearth.relay.telling(malice.another_package(None), malice.no_key_at_all):
         bera = hearth.family.join(link, "Bera")
         with pytest.raises(Failure):
             bera.where()
@@ -1065,7 +1072,6 @@ def test_an_answer_that_is_none_is_a_failure_and_no_more(hearth: Hearth) -> None
     asked: dict[str, Callable[[], object]] = {
         malice.KEYS: ari.where,
         malice.USERS: ari.where,
-        malice.PENDING: ari.where,
         malice.LATEST: ari.where,
         malice.SHARE: lambda: ari.share([fix()]),
     }
@@ -1084,7 +1090,7 @@ def test_a_wrong_type_anywhere_is_a_failure_and_no_more(hearth: Hearth) -> None:
     una.share([fix(61.5)])
     odd: Iterator[Any] = cycle([None, -1, 2**70, 1.5, True, "", "\x1b[2J", [], {}, [[]], 0])
 
-    for route in (malice.KEYS, malice.USERS, malice.PENDING, malice.LATEST):
+    for route in (malice.KEYS, malice.USERS, malice.LATEST):
         kept: list[Any] = []
         with hearth.relay.telling(malice.remembering(route, kept), to=ari.device_id):
             ari.where()

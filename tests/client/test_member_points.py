@@ -15,7 +15,7 @@ from draugar.protocol.secrets import GroupKey
 from draugar.storage import outbox
 from tests.client import malice
 from tests.client.family import Family, fix
-from tests.client.kept import Keyring
+from tests.client.kept import Keyring, age_keys, forget_links
 from tests.client.malice import HISTORY, LATEST, USERS, Forward, Relay, Reply, Request
 
 Point = dict[str, Any]
@@ -264,7 +264,7 @@ def test_a_point_under_a_key_that_was_replaced_by_then_is_dropped(
     una, ari = two
     marks = of_draugar(ari, n=99)
     una.rotate()
-    una._home.do("UPDATE keys SET accepted_at = accepted_at - 3600")
+    age_keys(una._home, una.group().id, 3600)
     ari.share([fix(1.0)])
     forged = to_base64url(seal_location(marks, key_of(ari, 1)))
 
@@ -421,7 +421,7 @@ def test_a_point_of_the_first_app_that_does_not_belong_is_dropped(
 def test_a_point_of_the_first_app_needs_a_sender_who_is_trusted(family: Family) -> None:
     una = family.found()
     ari = family.join(una.invite().link)
-    una._home.do("DELETE FROM invites")
+    forget_links(una._home, una.group().id)
     post(ari, first_app(ari))
 
     before = una.where()

@@ -12,6 +12,7 @@ from draugar.storage import pauses as pausing
 from draugar.storage.home import Home
 from tests.client.commands import Type
 from tests.client.family import Family, Service, fix
+from tests.client.kept import move
 from tests.client.malice import JOIN, Forward, Relay, Reply, Request, refused
 
 UNHEARD = "http://127.0.0.1:9"
@@ -21,12 +22,12 @@ UNHEARD = "http://127.0.0.1:9"
 def lose_contact(*members: Client) -> None:
     """Have the devices look for the service where there is none."""
     for member in members:
-        member._home.do("UPDATE me SET url = :url", url=UNHEARD)
+        move(member._home, UNHEARD)
 
 
 def find_contact(service: Service, *members: Client) -> None:
     for member in members:
-        member._home.do("UPDATE me SET url = :url", url=service.url)
+        move(member._home, service.url)
 
 
 class Lost:
@@ -311,7 +312,7 @@ def test_what_an_admin_may_do_alone_is_refused_in_words(family: Family, types: T
 
     told = types("Ari", "remove", "Una", "--yes").told
 
-    assert told == (
+    assert told.endswith(
         "Only an admin of the group can do this, and you are not one. Una is still in the group."
         " See who is an admin: draugar people"
     )
@@ -469,6 +470,35 @@ def test_oneself_and_those_who_do_not_fit_are_not_meant(
     assert f"[{second.user_id.hex[-4:]}]" not in removed.told
 
 
+def test_an_id_means_its_member_whatever_name_another_one_has(family: Family, types: Type) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    unused = uuid4()
+    family.join(una.invite().link, str(ari.user_id), home="posing")
+    family.join(una.invite().link, unused.hex, home="unmatched")
+
+    asked = types("Una", "remove", str(ari.user_id)).told
+    unmatched = [types("Una", command, str(unused)).told for command in ("confirm", "remove")]
+
+    assert f"Ari: id {ari.user_id}" in asked
+    assert "Remove Ari?" in asked
+    assert all(told.startswith("No other member has this name.") for told in unmatched)
+
+
+def test_who_is_confirmed_or_removed_is_shown_by_what_no_member_chooses(
+    family: Family, types: Type
+) -> None:
+    una = family.found()
+    ari = family.join(una.invite().link)
+    bera = family.join_by_code(una.invite_by_code().code, "Bera")
+
+    confirmed = types("Una", "confirm", "Bera").told
+    removed = types("Una", "remove", "Ari", "--yes").told
+
+    assert f"Bera: id {bera.user_id}, not confirmed yet" in confirmed
+    assert f"Ari: id {ari.user_id}, trusted by the invite link" in removed
+
+
 def test_who_takes_a_name_that_is_taken_is_told(family: Family, types: Type) -> None:
     una = family.found()
     link = una.invite().link
@@ -495,9 +525,11 @@ def test_a_new_name_is_understood_by_those_who_know_the_former_one(
     noted = types("Una", "safety", "Aron")
     listed = types("Una", "people")
 
-    assert "The others see your former name until you make a new key: draugar rotate" in renamed.out
-    assert noted.out.startswith("Ari")
-    assert "Ari (now Aron, says the service)" in listed.out
+    assert "The others see it at their next update" in renamed.out
+    assert noted.out.startswith("Aron")
+    assert noted.told.startswith("Note: Ari has changed their name, and is now called Aron.")
+    assert "Aron" in listed.out
+    assert "says the service" not in listed.out
 
 
 # What a newcomer reads
@@ -538,6 +570,7 @@ def test_who_was_given_the_key_by_one_not_confirmed_is_told_to_confirm_them(
     for told in (given, shared):
         assert "you have not confirmed that member here yet." in told
         assert "See who it is and the number to compare with them: draugar confirm" in told
+        assert "A person listed as Una has given it one" in told
 
 
 def test_no_command_fails_that_would_succeed_at_its_repeat(family: Family) -> None:

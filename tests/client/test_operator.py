@@ -74,8 +74,9 @@ def test_a_newcomer_whom_the_service_shows_the_past_opens_it_back_to_the_last_ne
     una.share([fix(1.0)])
     una.rotate()
     una.share([fix(2.0)])
+    una.share([fix(3.0)])
     ari = family.join(una.invite().link)
-    una.where()
+    una.where()  # which shares the latest position once more, for the newcomer
     of_right = latitudes(list(ari.history()))
 
     family.service.query(
@@ -84,8 +85,8 @@ def test_a_newcomer_whom_the_service_shows_the_past_opens_it_back_to_the_last_ne
     )
     in_league = latitudes(list(ari.history()))
 
-    assert of_right == []
-    assert in_league == [2.0]
+    assert of_right == [3.0]
+    assert in_league == [3.0, 2.0]
 
 
 def test_nothing_is_sent_to_be_handed_out_while_sharing_is_paused_here(

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from draugar.errors import Failure, InviteNotValid, NotAMember, SignedOut
 from draugar.models import Kind, Position
 from draugar.storage import places
 from tests.client.family import Family, Heard, fix
+from tests.client.kept import age_meetings, forget_links
 from tests.client.saying import said
 
 
@@ -37,9 +38,7 @@ def told(heard: Heard, kind: Kind) -> list[str]:
 
 def days_later(member: Client, days: int) -> None:
     """Let what this device has met of its member's own have been met so much earlier."""
-    for row in member._home.rows("SELECT name, value FROM facts WHERE name LIKE 'own %'"):
-        earlier = date.fromisoformat(row["value"]) - timedelta(days=days)
-        member._home.remember(row["name"], earlier.isoformat())
+    age_meetings(member._home, member.group().id, days)
 
 
 def test_a_device_that_reads_as_me_is_counted_when_the_key_changes(
@@ -85,15 +84,15 @@ def test_a_device_of_mine_that_reads_a_further_group_is_told_of(
     family: Family, watched: tuple[Client, Client]
 ) -> None:
     una, hidden = watched
-    una.leave()
-
+    hearth = una.group().id
     refuge = una.found_group("Refuge").id
     una.where(refuge)
+    una.leave(hearth)
     una.share([fix(7.0)], refuge)
 
     assert [position.fix.latitude for position in hidden.where(refuge)] == [7.0]
-    (text,) = told(family.hears("Una"), Kind.JOINED)
-    assert "another of your groups" in text
+    (text,) = told(family.hears("Una"), Kind.CONFIRMED)
+    assert f"trusts your device {hidden.device_id}" in text
     una.revoke_device(hidden.device_id)
     with pytest.raises(SignedOut):
         hidden.where(refuge)
@@ -210,7 +209,7 @@ def test_what_is_ones_own_is_erased_renamed_and_given_out_of_hand_by_commands(
     assert earlier.stdout.startswith("Deleted 0 positions.")
     assert erased.stdout.startswith("Deleted 1 position.")
     assert list(ari.history()) == []
-    assert renamed.stdout.startswith("You are Una Dís now. The others see your former name until")
+    assert renamed.stdout.startswith("You are Una Dís now. The others see it at their next update.")
     assert given.stdout == "Ari is an admin now.\n"
     assert ari.group().is_admin
 
@@ -220,7 +219,7 @@ def test_whose_position_is_not_sure_is_not_sure_on_a_map_or_in_a_file_either(
 ) -> None:
     una = family.found()
     ari = family.join(una.invite().link, "Ari")
-    una._home.do("DELETE FROM invites")
+    forget_links(una._home, una.group().id)
     ari.share([fix(1.0), fix(2.0)])
     una.share([fix(3.0)])
     monkeypatch.setenv("DRAUGAR_HOME", str(family.path("Una")))

@@ -45,6 +45,7 @@ from scripts.postgres import Postgres
 from tests.client import malice
 from tests.client.dump import Traces, files_of, plain_dump
 from tests.client.family import Family, Service
+from tests.client.kept import key_states
 from tests.client.malice import Relay
 from tests.database import PEPPER
 from tests.laptop.runs import FOREIGN, PROJECT, SERVE
@@ -243,9 +244,9 @@ def _know(life: Life, members: list[Client], relay: Relay) -> None:
     for number, member in enumerate(members):
         home = member._home
         life.keep(f"device key {number}", home.me().device_key.value)
-        for row in home.rows("SELECT group_id, version, key FROM keys"):
-            key = home.unseal(row["key"])
-            life.keep(f"group key {number} {row['group_id']} {row['version']}", key)
+        for group_id, held in key_states(home):
+            for version, one in held.items():
+                life.keep(f"group key {number} {group_id} {version}", one.key.value)
     for header in ("Authorization", "Idempotency-Key"):
         sent = {
             request.headers.get(header, "").removeprefix("Bearer ") for request in relay.received

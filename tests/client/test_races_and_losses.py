@@ -17,6 +17,7 @@ from draugar.errors import (
 from draugar.models import KeyState, Kind, TrustState
 from draugar.storage.home import Home
 from tests.client.family import Family, fix
+from tests.client.kept import age_links
 from tests.client.malice import JOIN, KEYS, ROTATE, Forward, Relay, Reply, Request, refused
 
 
@@ -149,8 +150,8 @@ def test_an_inviter_who_is_offline_for_a_day_meets_who_has_come_in(family: Famil
     ari = family.join(link)
     ari.share([fix(1.0)])
     seen_by_ari = ari.where()
-    family.home("Una").do("UPDATE invites SET expires_at = expires_at - 86400")
     una = family.again("Una")
+    age_links(family.home("Una"), una.group().id, 86400)
 
     assert [position.name for position in seen_by_ari] == ["Ari"]
     assert [position.name for position in una.where()] == ["Ari"]

@@ -22,7 +22,7 @@ from draugar.storage.home import Home
 from draugar.storage.places import listed as listed_places
 from scripts.postgres import WHEEL
 from tests.client.family import fix
-from tests.client.kept import Keyring
+from tests.client.kept import Keyring, move
 from tests.database import PEPPER, Server, connect
 from tests.faults.processes import Processes, invoke
 from tests.laptop.runs import Run
@@ -86,7 +86,7 @@ def homes(url: str, operator: Connection, left: Path, tmp_path: Path) -> Iterato
     run.printed_until_serving()
     for name in FAMILY:
         with closing(Home.open(left / name.lower())) as home:
-            home.do("UPDATE me SET url = :url", url=f"http://127.0.0.1:{run.port}")
+            move(home, f"http://127.0.0.1:{run.port}")
     yield left
     run.kill()
 

@@ -109,26 +109,17 @@ def revoke_device(
 
 
 def rename(context: Context, name: Annotated[str, argument("NAME")]) -> None:
-    """Change your name. Those who know you already see it with the next key of the group.
-
-    Until then their devices keep the name that they know you by, and are told of the new one once.
-    With a new key, phones with OwnTracks have to be set up again.
-
-    To make a new key:
-        draugar rotate
-    """
+    """Change your name. The other members see it at their next update, and are told once."""
     name = checked_name(name, "draugar rename NAME")
     with context.member() as me:
         me.rename(name)
         user_id = me.user_id
         context.terminal.answer(
             {"userId": str(user_id), "name": me.name},
-            f"You are {plain(me.name)} now. The others see your former name until you make a new"
-            " key: draugar rotate",
+            f"You are {plain(me.name)} now. The others see it at their next update.",
         )
         for group in me.groups():
             warn_of_namesake(context, me, group)
-            warn_of_phones(context, me, group)
 
 
 def leave(context: Context, *, yes: Yes = False, group: InGroup = None) -> None:

@@ -68,18 +68,25 @@ def is_unsure(person: Person) -> bool:
 def member_named(
     name: str, among: Sequence[Person], fits: Callable[[Person], bool] = lambda _: True
 ) -> Person:
-    """Return whom a name, an id or its end means; of several, the one that fits. Raises Unknown."""
+    """Return whom a name, an id or its end means; of several, the one that fits. Raises Unknown.
+
+    A text in the form of an id is an id: a member may have taken another one's for a name.
+    """
     wanted, exact = same(name), pasted.as_id(name)
-    found = [person for person in among if person.user_id == exact] or [
+    found = [
         person
         for person in among
-        if wanted
-        in {
-            same(person.name),
-            same(person.listed_name),
-            person.mark or None,
-            same(told_apart(person.name, person.mark)),
-        }
+        if (
+            person.user_id == exact
+            if exact
+            else wanted
+            in {
+                same(person.name),
+                same(person.listed_name),
+                person.mark or None,
+                same(told_apart(person.name, person.mark)),
+            }
+        )
     ]
     if len(found) > 1:
         found = [person for person in found if fits(person)] or found

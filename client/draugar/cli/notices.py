@@ -5,16 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from draugar.cli.terminal import Terminal
+from draugar.cli.trust_notices import TRUST_TEXTS, trust_text
 from draugar.models import Code, Notice
 from draugar.text.display import clock, plain
 
-_REASONS = {
-    "not_agreed": "It is not the key that the group agreed on.",
-    "used_before": "It is a key that was used before.",
-    "mistaken_identity": "By it others know this device as somebody else's.",
-    "misplaced": "It is of another group, another person or another time.",
-    "inviter_gone": "Its inviter is not in the group any more.",
-}
 _NOT_SHARED = {
     "sharing_paused": "you have paused sharing with the group",
     "out_of_range": "the group does not keep positions that old, or this device's clock is wrong",
@@ -26,6 +20,8 @@ _NOT_SHARED = {
 
 def text(notice: Notice) -> str:
     """Return what a notice says: what happened, and the command to type next."""
+    if notice.code in TRUST_TEXTS:
+        return trust_text(notice.code, notice.parameters)
     return _TEXTS[notice.code](**notice.parameters)
 
 
@@ -35,33 +31,6 @@ def show(terminal: Terminal, notice: Notice) -> None:
         f"{'Warning' if notice.is_warning else 'Note'}: {plain(text(notice))}",
         "yellow" if notice.is_warning else "dim",
     )
-
-
-def _joined(name: str) -> str:
-    return f"{name} has joined by your link, and was given the key."
-
-
-def _key_changed(name: str) -> str:
-    return (
-        f"The service shows another key, or another owner, for a device of {name}. The key of a"
-        " device never changes, so this device does not trust it any more. Ask them whether they"
-        " have a new device, and compare numbers: draugar confirm NAME"
-    )
-
-
-def _service_name_differs(name: str, listed: str, shown: str) -> str:
-    return (
-        f"{name} is listed as {listed} now. This device goes on showing {shown}, until they run:"
-        " draugar rotate"
-    )
-
-
-def _ended(name: str, what: str) -> str:
-    return f"A device of {name} {what}. It is given no new key, unless a member confirms it again."
-
-
-def _refused(reason: str, consequence: str) -> str:
-    return f"{_REASONS.get(reason, reason)} {consequence}"
 
 
 def _rotated(
@@ -108,68 +77,9 @@ _TEXTS: Mapping[Code, Callable[..., str]] = {
         "There is no keyring here: the key to this home is a file in it, which only your user may"
         " read."
     ),
-    Code.JOINED: _joined,
-    Code.OWN_DEVICE_JOINED: lambda: _joined("A further device of yours"),
-    Code.OWN_DEVICE_ELSEWHERE: lambda: (
-        "A device of yours that proved itself in another of your groups can read this one too. If"
-        " you do not know it: draugar devices"
-    ),
-    Code.OWN_DEVICE_PRESENT: lambda since: (
-        f"A further device of yours is in this group since {since}. If you do not know it: draugar"
-        " devices"
-    ),
     Code.OWN_PHONE_PRESENT: lambda tid, since: (
         f"A phone with OwnTracks, {tid}, shares as you since {since}. If you do not know it:"
         " draugar devices"
-    ),
-    Code.LINK_USED_TWICE: lambda listed: (
-        f"A second device, listed as {listed}, has joined by a link that was used already: a third"
-        " person has the link. That device is not trusted, and is given no key. See who is in the"
-        " group: draugar people"
-    ),
-    Code.UNCONFIRMED_DEVICE: lambda name: (
-        f"The service says that a device of {name} can open what is shared in this group. No member"
-        " whom this device trusts has confirmed it. See who is in the group: draugar people"
-    ),
-    Code.KEY_CHANGED: _key_changed,
-    Code.NUMBER_VOID: lambda name: (
-        f"{name} has other devices than when you compared your safety numbers. Compare them again:"
-        " draugar safety NAME"
-    ),
-    Code.DEVICE_GONE: lambda name: _ended(
-        name, "is gone from the group: they left, were removed, or revoked it"
-    ),
-    Code.DEVICE_LEFT_OUT: lambda name: _ended(
-        name, "was not given the group's new key by the member who made it"
-    ),
-    Code.VOUCHER_GONE: lambda name, voucher: (
-        f"You know a device of {name} by the word of {voucher or 'another device of theirs'} only,"
-        " which is not trusted any more. To be sure of it, compare numbers: draugar safety NAME"
-    ),
-    Code.KEYS_DIFFER: lambda: (
-        "The service shows the others another key of the group than this device holds. Ask them, by"
-        " another way, whether they see you; if not: draugar rotate"
-    ),
-    Code.SERVICE_NAME_DIFFERS: _service_name_differs,
-    Code.ENVELOPE_REFUSED: lambda reason: (
-        "A key for this device was refused. "
-        + _refused(
-            reason,
-            "This device can read and share nothing until another member gives it the key. Ask one"
-            " to run: draugar confirm",
-        )
-    ),
-    Code.PACKAGE_REFUSED: lambda reason: (
-        "The key that came with the link was refused. "
-        + _refused(
-            reason,
-            "You are in the group, but can neither read nor share. Tell the person who invited you,"
-            " by another way. A member can still confirm this device: draugar confirm",
-        )
-    ),
-    Code.ROSTER_REFUSED: lambda: (
-        "A list of the group's devices did not open under the group's key, so it was not used. If"
-        " it happens again, make a new key: draugar rotate"
     ),
     Code.ROTATED: _rotated,
     Code.POINTS_DROPPED: lambda count, name: _left_out(

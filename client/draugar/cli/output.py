@@ -144,6 +144,7 @@ def person_data(person: Person) -> dict[str, Any]:
     devices = [
         {
             "id": str(device.id),
+            "kind": device.kind,
             "standing": device.standing.value,
             "how": device.how.value if device.how else None,
             "canAct": device.can_act,
@@ -188,11 +189,18 @@ def described(person: Person) -> str:
     return f"{called(person)}, joined {clock(person.joined_at)}, {known}"
 
 
+def identified(person: Person) -> str:
+    """Say who a member is, by what no member chooses and by the name that the service lists."""
+    known = "; ".join(dict.fromkeys(map(standing, person.devices))) or "no device yet"
+    listed = f'; the service says "{plain(person.listed_name)}"'
+    is_other = same(person.listed_name) != same(person.name)
+    return f"{called(person)}: id {person.user_id}, {known}{listed * is_other}"
+
+
 def standing(device: Device) -> str:
     """Say what this device holds of another."""
-    if device.how:
-        return _TRUSTED[device.how]
-    return _STANDINGS[device.standing]
+    known = _TRUSTED[device.how] if device.how else _STANDINGS[device.standing]
+    return f"browser, {known}" if device.kind == "web" else known
 
 
 _TRUSTED = {

@@ -150,6 +150,15 @@ TEXTS: Mapping[str, Text] = {
         "What answered is not a Draugar service, or one that this version does not understand.",
         f"Check the address, then run the same command again. {UPDATE}",
     ),
+    FailureCode.NOT_LISTED: Text(
+        "The service does not list this device in the group, or lists it with another key or owner."
+        " Nothing was changed or sent.",
+        "Ask the person who runs the service, by another way. To see your devices: draugar devices",
+    ),
+    FailureCode.NEWER_FORM: Text(
+        "A member's device uses a newer draugar than this one can read. Nothing was changed.",
+        f"{UPDATE} After that, run the same command again.",
+    ),
     FailureCode.VERSION_WENT_BACK: Text(
         "The service shows an older key of the group than this device has seen: it was restored"
         " from a backup, or it tries to bring back a key that a former member knows. Nothing was"

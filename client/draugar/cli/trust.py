@@ -62,6 +62,7 @@ def confirm(
             return
         # Of this person alone: no other's number counts as shown.
         person = member_named(name, others(me, group_id), is_unsure)
+        terminal.say(present.identified(person))
         comparison = me.compare(person.user_id, group_id)
         if comparison.safety_number and not (yes and comparison.was_shown):
             terminal.say(present.comparison_text(comparison))
@@ -145,6 +146,7 @@ def remove(
     with context.member() as me:
         meant = me.group(group)
         person = member_named(name, others(me, meant.id))
+        terminal.say(present.identified(person))
         warn_of_phones(context, me, meant, gone=person.user_id)
         terminal.consent(
             f"Remove {present.described(person)}? What they posted in the group is deleted.",

@@ -8,12 +8,22 @@ from uuid import UUID
 from draugar.errors import AnswerNotUnderstood
 from draugar.models import OpenInvite
 from draugar.protocol.json import to_base64url
+from draugar.protocol.statements import Browsers
 from draugar.service import responses as answers
 from draugar.service.transport import Transport
 
 PAGE = 500  # points
 _LATEST_PAGES = 100
 """Of a megabyte each: more than any family fills."""
+_KEY_PAGES = 50
+"""Of a hundred versions each: older ones than the newest five thousand are not asked for."""
+_FORM_2 = {"form": "2"}
+"""What a service does not know yet it leaves out: a query that it does not read does no harm."""
+
+
+def _opaque(**members: bytes | None) -> dict[str, str]:
+    """Return members of a body; what is None is left out."""
+    return {name: to_base64url(value) for name, value in members.items() if value is not None}
 
 
 class Api:
@@ -55,24 +65,34 @@ class Api:
 
     def groups(self) -> list[answers.ListedGroup]:
         """List the caller's groups."""
-        return answers.Groups.read(self._call("GET", "/groups")).groups
+        return answers.Groups.read(self._call("GET", "/groups", query=_FORM_2)).groups
 
     def found_group(self, name: str, encryption: str) -> answers.ListedGroup:
         """Found a further group."""
         body = {"name": name, "encryption": encryption}
-        return answers.ListedGroup.read(self._call("POST", "/groups", body, is_repeatable=False))
+        answer = self._call("POST", "/groups", body, query=_FORM_2, is_repeatable=False)
+        return answers.ListedGroup.read(answer)
 
     def join_group(self, body: Mapping[str, Any]) -> answers.ListedGroup:
         """Join a further group by a code."""
-        return answers.ListedGroup.read(self._call("POST", "/groups/join", body))
+        return answers.ListedGroup.read(self._call("POST", "/groups/join", body, query=_FORM_2))
 
     def change_group(
-        self, group_id: UUID, *, name: str | None = None, retention_days: int | None = None
+        self,
+        group_id: UUID,
+        *,
+        name: str | None = None,
+        retention_days: int | None = None,
+        browsers: Browsers | None = None,
     ) -> answers.ListedGroup:
-        """Change a group's name, or how long it keeps points; what is None stays."""
-        changes = {"name": name, "retentionDays": retention_days}
+        """Change a group's name, how long it keeps points, or whether it takes browsers.
+
+        What is None stays.
+        """
+        changes = {"name": name, "retentionDays": retention_days, "browsers": browsers}
         body = {field: value for field, value in changes.items() if value is not None}
-        return answers.ListedGroup.read(self._call("PATCH", f"/groups/{group_id}", body))
+        answer = self._call("PATCH", f"/groups/{group_id}", body, query=_FORM_2)
+        return answers.ListedGroup.read(answer)
 
     def leave(self, group_id: UUID) -> None:
         """Leave a group."""
@@ -111,24 +131,42 @@ class Api:
 
     # Keys
 
-    def keys(self, group_id: UUID) -> answers.Keys:
-        """Show a group's versions and this device's envelopes."""
-        return answers.Keys.read(self._call("GET", f"/groups/{group_id}/keys"))
+    def keys(self, group_id: UUID, before: int | None = None) -> answers.Keys:
+        """Show a group's versions and this device's envelopes, of all pages that there are.
 
-    def rotate(
+        `before`: only versions below this one. Of more than 5,000 versions the newest are shown;
+        then `next_before` says below which one more are to be asked for.
+        """
+        keys = self._page_of_keys(group_id, before)
+        for _ in range(_KEY_PAGES - 1):
+            below = keys.next_before
+            if below is None:
+                break
+            keys = keys.with_older(self._page_of_keys(group_id, below))
+        return keys
+
+    def _page_of_keys(self, group_id: UUID, before: int | None) -> answers.Keys:
+        query = _FORM_2 if before is None else {**_FORM_2, "before": str(before)}
+        page = answers.Keys.read(self._call("GET", f"/groups/{group_id}/keys", query=query))
+        if before is not None and page.highest >= before:
+            raise AnswerNotUnderstood  # pages that do not end
+        return page
+
+    def rotate(  # noqa: PLR0913 -- a new key has that many parts
         self,
         group_id: UUID,
         *,
         expected_version: int,
         commitment: bytes,
-        roster: bytes,
         envelopes: Mapping[UUID, bytes],
+        statement: bytes | None = None,
+        roster: bytes | None = None,
     ) -> int:
-        """Give a group its next key; the version it has then."""
+        """Give a group its next key; the version it has then. `roster` is of form 1."""
         body = {
             "expectedVersion": expected_version,
             "commitment": to_base64url(commitment),
-            "roster": to_base64url(roster),
+            **_opaque(statement=statement, roster=roster),
             "envelopes": [
                 {"deviceId": str(device_id), "wrappedKey": to_base64url(wrapped_key)}
                 for device_id, wrapped_key in envelopes.items()
@@ -137,35 +175,44 @@ class Api:
         answer = self._call("POST", f"/groups/{group_id}/keys", body)
         return answers.Rotated.read(answer).key_version
 
-    def pending(self, group_id: UUID) -> set[UUID]:
-        """List the devices that wait for the present key."""
-        answer = self._call("GET", f"/groups/{group_id}/keys/pending")
-        return {device.device_id for device in answers.Pending.read(answer).devices}
-
-    def put_envelope(
+    def put_envelope(  # noqa: PLR0913 -- so many parts has an envelope
         self,
         group_id: UUID,
         key_version: int,
         device_id: UUID,
         *,
         wrapped_key: bytes,
+        former: bytes | None = None,
         roster_entry: bytes | None = None,
     ) -> None:
-        """Give a device a version of the key."""
-        body = {"wrappedKey": to_base64url(wrapped_key)}
-        if roster_entry is not None:
-            body["rosterEntry"] = to_base64url(roster_entry)
-        self._call("PUT", f"/groups/{group_id}/keys/{key_version}/envelopes/{device_id}", body)
+        """Give a device a version of the key, beside what others gave it.
+
+        `former`: until when a former version was used. `roster_entry` is of form 1.
+        """
+        body = _opaque(wrappedKey=wrapped_key, former=former, rosterEntry=roster_entry)
+        path = f"/groups/{group_id}/keys/{key_version}/envelopes/{device_id}"
+        self._call("PUT", path, body, query=_FORM_2)
 
     def delete_envelope(self, group_id: UUID, key_version: int, device_id: UUID) -> None:
         """Give back an envelope of this device."""
         self._call("DELETE", f"/groups/{group_id}/keys/{key_version}/envelopes/{device_id}")
 
+    def put_vouch(self, group_id: UUID, key_version: int, device_id: UUID, entry: bytes) -> None:
+        """Vouch for a device, under the present version; this replaces an earlier vouch."""
+        path = f"/groups/{group_id}/keys/{key_version}/vouches/{device_id}"
+        self._call("PUT", path, _opaque(entry=entry))
+
+    def put_card(self, group_id: UUID, key_version: int, sealed: bytes) -> None:
+        """Put this device's card, sealed under the present version; it replaces an earlier one."""
+        body = {"keyVersion": key_version, **_opaque(sealed=sealed)}
+        self._call("PUT", f"/groups/{group_id}/card", body)
+
     # People and devices
 
     def people(self, group_id: UUID) -> list[answers.ListedPerson]:
         """List the people in a group."""
-        people = answers.People.read(self._call("GET", "/users")).of(group_id)
+        query = {**_FORM_2, "groupId": str(group_id)}
+        people = answers.People.read(self._call("GET", "/users", query=query)).of(group_id)
         devices = [device.id for person in people for device in person.devices]
         devices += [phone.id for person in people for phone in person.phones]
         users = {person.user_id for person in people}
@@ -175,7 +222,7 @@ class Api:
 
     def devices(self) -> list[answers.ListedOwnDevice]:
         """List the devices that can act for the caller."""
-        return answers.OwnDevices.read(self._call("GET", "/devices")).devices
+        return answers.OwnDevices.read(self._call("GET", "/devices", query=_FORM_2)).devices
 
     def revoke_device(self, device_id: UUID) -> None:
         """Revoke a device of the caller's."""

@@ -37,6 +37,8 @@ from draugar.protocol.json import LAST_VERSION, from_base64url
 from draugar.protocol.locations import LARGEST_MESSAGE
 from draugar.protocol.rosters import ROSTER_BYTES
 from draugar.protocol.secrets import Token
+from draugar.protocol.statements import MOST_BYTES, Browsers, Card, DeviceKind, Entry, Former
+from draugar.protocol.statements import Roster as Statement
 
 LONGEST_TEXT = 200  # characters, of names, codes and cursors
 MOST_ITEMS = 20_000
@@ -50,6 +52,8 @@ _YEARS = range(1970, 3000)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})")
 _LEAST_SEALED = 41
+_ENTRY_BYTES = 4 * 1024
+_MOST_VOUCHES = 600
 _HASH = _KEY = 32
 
 
@@ -128,6 +132,9 @@ Id = Annotated[UUID, Field(strict=False)]
 Moment = Annotated[datetime, PlainValidator(_moment)]
 Day = Annotated[date, PlainValidator(_day)]
 Role = Literal["admin", "member"]
+Kind = Annotated[DeviceKind, Field(strict=False), _or(DeviceKind.APP)]
+"""Form 1 lists every device as an app."""
+BrowserRule = Annotated[Browsers, Field(strict=False)]
 Flag = Annotated[bool, _or(False)]  # noqa: FBT003 -- of a member that older services leave out
 Number = Annotated[int, Field(ge=0, le=LAST_VERSION)]
 KeyVersion = Annotated[int, Field(ge=1, le=LAST_VERSION)]
@@ -138,6 +145,11 @@ PublicKey = Annotated[bytes, _opaque(_KEY, _KEY)]
 WrappedKey = Annotated[bytes, _opaque(ENVELOPE_BYTES, ENVELOPE_BYTES)]
 KeyPackage = Annotated[bytes, _opaque(_LEAST_SEALED, PACKAGE_BYTES)]
 Roster = Annotated[bytes, _opaque(_LEAST_SEALED, ROSTER_BYTES)]
+RosterEntry = Annotated[bytes, _opaque(_LEAST_SEALED, _ENTRY_BYTES)]
+SealedStatement = Annotated[bytes, _opaque(_LEAST_SEALED, MOST_BYTES[Statement])]
+SealedEntry = Annotated[bytes, _opaque(_LEAST_SEALED, MOST_BYTES[Entry])]
+SealedCard = Annotated[bytes, _opaque(_LEAST_SEALED, MOST_BYTES[Card])]
+SealedFormer = Annotated[bytes, _opaque(_LEAST_SEALED, MOST_BYTES[Former])]
 Message = Annotated[bytes, _opaque(_LEAST_SEALED, LARGEST_MESSAGE)]
 Items = Annotated[list[_Item], Field(max_length=MOST_ITEMS), FailFast()]
 
@@ -181,6 +193,8 @@ class Joined(Response):
     group_id: Id = Field(validation_alias=AliasPath("group", "id"))
     group_name: Name = Field(validation_alias=AliasPath("group", "name"), repr=False)
     key_package: KeyPackage | None = Field(default=None, repr=False)
+    key_version: KeyVersion | None = None
+    """Of the package."""
 
 
 class CodeKind(Response):
@@ -204,6 +218,7 @@ class ListedGroup(Response):
     resumes_at: Moment | None = Field(
         default=None, validation_alias=AliasPath("sharing", "resumesAt")
     )
+    browsers: Annotated[BrowserRule, _or(Browsers.ACCEPTED)] = Browsers.ACCEPTED
     key_package: KeyPackage | None = Field(default=None, repr=False)
 
 
@@ -250,7 +265,9 @@ class Version(Response):
 
     key_version: KeyVersion
     commitment: Hash
+    statement: SealedStatement | None = Field(default=None, repr=False)
     roster: Roster | None = Field(default=None, repr=False)
+    """Of form 1."""
 
 
 class Envelope(Response):
@@ -260,28 +277,70 @@ class Envelope(Response):
     wrapped_key: WrappedKey = Field(repr=False)
     wrapper_public_key: PublicKey
     wrapper_device_id: Id | None = None
+    former: SealedFormer | None = Field(default=None, repr=False)
 
 
-class Entry(Response):
-    """Whom a member has confirmed, sealed."""
+class UnsignedEntry(Response):
+    """Whom a member has confirmed, sealed: of form 1."""
 
     key_version: KeyVersion
-    sealed: Roster = Field(alias="rosterEntry", repr=False)
+    sealed: RosterEntry = Field(alias="rosterEntry", repr=False)
     wrapper_device_id: Id | None = None
 
 
+class Vouch(Response):
+    """What a device states of another one, under the present version."""
+
+    device_id: Id
+    entry: SealedEntry = Field(repr=False)
+    voucher_device_id: Id | None = None
+
+
 def _ascending(envelopes: list[Envelope]) -> list[Envelope]:
+    # Of one version they keep their order: the oldest stands first.
     return sorted(envelopes, key=lambda envelope: envelope.key_version)
 
 
 class Keys(Response):
-    """What the service has of a group's keys, for this device."""
+    """What the service has of a group's keys, for this device: one page, or all of them."""
 
     key_version: Annotated[int, Field(ge=0, le=LAST_VERSION - 1)]  # so that there is a next
     rotation_required: bool
+    browsers: BrowserRule | None = None
+    """None: the service does not know form 2."""
     listed: Items[Version] = Field(alias="versions")
     envelopes: Annotated[Items[Envelope], AfterValidator(_ascending)]
-    entries: Items[Entry] = Field(alias="rosterEntries")
+    entries: Items[UnsignedEntry] = Field(alias="rosterEntries")
+    vouches: Annotated[list[Vouch], Field(max_length=_MOST_VOUCHES), FailFast(), _or([])] = []
+    next_before: Annotated[int, Field(ge=2, le=LAST_VERSION)] | None = None
+    """Where there are older versions: those below it are asked for next."""
+
+    @model_validator(mode="after")
+    def _has_each_version_once(self) -> Self:
+        numbers = [version.key_version for version in self.listed]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError  # which commitment holds would be a guess
+        if self.next_before is not None and self.next_before > min(numbers, default=LAST_VERSION):
+            raise ValueError  # the next page would show one again
+        return self
+
+    @property
+    def highest(self) -> int:
+        """The highest version that is named."""
+        numbers = [version.key_version for version in self.listed]
+        numbers += [envelope.key_version for envelope in self.envelopes]
+        numbers += [entry.key_version for entry in self.entries]
+        return max([*numbers, self.next_before or 0])
+
+    def with_older(self, page: Self) -> Self:
+        """Return these with the page of older versions that follows it."""
+        older = {
+            "listed": [*page.listed, *self.listed],
+            "envelopes": [*page.envelopes, *self.envelopes],
+            "entries": [*page.entries, *self.entries],
+            "next_before": page.next_before,
+        }
+        return self.model_copy(update=older)
 
 
 class Rotated(Response):
@@ -290,14 +349,11 @@ class Rotated(Response):
     key_version: KeyVersion
 
 
-class _PendingDevice(Response):
-    device_id: Id
+class ListedCard(Response):
+    """What a device states of its person, sealed under a version of the group's key."""
 
-
-class Pending(Response):
-    """The devices that wait for the present key."""
-
-    devices: Items[_PendingDevice]
+    sealed: SealedCard = Field(repr=False)
+    key_version: KeyVersion
 
 
 class ListedDevice(Response):
@@ -307,6 +363,8 @@ class ListedDevice(Response):
     public_key: PublicKey
     can_act: bool = Field(alias="confirmed")
     join_proof: Hash | None = Field(default=None, repr=False)
+    kind: Kind = DeviceKind.APP
+    card: ListedCard | None = Field(default=None, repr=False)
 
 
 class _ListedPhone(Response):
@@ -437,6 +495,10 @@ class Points(Response):
 
     locations: Items[StoredPoint]
     next_cursor: Text | None = None
+
+
+OUTDATED = frozenset({"key_version_conflict", "rotation_required", "group_key_missing"})
+"""Why a point is refused that can be sealed anew, once the group has another key."""
 
 
 class Verdict(Response):

@@ -1,21 +1,25 @@
-"""What this device knows of each group: loaded as one value, saved as what has changed."""
+"""What this device knows of each group: loaded as one value, saved as what has changed.
+
+Whom this device trusts and its keys are sealed as one value of each group, so that nothing but this
+home can write it. Its person's devices are of all groups, and so kept by themselves.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from draugar.models import TrustSource
-from draugar.protocol.secrets import GroupKey
-from draugar.storage import invites
-from draugar.storage.home import Home
-from draugar.trust.state import Ended, GroupState, HeldKey, Seen, ThisDevice, Trusted
+from draugar.errors import FailureCode, HomeUnusable
+from draugar.protocol.statements import Device, DeviceKind
+from draugar.storage.home import Home, Me
+from draugar.trust.as_json import decoded, encoded
+from draugar.trust.state import GroupState, Seen
+from draugar.trust.values import Held, Name, OwnDevice, State
 
-_OWN = "own"
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
+_MET = "own"
+_OWN = "own_devices"
 
 
 @dataclass
@@ -23,6 +27,10 @@ class Change:
     """A group that is being changed: the state that is saved at the end."""
 
     state: GroupState
+
+    def trust(self, trust: State) -> None:
+        """Change whom this device trusts."""
+        self.state = replace(self.state, trust=trust)
 
 
 @contextmanager
@@ -39,54 +47,23 @@ def changing(home: Home, group_id: UUID) -> Iterator[Change]:
 
 
 def load(home: Home, group_id: UUID) -> GroupState:
-    """Return what this device knows of a group."""
+    """Return what this device knows of a group. Raises HomeUnusable for what was changed there."""
     me = home.me()
-    numbers = home.row("SELECT * FROM groups WHERE id = :group", group=group_id)
-    devices = [
-        (UUID(row["group_id"]), _device(row))
-        for row in home.rows(
-            "SELECT * FROM trust WHERE group_id = :group OR user_id = :user"
-            " ORDER BY group_id, device_id",
-            group=group_id,
-            user=me.user_id,
-        )
-    ]
-    keys = home.rows("SELECT * FROM keys ORDER BY group_id, version")
+    numbers = home.row("SELECT has_key FROM groups WHERE id = :group", group=group_id)
+    revision, trust = _trust(home, me, group_id)
     prefix = f"{group_id} "
     return GroupState(
-        group_id=group_id,
-        me=ThisDevice(
-            user_id=me.user_id,
-            name=me.name,
-            device_id=me.device_id,
-            key=me.device_key,
-            is_further=me.is_further,
-        ),
-        devices={one.device_id: one for group, one in devices if group == group_id},
-        own_elsewhere=tuple(one for group, one in devices if group != group_id),
-        keys={
-            row["version"]: HeldKey(key=_key(home, row), accepted_at=row["accepted_at"])
-            for row in keys
-            if row["group_id"] == str(group_id)
-        },
-        keys_elsewhere=frozenset(
-            _key(home, row) for row in keys if row["group_id"] != str(group_id)
-        ),
-        highest=numbers["highest_version"] if numbers else 0,
-        attempted=numbers["attempted_version"] if numbers else 0,
-        compromised=numbers["burnt_version"] if numbers else 0,
+        trust=trust,
+        name=me.name,
+        is_further=me.is_further,
+        revision=revision,
         has_key=bool(numbers and numbers["has_key"]),
-        links={link.id: link for link in invites.of_group(home, group_id)},
-        compared={
-            UUID(row["user_id"]): row["keys"]
-            for row in home.rows("SELECT * FROM compared WHERE group_id = :group", group=group_id)
-        },
         seen={seen.device_id: seen for seen in _seen(home, group_id)},
         met={
-            UUID(row["name"].removeprefix(f"{_OWN} ")): date.fromisoformat(row["value"])
-            for row in home.rows("SELECT * FROM facts WHERE name LIKE :some", some=f"{_OWN} %")
+            UUID(row["name"].removeprefix(f"{_MET} ")): date.fromisoformat(row["value"])
+            for row in home.rows("SELECT * FROM facts WHERE name LIKE :some", some=f"{_MET} %")
         },
-        has_met=home.recall(_OWN) is not None,
+        has_met=home.recall(_MET) is not None,
         told=frozenset(
             (row["kind"], row["about"].removeprefix(prefix))
             for row in home.rows("SELECT * FROM told WHERE about LIKE :some", some=f"{prefix}%")
@@ -94,22 +71,41 @@ def load(home: Home, group_id: UUID) -> GroupState:
     )
 
 
-def _key(home: Home, row: Any) -> GroupKey:
-    return GroupKey(home.unseal(row["key"]))
+def _trust(home: Home, me: Me, group_id: UUID) -> tuple[int, State]:
+    kept: dict[UUID, tuple[int, dict[str, Any]]] = {}
+    for row in home.rows("SELECT * FROM states"):
+        value = home.unseal_json(row["state"])
+        # A state of another group, or of an earlier time, was put in its place.
+        if (value["groupId"], value["revision"]) != (row["group_id"], row["revision"]):
+            raise HomeUnusable(FailureCode.HOME_SECRET_NOT_OPENED)
+        kept[UUID(row["group_id"])] = row["revision"], value["state"]
+    revision, value = kept.pop(group_id, (0, {}))
+    this = Device(me.user_id, me.device_id, me.device_key.public, DeviceKind.APP)
+    found = {
+        "me": encoded(this),
+        "key": encoded(me.device_key),
+        "groupId": str(group_id),
+        # The name of a further device comes with its key package.
+        **({} if me.is_further else {"card": encoded(Name(0, me.name))}),
+    } | value
+    if found["me"] != encoded(this):
+        raise HomeUnusable(FailureCode.HOME_SECRET_NOT_OPENED)
+    elsewhere = [
+        one.key
+        for _, other in kept.values()
+        for one in decoded(Mapping[int, Held], other.get("held", {})).values()
+    ]
+    state: State = decoded(State, found)
+    return revision, replace(state, own=own_devices(home), elsewhere=frozenset(elsewhere))
 
 
-def _device(row: Any) -> Trusted:
-    return Trusted(
-        device_id=UUID(row["device_id"]),
-        user_id=UUID(row["user_id"]),
-        name=row["name"],
-        public_key=row["public_key"],
-        how=TrustSource(row["how"]),
-        version=row["version"],
-        vouched_by=row["vouched_by"] and UUID(row["vouched_by"]),
-        ended=row["ended"] and Ended(row["ended"]),
-        ended_version=row["ended_version"],
+def own_devices(home: Home) -> dict[UUID, OwnDevice]:
+    """Return the other devices of this home's person."""
+    sealed = home.recall(_OWN)
+    own: dict[UUID, OwnDevice] = (
+        decoded(Mapping[UUID, OwnDevice], home.unseal_json(sealed)) if sealed is not None else {}
     )
+    return own
 
 
 def _seen(home: Home, group_id: UUID) -> Iterator[Seen]:
@@ -131,75 +127,45 @@ def _seen(home: Home, group_id: UUID) -> Iterator[Seen]:
 def save(home: Home, before: GroupState, after: GroupState) -> None:
     """Save what is different in `after`; `before` was loaded in the same transaction."""
     group_id = after.group_id
-    _save_numbers(home, before, after)
-    for version, held in _changed(before.keys, after.keys):
+    if after.trust != before.trust:
+        keep_state(home, after.trust, revision=before.revision + 1)
+    if after.has_key != before.has_key:
         home.do(
-            "INSERT OR IGNORE INTO keys VALUES (:group, :version, :key, :at)",
+            "UPDATE groups SET has_key = :has_key WHERE id = :group",
+            has_key=after.has_key,
             group=group_id,
-            version=version,
-            key=home.seal(held.key.value),
-            at=held.accepted_at,
         )
-    for _, device in _changed(before.devices, after.devices):
-        _save_device(home, group_id, device)
-    for link_id in before.links.keys() - after.links.keys():
-        invites.forget(home, link_id)
-    for _, link in _changed(before.links, after.links):
-        invites.keep(home, group_id, link)
-    for user_id, public_keys in _changed(before.compared, after.compared):
-        home.do(
-            "INSERT OR REPLACE INTO compared VALUES (:group, :user, :keys)",
-            group=group_id,
-            user=user_id,
-            keys=public_keys,
-        )
-    for _, seen in _changed(before.seen, after.seen):
-        _save_seen(home, group_id, seen)
-    for id_, day in _changed(before.met, after.met):
-        home.remember(f"{_OWN} {id_}", day.isoformat())
+    for id_, seen in after.seen.items():
+        if before.seen.get(id_) != seen:
+            _save_seen(home, group_id, seen)
+    for id_, day in after.met.items():
+        if before.met.get(id_) != day:
+            home.remember(f"{_MET} {id_}", day.isoformat())
     if after.has_met and not before.has_met:
-        home.remember(_OWN, "met")
+        home.remember(_MET, "met")
     for kind, about in sorted(after.told - before.told):
         home.is_news(kind, f"{group_id} {about}")
 
 
-def _changed(
-    before: Mapping[_Key, _Value], after: Mapping[_Key, _Value]
-) -> Iterator[tuple[_Key, _Value]]:
-    for key, value in after.items():
-        if key not in before or before[key] != value:
-            yield key, value
-
-
-def _save_numbers(home: Home, before: GroupState, after: GroupState) -> None:
-    numbers = (after.highest, after.attempted, after.compromised, after.has_key)
-    if numbers != (before.highest, before.attempted, before.compromised, before.has_key):
-        home.do(
-            "UPDATE groups SET highest_version = :highest, attempted_version = :attempted,"
-            " burnt_version = :compromised, has_key = :has_key WHERE id = :group",
-            highest=after.highest,
-            attempted=after.attempted,
-            compromised=after.compromised,
-            has_key=after.has_key,
-            group=after.group_id,
-        )
-
-
-def _save_device(home: Home, group_id: UUID, device: Trusted) -> None:
+def keep_state(home: Home, state: State, *, revision: int) -> None:
+    """Save whom this device trusts in a group, and which devices are its person's in all."""
+    kept = {
+        "groupId": str(state.group_id),
+        "revision": revision,
+        "state": encoded(replace(state, own={}, elsewhere=frozenset())),
+    }
     home.do(
-        "INSERT OR REPLACE INTO trust VALUES (:group, :device, :user, :name, :key, :how, :version,"
-        " :vouched_by, :ended, :ended_version)",
-        group=group_id,
-        device=device.device_id,
-        user=device.user_id,
-        name=device.name,
-        key=device.public_key,
-        how=device.how,
-        version=device.version,
-        vouched_by=device.vouched_by,
-        ended=device.ended,
-        ended_version=device.ended_version,
+        "INSERT OR REPLACE INTO states VALUES (:group, :revision, :state)",
+        group=state.group_id,
+        revision=revision,
+        state=home.seal_json(kept),
     )
+    keep_own_devices(home, state.own)
+
+
+def keep_own_devices(home: Home, own: Mapping[UUID, OwnDevice]) -> None:
+    """Save which devices are this home's person's."""
+    home.remember(_OWN, home.seal_json(encoded(own)))
 
 
 def _save_seen(home: Home, group_id: UUID, seen: Seen) -> None:

@@ -65,10 +65,14 @@ class Home:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self.path = path
         self._database = database
-        self._id, place = self._identify()
-        self.keeps_secrets_in: KeyLocation = place
+        self._prepare()
+        self._vault: Vault | None = None
+        # Without a lock where there is nothing to do: another command may be writing.
+        for number, statements in layout.missing(self._layout()):
+            self._upgrade(number, statements)
+        self._load_vault()
+        self.keeps_secrets_in: KeyLocation = KeyLocation(self.recall("place"))
         """Where the key to its secrets is."""
-        self._vault: Vault = vault.load(place, path, self._id)
 
     @classmethod
     def open(cls, path: Path | None = None) -> Self:
@@ -98,16 +102,21 @@ class Home:
             database.close()
             raise
 
-    def _identify(self) -> tuple[str, KeyLocation]:
+    def _prepare(self) -> None:
         self._database.row_factory = sqlite3.Row
         self._log_ahead()
         self.do("PRAGMA synchronous = FULL")
         self.do("PRAGMA foreign_keys = ON")
         self.do("PRAGMA secure_delete = ON")
-        # Without a lock where there is nothing to do: another command may be writing.
-        for number, statements in layout.missing(self._layout()):
-            self._upgrade(number, statements)
-        return str(self.recall("id")), KeyLocation(self.recall("place"))
+
+    @property
+    def _id(self) -> str:
+        return str(self.recall("id"))
+
+    def _load_vault(self) -> Vault:
+        if self._vault is None:
+            self._vault = vault.load(KeyLocation(self.recall("place")), self.path, self._id)
+        return self._vault
 
     def _layout(self) -> int:
         return int(self.row("PRAGMA user_version")[0])
@@ -123,6 +132,10 @@ class Home:
                 home_id = str(uuid.uuid4())
                 self.remember("id", home_id)
                 self.remember("place", vault.make(self.path, home_id))
+            if number == layout.CARRIED_OVER and self.is_joined:
+                from draugar.storage import carry_over  # noqa: PLC0415 -- it builds on this module
+
+                carry_over.run(self)
             self.do(f"PRAGMA user_version = {number}")
 
     def _log_ahead(self) -> None:
@@ -186,11 +199,11 @@ class Home:
 
     def seal(self, plain: bytes) -> bytes:
         """Seal what is to be stored."""
-        return self._vault.seal(plain)
+        return self._load_vault().seal(plain)
 
     def unseal(self, sealed: bytes) -> bytes:
         """Open what was stored."""
-        return self._vault.open(sealed)
+        return self._load_vault().open(sealed)
 
     def seal_json(self, value: Any) -> bytes:
         """Seal a JSON value that is to be stored."""
@@ -200,7 +213,7 @@ class Home:
         """Open a JSON value that was stored."""
         return json.loads(self.unseal(sealed))
 
-    def remember(self, name: str, value: str | int) -> None:
+    def remember(self, name: str, value: str | int | bytes) -> None:
         """Keep a small fact."""
         self.do(
             "INSERT INTO facts VALUES (:name, :value) ON CONFLICT DO UPDATE SET value = :value",
@@ -248,6 +261,11 @@ class Home:
         found = self.row("SELECT * FROM me")
         if found is None:
             raise NotJoined
+        # The key goes to this address, and points are sealed for this person: what is not of this
+        # home's own is not used.
+        identity = self.unseal_json(found["identity"])
+        if identity != [found["url"], found["user_id"], found["device_id"]]:
+            raise HomeUnusable(FailureCode.HOME_SECRET_NOT_OPENED)
         return Me(
             url=found["url"],
             user_id=uuid.UUID(found["user_id"]),
@@ -262,7 +280,8 @@ class Home:
         """Make it somebody's."""
         self.do(
             "INSERT INTO me VALUES"
-            " (1, :url, :user_id, :name, :device_id, :token, :device_key, :is_further)",
+            " (1, :url, :user_id, :name, :device_id, :token, :device_key, :is_further, :identity)",
+            identity=self.seal_identity(me.url, str(me.user_id), str(me.device_id)),
             url=me.url,
             user_id=me.user_id,
             name=me.name,
@@ -271,6 +290,10 @@ class Home:
             device_key=self.seal(me.device_key.value),
             is_further=me.is_further,
         )
+
+    def seal_identity(self, url: str, user_id: str, device_id: str) -> bytes:
+        """Seal whose home it is and at which service."""
+        return self.seal_json([url, user_id, device_id])
 
     def rename(self, name: str) -> None:
         """Change the name of whose it is."""

@@ -32,13 +32,19 @@ class Queued:
 def put(home: Home, group_id: UUID, fixes: Sequence[tuple[Fix, datetime]]) -> None:
     """Queue fixes, each with the time that its point's id is to have; in a transaction."""
     for fix, at in fixes:
-        home.do("UPDATE groups SET counter = counter + 1 WHERE id = :group", group=group_id)
         home.do(
-            "INSERT INTO outbox SELECT :id, id, counter, :fix FROM groups WHERE id = :group",
+            "INSERT INTO outbox VALUES (:id, :group, :counter, :fix)",
             id=new_id(home, at),
-            fix=home.seal_json(_as_json(fix)),
             group=group_id,
+            counter=next_counter(home, group_id),
+            fix=home.seal_json(as_json(fix)),
         )
+
+
+def next_counter(home: Home, group_id: UUID) -> int:
+    """Return the counter of a further point of a group; in a transaction."""
+    home.do("UPDATE groups SET counter = counter + 1 WHERE id = :group", group=group_id)
+    return int(home.row("SELECT counter FROM groups WHERE id = :group", group=group_id)["counter"])
 
 
 def waiting(home: Home) -> int:
@@ -63,7 +69,7 @@ def queued(home: Home, group_id: UUID, *, limit: int = -1) -> list[Queued]:
         Queued(
             id=UUID(row["id"]),
             counter=row["counter"],
-            fix=_from_json(home.unseal_json(row["fix"])),
+            fix=from_json(home.unseal_json(row["fix"])),
         )
         for row in rows
     ]
@@ -159,9 +165,11 @@ def _milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
-def _as_json(fix: Fix) -> dict[str, Any]:
+def as_json(fix: Fix) -> dict[str, Any]:
+    """Return a fix as what JSON can hold."""
     return {**vars(fix), "at": fix.at.astimezone(UTC).isoformat()}
 
 
-def _from_json(value: dict[str, Any]) -> Fix:
+def from_json(value: dict[str, Any]) -> Fix:
+    """Return the fix that `as_json` has written."""
     return Fix(**{**value, "at": datetime.fromisoformat(value["at"])})

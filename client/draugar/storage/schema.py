@@ -78,8 +78,27 @@ ALTER TABLE seen ADD COLUMN fix_at REAL NOT NULL DEFAULT 0;
 UPDATE seen SET fix_at = CASE WHEN is_counted THEN at ELSE counter END;
 DELETE FROM facts WHERE name = 'last_id';
 """
-UPGRADES: Sequence[str] = (_TABLES, _ORDER_BY_TIME)
+_TRUST_SEALED = """
+-- Whom this device trusts and its keys, sealed as one value of each group.
+CREATE TABLE states (
+    group_id TEXT PRIMARY KEY REFERENCES groups, revision INTEGER NOT NULL, state BLOB NOT NULL
+) WITHOUT ROWID;
+-- Whose home it is and at which service, sealed.
+ALTER TABLE me ADD COLUMN identity BLOB;
+"""
+_TRUST_CARRIED_OVER = """
+DROP TABLE keys;
+DROP TABLE trust;
+DROP TABLE compared;
+DROP TABLE invites;
+ALTER TABLE groups DROP COLUMN highest_version;
+ALTER TABLE groups DROP COLUMN attempted_version;
+ALTER TABLE groups DROP COLUMN burnt_version;
+"""
+UPGRADES: Sequence[str] = (_TABLES, _ORDER_BY_TIME, _TRUST_SEALED, _TRUST_CARRIED_OVER)
 """Statements, each ended by a semicolon at the end of a line."""
+CARRIED_OVER = 3
+"""After this one `storage.carry_over` writes the new tables from the former ones."""
 
 
 def missing(layout: int) -> Sequence[tuple[int, str]]:

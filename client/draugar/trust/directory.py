@@ -12,11 +12,22 @@ from draugar.models import (
     ListedPerson,
     Phone,
     Position,
+    TrustSource,
     TrustState,
 )
+from draugar.protocol import statements
 from draugar.text import naming
 from draugar.text.naming import told_apart
-from draugar.trust.state import GroupState, Trusted
+from draugar.trust import numbers
+from draugar.trust.state import GroupState
+from draugar.trust.values import Listed, Listing, Record, Source
+
+_SOURCES = {
+    Source.PROOF: TrustSource.PROOF,
+    Source.SAFETY: TrustSource.SAFETY,
+    Source.OWN: TrustSource.PROOF,  # of a link for a further device
+    Source.MEMBER: TrustSource.ROSTER,
+}
 
 
 @dataclass(frozen=True)
@@ -71,10 +82,11 @@ class DeviceDirectory:
     @cached_property
     def names(self) -> dict[UUID, str]:
         """What each person is called: as confirmed, or else as the service says."""
-        confirmed = {device.user_id: device.name for device in self.state.trusted().values()}
-        confirmed[self.state.me.user_id] = self.state.me.name
         return {
-            person.user_id: confirmed.get(person.user_id, person.name) for person in self.people
+            person.user_id: self.state.name
+            if person.user_id == self.state.me.user_id
+            else self.state.trust.name_of(person.user_id) or person.name
+            for person in self.people
         }
 
     @cached_property
@@ -82,34 +94,43 @@ class DeviceDirectory:
         """What tells people of one name apart."""
         return naming.marks(self.names)
 
-    def called(self, device: Trusted) -> str:
-        """Name the person of a device, told apart from others of the same name."""
-        return told_apart(device.name, self.marks.get(device.user_id, ""))
+    def called(self, user_id: UUID) -> str:
+        """Name a person, told apart from others of the same name."""
+        name = self.names.get(user_id) or self.state.trust.name_of(user_id) or "?"
+        return told_apart(name, self.marks.get(user_id, ""))
 
     def owner(self, device_id: UUID) -> ListedPerson | None:
         """Return whose device or phone it is, says the service."""
         person, _ = self.listed.get(device_id) or self.phones.get(device_id) or (None, None)
         return person
 
-    def is_changed(self, person: ListedPerson) -> bool:
-        """Whether a person has other keys than when their safety number was compared."""
-        return self.state.is_changed(
-            person.user_id, [device.public_key for device in person.devices]
+    @cached_property
+    def listing(self) -> Listing:
+        """The devices, as decisions see them; without their cards."""
+        return Listing(
+            devices=tuple(
+                Listed(device=_device(person, device), name=person.name)
+                for person, device in self.listed.values()
+            )
         )
+
+    def is_changed(self, person: ListedPerson) -> bool:
+        """Whether a person has other devices than those that a comparison covers."""
+        return numbers.is_void(self.state.trust, self.listing, person.user_id)
 
     def devices(self) -> list[Device]:
         """Every listed device, with what this one holds of it."""
         return [
-            self._device(person, device, self.state.devices.get(id_))
+            self._device(person, device, self.state.trust.records.get(id_))
             for id_, (person, device) in self.listed.items()
         ]
 
-    def _device(self, person: ListedPerson, device: ListedDevice, known: Trusted | None) -> Device:
+    def _device(self, person: ListedPerson, device: ListedDevice, known: Record | None) -> Device:
         if device.id == self.state.me.device_id:
             standing = TrustState.THIS
         elif known is None:
             standing = TrustState.PENDING
-        elif known.ended is None and known.public_key == device.public_key:
+        elif known.trusted and known.device == _device(person, device):
             standing = TrustState.TRUSTED
         else:
             standing = TrustState.ENDED
@@ -117,10 +138,16 @@ class DeviceDirectory:
         return Device(
             id=device.id,
             user_id=person.user_id,
-            name=confirmed.name if confirmed else person.name,
+            name=self.names[person.user_id] if confirmed else person.name,
             public_key=device.public_key,
+            kind=device.kind,
             standing=standing,
-            how=confirmed.how if confirmed else None,
+            how=_SOURCES[confirmed.source] if confirmed else None,
             mark=self.marks.get(person.user_id, ""),
             can_act=device.can_act,
         )
+
+
+def _device(person: ListedPerson, device: ListedDevice) -> statements.Device:
+    kind = statements.DeviceKind(device.kind)
+    return statements.Device(person.user_id, device.id, device.public_key, kind)

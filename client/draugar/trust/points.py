@@ -64,8 +64,12 @@ def _no_position() -> _Unbelievable:
 # Sealing
 
 
-def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
+def seal(
+    fix: Fix, author: Author, counter: int, key: GroupKey, *, is_repeat: bool = False
+) -> bytes:
     """Return a fix as an OwnTracks location, sealed; times are whole seconds.
+
+    `is_repeat` marks one that was shared before.
 
     The app for Android takes whole numbers only, but for the coordinates.
     """
@@ -80,6 +84,7 @@ def seal(fix: Fix, author: Author, counter: int, key: GroupKey) -> bytes:
             "u": str(author.user_id),
             "d": str(author.device_id),
             "n": counter,
+            **({"r": True} if is_repeat else {}),
         },
     }
     further = {
@@ -159,7 +164,8 @@ class Receiver:
         self._trusted = state.trusted()
         self._directory = directory
         self._names = {person.user_id: person.name for person in directory.people}
-        self._trusted_names = {device.user_id: device.name for device in self._trusted.values()}
+        self._own_name = state.name
+        self._name_of = state.trust.name_of
         self._met: dict[tuple[UUID, int, int], UUID] = {}
         self.seen: dict[UUID, Seen] = dict(state.seen)
         """The newest of each device, of this and of earlier commands."""
@@ -195,7 +201,9 @@ class Receiver:
             raise _no_position()
         self._see(point, fix, counter)
         position = self._position(point, fix)
-        if counter is None and _named_in(content) == (point.device_id, point.user_id):
+        if counter is not None:
+            return replace(position, is_repeat="r" in content["draugar"])
+        if _named_in(content) == (point.device_id, point.user_id):
             return replace(position, is_confirmed=True)
         return position
 
@@ -220,7 +228,7 @@ class Receiver:
 
         It says less of where it belongs, so its sender has to be trusted.
         """
-        users = {device.user_id for device in self._trusted.values()} | {self._me.user_id}
+        users = {record.device.user_id for record in self._trusted.values()} | {self._me.user_id}
         if point.user_id not in users:
             raise _Unbelievable
         if "userId" in content:
@@ -291,20 +299,20 @@ class Receiver:
 
     def _position(self, point: StoredPoint, fix: Fix) -> Position:
         is_mine = point.user_id == self._me.user_id
-        device = self._trusted.get(point.device_id)
+        record = self._trusted.get(point.device_id)
         is_this = point.device_id == self._me.device_id
         return Position(
             point_id=point.id,
             group_id=point.group_id,
             user_id=point.user_id,
             device_id=point.device_id,
-            name=self._me.name
+            name=self._own_name
             if is_mine
-            else self._trusted_names.get(point.user_id, self._names[point.user_id]),
+            else self._name_of(point.user_id) or self._names[point.user_id],
             fix=fix,
             received_at=point.received_at,
             key_version=point.key_version if point.sealed is not None else None,
-            is_confirmed=is_this or (device is not None and device.user_id == point.user_id),
+            is_confirmed=is_this or (record is not None and record.device.user_id == point.user_id),
             is_mine=is_mine,
             phone=self._directory.phone(point.device_id),
             mark=self._directory.marks.get(point.user_id, ""),
@@ -335,7 +343,9 @@ def _counter(content: dict[str, Any], point: StoredPoint) -> int | None:
         "u": str(point.user_id),
         "d": str(point.device_id),
     }
-    if not isinstance(said, dict) or {**said, "n": None} != {**belongs, "n": None}:
+    if not isinstance(said, dict) or said.get("r", True) is not True:
+        raise _Unbelievable
+    if {name: value for name, value in said.items() if name not in ("n", "r")} != belongs:
         raise _Unbelievable
     counter = said.get("n")
     if type(counter) is not int or not 0 < counter < 2**53:

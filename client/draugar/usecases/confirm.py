@@ -1,14 +1,12 @@
 """Safety numbers: what two people compare, and what is trusted on their word."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from draugar.errors import FailureCode, NotPossible, Unknown
-from draugar.models import Comparison, Device, TrustSource, TrustState
-from draugar.protocol.rosters import RosterEntry
+from draugar.models import Comparison, Device, TrustState
+from draugar.protocol import statements
 from draugar.protocol.safety import safety_number
-from draugar.trust import decide
-from draugar.trust.state import GroupState, Trusted
+from draugar.trust import numbers, words
 from draugar.usecases.context import Context
 from draugar.usecases.sync import GroupSnapshot
 
@@ -45,30 +43,27 @@ def compare(view: GroupSnapshot, user_id: UUID) -> Comparison:
     )
     if not theirs:
         raise NotPossible(FailureCode.NO_DEVICE_TO_COMPARE)
-    state = view.directory.state
+    state, listing = view.directory.state, view.directory.listing
+    mine, other = numbers.halves(state.trust, listing, user_id)
+    tokens = mine[1] | other[1]
     return Comparison(
         group_id=view.group_id,
         user_id=user_id,
-        name=next((device.name for device in theirs if device.how), people[user_id].name),
+        name=view.directory.names[user_id],
         mark=theirs[0].mark,
         devices=theirs,
-        safety_number=None
-        if is_mine
-        else safety_number(
-            (me.user_id, _own_keys(state) | {me.key.public}),
-            (user_id, {device.public_key for device in theirs}),
-        ),
+        safety_number=None if is_mine else safety_number(mine, other),
         is_mine=is_mine,
-        was_shown=decide.was_shown(state, user_id, _in_number(state, theirs)),
+        was_shown=state.was_shown(user_id, tokens),
         gives_key=any(device.id in view.untrusted_wrappers for device in theirs),
+        tokens=tokens,
     )
 
 
 def note_shown(context: Context, comparison: Comparison) -> None:
     """Note that a number was shown: a later word on it counts."""
     with context.changing(comparison.group_id) as change:
-        number = _in_number(change.state, comparison.devices)
-        change.state = decide.note_shown(change.state, comparison.user_id, number)
+        change.state = change.state.with_shown(comparison.user_id, comparison.tokens)
 
 
 def confirm(context: Context, comparison: Comparison) -> None:
@@ -76,28 +71,17 @@ def confirm(context: Context, comparison: Comparison) -> None:
     if comparison.safety_number is None:
         raise NotPossible(FailureCode.OWN_DEVICE_NOT_COMPARED)
     with context.changing(comparison.group_id) as change:
-        for device in comparison.devices:
-            change.state = decide.trust(change.state, entry(device), TrustSource.SAFETY)
-        keys = [device.public_key for device in comparison.devices]
-        change.state = decide.note_compared(change.state, comparison.user_id, keys)
+        change.trust(
+            words.confirmed(
+                change.state.trust,
+                [known(device) for device in comparison.devices],
+                name=comparison.name,
+                covers=[device.id for device in comparison.devices],
+            )
+        )
 
 
-def entry(device: Device) -> RosterEntry:
-    """Return a device as this one vouches for it on its member's word."""
-    return RosterEntry(device.user_id, device.name, device.id, device.public_key)
-
-
-def _own_keys(state: GroupState) -> set[bytes]:
-    # "of one's own, this device and those that this client has confirmed itself"
-    own = state.trusted().values()
-    return {one.public_key for one in own if _is_confirmed_by_me(one, state.me.user_id)}
-
-
-def _in_number(state: GroupState, theirs: Iterable[Device]) -> bytes:
-    """Return the keys that are in a number, but for this device's own."""
-    keys = sorted(device.public_key for device in theirs)
-    return b"".join(sorted(_own_keys(state)) + keys)
-
-
-def _is_confirmed_by_me(device: Trusted, user_id: UUID) -> bool:
-    return device.user_id == user_id and device.how in (TrustSource.PROOF, TrustSource.SAFETY)
+def known(device: Device) -> statements.Device:
+    """Return a device as decisions know it."""
+    kind = statements.DeviceKind(device.kind)
+    return statements.Device(device.user_id, device.id, device.public_key, kind)

@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from draugar.errors import AnswerNotUnderstood, FailureCode, KeyPending, NotPossible, TooManyDevices
+from draugar.errors import AnswerNotUnderstood, FailureCode, KeyPending, NotPossible
 from draugar.protocol.codes import make_code
-from draugar.protocol.errors import Unsealable
-from draugar.protocol.invites import InviteKeys, Package, seal_package
+from draugar.protocol.invites import InviteKeys, Package, fitted, seal_package
 from draugar.protocol.json import to_base64url
 from draugar.protocol.links import InviteLink, Unreadable, canonical
 from draugar.protocol.secrets import InviteSecret
-from draugar.storage import invites
-from draugar.trust.state import OwnLink
+from draugar.storage import groups
+from draugar.trust import words
+from draugar.trust.values import Link, Record, State
+from draugar.usecases import sync
 from draugar.usecases.context import Context
 from draugar.usecases.sync import GroupSnapshot
 
@@ -39,8 +40,8 @@ def by_link(context: Context, view: GroupSnapshot, *, life: timedelta, for_me: b
     if not timedelta() < life <= LONGEST_LIFE:
         raise NotPossible(FailureCode.LINK_LIVES_TOO_LONG)
     me, group_id = context.me, view.group_id
-    state = context.group(group_id)
-    key = state.key(view.key_version)
+    state = context.group(group_id).trust
+    key = context.group(group_id).key(view.key_version)
     if key is None:
         raise KeyPending
     secret, code = InviteSecret.make(), make_code()
@@ -52,12 +53,9 @@ def by_link(context: Context, view: GroupSnapshot, *, life: timedelta, for_me: b
         inviter_user_id=me.user_id,
         inviter_public_key=me.device_key.public,
         commitment=key.commitment(group_id, view.key_version),
-        roster=state.roster(),
+        roster=sync.entries(view, _by_rank(state, view)),
     )
-    try:
-        sealed = seal_package(package, keys)
-    except Unsealable:
-        raise TooManyDevices from None
+    sealed = seal_package(fitted(package), keys)
     body = {
         "groupId": str(group_id),
         "expiresInHours": life / timedelta(hours=1),
@@ -68,18 +66,17 @@ def by_link(context: Context, view: GroupSnapshot, *, life: timedelta, for_me: b
     }
     link = _link(me.url, code, secret, for_me=for_me)
     id_, _, expires_at = context.api.invite(body)
-    invites.keep(
-        context.home,
-        group_id,
-        OwnLink(
-            id=id_,
-            proof_key=keys.proof,
-            code=code,
-            for_me=for_me,
-            # By this device's own clock: the service has no say in how long a link is good.
-            expires_at=(context.clock() + life).timestamp(),
-        ),
+    made = Link(
+        id=id_,
+        for_me=for_me,
+        proof_key=keys.proof,
+        code=code,
+        version=view.key_version,
+        # By this device's own clock: the service has no say in how long a link is good.
+        expires_at=(context.clock() + life).timestamp(),
     )
+    with context.changing(group_id) as change:
+        change.trust(words.linked(change.state.trust, made))
     return Invitation(
         id=id_,
         group_id=group_id,
@@ -88,6 +85,19 @@ def by_link(context: Context, view: GroupSnapshot, *, life: timedelta, for_me: b
         expires_at=expires_at,
         for_me=for_me,
     )
+
+
+def _by_rank(state: State, view: GroupSnapshot) -> list[Record]:
+    """Return whom a package names, first those without whom the joiner could not go on."""
+    trusted = [one for id_, one in state.trusted().items() if id_ in view.directory.listed]
+    return sorted(trusted, key=lambda one: not state.is_own(one.device))
+
+
+def revoked(context: Context, invite_id: UUID) -> None:
+    """Know no device by a link any more."""
+    for group_id in groups.ids(context.home):
+        with context.changing(group_id) as change:
+            change.trust(words.unlinked(change.state.trust, invite_id))
 
 
 def by_code(context: Context, group_id: UUID, *, life: timedelta | None) -> Invitation:

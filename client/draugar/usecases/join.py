@@ -24,8 +24,7 @@ from draugar.errors import (
 from draugar.models import Code
 from draugar.protocol.address import service_url
 from draugar.protocol.envelopes import wrap
-from draugar.protocol.errors import NotAuthentic
-from draugar.protocol.invites import InviteKeys, join_proof, open_package
+from draugar.protocol.invites import InviteKeys, join_proof
 from draugar.protocol.json import from_base64url, to_base64url
 from draugar.protocol.links import InviteLink, Unreadable, canonical
 from draugar.protocol.secrets import DeviceKey, InviteSecret
@@ -34,9 +33,11 @@ from draugar.service.transport import Transport
 from draugar.storage import groups
 from draugar.storage.home import Home, Me
 from draugar.text import naming
-from draugar.trust import decide
-from draugar.trust.decide import OWN_NAME
+from draugar.trust import joining
+from draugar.trust.growth import OWN_NAME
+from draugar.trust.values import State
 from draugar.usecases import leave as leaving
+from draugar.usecases import listing as listed
 from draugar.usecases import rotate as rotation
 from draugar.usecases import sync
 from draugar.usecases.context import Context
@@ -113,7 +114,14 @@ def join(home: Home, invite: Invite, newcomer: Newcomer, *, patience: timedelta)
         )
         _enter_by(home, invite, joined.group_id, joined.group_name)
         if joined.key_package is not None:
-            _keep_package(home, joined.group_id, joined.key_package, invite)
+            _keep_package(
+                home,
+                joined.group_id,
+                joined.key_package,
+                invite,
+                version=joined.key_version,
+                new_home=True,
+            )
 
 
 def require_invitation(api: Api, invite: Invite) -> None:
@@ -147,7 +155,11 @@ def join_group(context: Context, invite: Invite) -> UUID:
             leaving.forget(context, group.id)  # what was known of it is from another time
         _enter_by(home, invite, group.id, group.name)
         if group.key_package is not None:
-            _keep_package(home, group.id, group.key_package, invite)
+            # The answer's version is that of the group, which may be newer than the package's.
+            _keep_package(home, group.id, group.key_package, invite, version=None, new_home=False)
+        if me.is_further:
+            with context.changing(group.id) as change:
+                change.trust(joining.founded(change.state.trust, me.name))
     return group.id
 
 
@@ -231,7 +243,15 @@ def _body(plan: dict[str, Any], device_key: DeviceKey) -> dict[str, Any]:
     return body
 
 
-def _keep_package(home: Home, group_id: UUID, sealed: bytes, invite: Invite) -> None:
+def _keep_package(  # noqa: PLR0913 -- each by its name
+    home: Home,
+    group_id: UUID,
+    sealed: bytes,
+    invite: Invite,
+    *,
+    version: int | None,
+    new_home: bool,
+) -> None:
     if invite.secret is None:
         return  # for a code that was typed there is none
     groups.keep_package(
@@ -242,34 +262,45 @@ def _keep_package(home: Home, group_id: UUID, sealed: bytes, invite: Invite) -> 
             "secret": invite.secret.text,
             "code": invite.code,
             "for_me": invite.for_me,
+            "version": version,
+            "new_home": new_home,
         },
     )
 
 
 def _open_package(context: Context, group_id: UUID, plan: dict[str, Any]) -> None:
     home, me = context.home, context.me
-    try:
-        keys = InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"])
-        package = open_package(from_base64url(plan["sealed"]), keys)
-        decide.check_package(context.group(group_id), package, for_me=plan["for_me"])
-        listing = () if decide.names_inviter(package) else context.api.people(group_id)
-        inviter = decide.inviter(package, listing)
-    except NotAuthentic as reason:
-        context.tell(Code.PACKAGE_REFUSED, group_id=group_id, reason=str(reason))
-        groups.drop_package(home, group_id)
-        return
-    # Where the key was changed meanwhile, or this was done before a crash, it is as well.
-    with suppress(Refused):
-        context.api.put_envelope(
-            group_id,
-            package.key_version,
-            me.device_id,
-            wrapped_key=wrap(package.group_key, me.device_key.public, me.device_key),
-        )
+    coming = joining.Joining(
+        sealed=from_base64url(plan["sealed"]),
+        keys=InviteKeys.of(InviteSecret.read(plan["secret"]), plan["code"]),
+        version=plan.get("version"),
+        for_me=plan["for_me"],
+        new_home=plan.get("new_home", plan["for_me"]),
+    )
+    keys = listed.keys(context.api.keys(group_id))
+    listing = listed.listing(context.api.people(group_id))
     now = context.clock().timestamp()
+    found = joining.judge_package(context.group(group_id).trust, coming, listing, keys, now)
+    if isinstance(found, State):
+        key = found.held[found.highest].key
+        # Where the key was changed meanwhile, or this was done before a crash, it is as well.
+        with suppress(Refused):
+            context.api.put_envelope(
+                group_id,
+                found.highest,
+                me.device_id,
+                wrapped_key=wrap(key, me.device_key.public, me.device_key),
+            )
     with home.transaction():
-        if plan["for_me"]:
-            home.rename(inviter.name)
-        with context.changing(group_id) as change:
-            change.state = decide.take_package(change.state, package, inviter, now)
+        if (group_id, plan) not in groups.packages(home):
+            return  # another command has just opened it
         groups.drop_package(home, group_id)
+        with context.changing(group_id) as change:
+            found = joining.judge_package(change.state.trust, coming, listing, keys, now)
+            if isinstance(found, State):
+                change.trust(found)
+                if plan["for_me"]:
+                    home.rename(found.name_of(me.user_id) or me.name)
+                return
+    reason = dict(found.parameters)["reason"]
+    context.tell(Code.PACKAGE_REFUSED, group_id=group_id, reason=reason)

@@ -3,16 +3,15 @@
 A device that is sent away on this member's word is not trusted again on another member's.
 """
 
-from collections.abc import Collection
 from contextlib import suppress
 from uuid import UUID
 
 from draugar.errors import NotAMember, Refused
-from draugar.models import TrustSource
-from draugar.storage import groups, last_known, outbox, pauses
-from draugar.trust import decide
+from draugar.protocol.statements import Device, DeviceKind
+from draugar.storage import groups, last_known, last_shared, outbox, pauses
+from draugar.trust import words
 from draugar.trust.directory import DeviceDirectory
-from draugar.usecases.confirm import entry
+from draugar.usecases.confirm import known
 from draugar.usecases.context import Context
 
 
@@ -32,28 +31,41 @@ def remove(context: Context, directory: DeviceDirectory, user_id: UUID) -> None:
     except Refused as refusal:
         if refusal.code != "member_not_found":  # it was done, and the answer lost
             raise
+    listed = [known(one) for one in directory.devices() if one.user_id == user_id]
     with context.changing(group_id) as change:
-        known = change.state.devices
-        for device in directory.devices():
-            if device.user_id == user_id and device.id not in known:
-                # Known from now on, so that no roster brings it in.
-                change.state = decide.trust(change.state, entry(device), TrustSource.SAFETY)
-        theirs = [id_ for id_, one in change.state.devices.items() if one.user_id == user_id]
-        change.state = decide.distrust(change.state, theirs)
+        trust = change.state.trust
+        # Those that are not trusted yet are known from now on, so that no statement brings them in.
+        theirs = [one.device for one in trust.records.values() if one.device.user_id == user_id]
+        ids = {device.device_id for device in theirs}
+        new = [device for device in listed if device.device_id not in ids]
+        change.trust(words.removed(trust, [*theirs, *new]))
 
 
-def distrust(context: Context, group_id: UUID, device_ids: Collection[UUID]) -> None:
-    """End the trust in devices for good, and in every key that they may know."""
+def distrust(context: Context, group_id: UUID, device_id: UUID) -> None:
+    """Trust a device of this member's own no more, and none of the keys that it may know."""
     with context.changing(group_id) as change:
-        change.state = decide.distrust(change.state, device_ids)
+        trust = change.state.trust
+        record, own = trust.records.get(device_id), trust.own.get(device_id)
+        if record is not None:
+            change.trust(words.removed(trust, [record.device]))
+        elif own is not None:
+            device = Device(trust.me.user_id, device_id, own.public_key, DeviceKind.APP)
+            change.trust(words.removed(trust, [device]))
+
+
+def expose(context: Context, group_id: UUID) -> None:
+    """Use no key on that a phone of this member's may know."""
+    with context.changing(group_id) as change:
+        change.trust(words.exposed(change.state.trust))
 
 
 def forget(context: Context, group_id: UUID) -> None:
     """Forget a group that the member is not in any more; not its versions: no old key returns."""
     home = context.home
     with context.changing(group_id) as change:
-        change.state = decide.forget_others(change.state)
+        change.trust(words.left(change.state.trust))
     pauses.forget(home, group_id)
     last_known.forget(home, group_id)
+    last_shared.forget(home, group_id)
     outbox.forget(home, group_id)
     groups.leave(home, group_id)

@@ -38,6 +38,10 @@ class Notifier:
         """Collect notices that a decision has found to be new."""
         self._collected.extend(notices)
 
+    def drop(self, code: Code) -> None:
+        """Tell nothing of a kind that was collected: a failure says it."""
+        self._collected = [notice for notice in self._collected if notice.code != code]
+
     def take(self) -> list[Notice]:
         """Return what was collected since the last time, in the order in which it happened."""
         taken, self._collected = self._collected, []

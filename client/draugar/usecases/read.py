@@ -49,7 +49,11 @@ def group(context: Context, listed: ListedGroup) -> Group:
         state = KeyState.MISSING
     else:
         state = KeyState.READY if highest == listed.key_version else KeyState.PENDING
-    said = {name: value for name, value in vars(listed).items() if name != "key_package"}
+    said = {
+        name: value
+        for name, value in vars(listed).items()
+        if name not in ("key_package", "browsers")
+    }
     return Group(**said, key_state=state)
 
 
@@ -85,9 +89,29 @@ def where(context: Context, view: GroupSnapshot) -> list[Position]:
 
 
 def history(context: Context, view: GroupSnapshot, wanted: Wanted) -> Iterator[Position]:
-    """Yield points, newest first by the times in their ids. Raises KeyPending."""
+    """Yield points, newest first by the times in their ids. Raises KeyPending.
+
+    A fix that was shared once more for a newcomer is left out where there is another point of it.
+    """
     _require_readable(context, view)
-    return _history(context, view, wanted)
+    return _once(_history(context, view, wanted))
+
+
+def _once(positions: Iterable[Position]) -> Iterator[Position]:
+    # A repeat is newer by its id, so it comes first. The id of the point that it repeats is no
+    # older than the fix.
+    waiting: dict[tuple[UUID, datetime], Position] = {}
+    for position in positions:
+        for subject, repeat in list(waiting.items()):
+            if _recorded_at(position) < repeat.fix.at:
+                yield waiting.pop(subject)
+        subject = (position.device_id, position.fix.at)
+        if position.is_repeat:
+            waiting.setdefault(subject, position)
+        else:
+            waiting.pop(subject, None)
+            yield position
+    yield from waiting.values()
 
 
 def _history(context: Context, view: GroupSnapshot, wanted: Wanted) -> Iterator[Position]:

@@ -1,24 +1,23 @@
 """Making the next key of a group: for the devices that this one trusts, and no other."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from draugar.errors import (
     AnswerNotUnderstood,
     SurplusDevices,
-    TooManyDevices,
     VersionConflict,
 )
 from draugar.models import Code, Device, Rotation
 from draugar.protocol.envelopes import wrap
-from draugar.protocol.errors import NotAuthentic, Unsealable
-from draugar.protocol.rosters import RosterEntry, seal_roster
+from draugar.protocol.errors import NotAuthentic
+from draugar.protocol.rosters import cut, seal_roster
 from draugar.protocol.secrets import GroupKey
-from draugar.trust import decide
-from draugar.trust.state import GroupState, ThisDevice
+from draugar.protocol.statements import Roster, fitted, seal_statement
+from draugar.trust import words
 from draugar.usecases import sync
 from draugar.usecases.context import Context
 from draugar.usecases.sync import GroupSnapshot
@@ -32,8 +31,13 @@ class _Proposal:
 
     version: int
     key: GroupKey
-    roster: bytes
-    envelopes: dict[UUID, bytes]
+    envelopes: dict[UUID, bytes] = field(repr=False)
+    roster: Roster | None = None
+    """What is stated, where that is within its bounds: a key change never fails."""
+    statement: bytes | None = field(default=None, repr=False)
+    """The roster, signed and sealed."""
+    unsigned: bytes | None = field(default=None, repr=False)
+    """A roster of form 1."""
 
 
 def rotate(context: Context, group_id: UUID) -> Rotation:
@@ -68,8 +72,11 @@ def rotate(context: Context, group_id: UUID) -> Rotation:
         else:
             now = context.clock().timestamp()
             with context.changing(group_id) as change:
-                accepted = decide.accept(change.state, proposal.version, proposal.key, now)
-                change.state = decide.advance(accepted, proposal.version)
+                change.trust(
+                    words.rotated(
+                        change.state.trust, proposal.version, proposal.key, proposal.roster, now
+                    )
+                )
             return _tell(context, view, proposal)
     raise VersionConflict(status=409, code="key_version_conflict")
 
@@ -94,34 +101,51 @@ def catch_up(context: Context, group_id: UUID) -> None:
     The keys made on the way are held by no device and seal nothing. Raises NotConfirmed.
     """
     present = context.api.keys(group_id).key_version
-    state = context.group(group_id)
+    state = context.group(group_id).trust
     for version in range(present, state.highest):
-        _send(context, group_id, _propose(version + 1, state.me, []))
+        key = GroupKey.make()
+        envelopes = {state.me.device_id: wrap(key, state.me.public_key, state.key)}
+        _send(context, group_id, _Proposal(version=version + 1, key=key, envelopes=envelopes))
 
 
 def _attempt(context: Context, view: GroupSnapshot, surplus: set[UUID]) -> _Proposal:
     """Make a next key, and note that before it is sent."""
+    version = view.key_version + 1
     with context.changing(view.group_id) as change:
-        state: GroupState = change.state
-        chosen = decide.recipients(state, view.directory.listed.keys(), surplus)
-        proposal = _propose(view.key_version + 1, state.me, chosen)
-        change.state = decide.attempt(state, proposal.version)
-    return proposal
+        change.trust(words.attempted(change.state.trust, version))
+    state, key = view.decision.state, GroupKey.make()
+    envelopes = {state.me.device_id: wrap(key, state.me.public_key, state.key)}
+    for id_ in view.decision.recipients:
+        if id_ not in surplus:
+            with suppress(NotAuthentic):  # a public key for which nothing can be wrapped
+                envelopes[id_] = wrap(key, state.records[id_].device.public_key, state.key)
+    now = context.clock().timestamp()
+    left_out = {*view.decision.recipients} - envelopes.keys()
+    roster = fitted(
+        words.next_roster(view.decision, key, version=version, now=now, surplus=left_out)
+    )
+    return _Proposal(
+        version=version,
+        key=key,
+        envelopes=envelopes,
+        roster=roster,
+        statement=None
+        if roster is None or view.form == 1
+        else seal_statement(
+            roster, group_id=view.group_id, version=version, device_key=state.key, key=key
+        ),
+        unsigned=_unsigned(view, envelopes.keys(), key) if _needs_form_1(view) else None,
+    )
 
 
-def _propose(version: int, me: ThisDevice, trusted: list[RosterEntry]) -> _Proposal:
-    key = GroupKey.make()
-    envelopes = {}
-    for entry in (me.entry, *trusted):
-        with suppress(NotAuthentic):  # a public key for which nothing can be wrapped
-            envelopes[entry.device_id] = wrap(key, entry.public_key, me.key)
-    try:
-        roster = seal_roster(
-            [entry for entry in (me.entry, *trusted) if entry.device_id in envelopes], key
-        )
-    except Unsealable:
-        raise TooManyDevices from None
-    return _Proposal(version=version, key=key, roster=roster, envelopes=envelopes)
+def _needs_form_1(view: GroupSnapshot) -> bool:
+    return view.form == 1 or view.decision.needs_form_1
+
+
+def _unsigned(view: GroupSnapshot, recipients: Collection[UUID], key: GroupKey) -> bytes:
+    records = [view.decision.state.records[id_] for id_ in view.decision.recipients]
+    named = [one for one in records if one.device.device_id in recipients]
+    return seal_roster(cut(sync.entries(view, named)), key)
 
 
 def _send(context: Context, group_id: UUID, proposal: _Proposal) -> None:
@@ -129,8 +153,9 @@ def _send(context: Context, group_id: UUID, proposal: _Proposal) -> None:
         group_id,
         expected_version=proposal.version - 1,
         commitment=proposal.key.commitment(group_id, proposal.version),
-        roster=proposal.roster,
         envelopes=proposal.envelopes,
+        statement=proposal.statement,
+        roster=proposal.unsigned,
     )
     if made != proposal.version:
         raise AnswerNotUnderstood

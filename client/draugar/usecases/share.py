@@ -24,8 +24,8 @@ from draugar.errors import (
 from draugar.models import Code, Fix, Shared
 from draugar.protocol.json import to_base64url
 from draugar.protocol.times import CLOCKS_DIFFER
-from draugar.service.responses import Verdict
-from draugar.storage import outbox, pauses
+from draugar.service.responses import OUTDATED, Verdict
+from draugar.storage import last_shared, outbox, pauses
 from draugar.storage.outbox import Queued
 from draugar.trust import points
 from draugar.usecases import rotate as rotation
@@ -42,7 +42,6 @@ _SECOND = timedelta(seconds=1)
 _JUST_NOW = timedelta(seconds=5)
 _NOT_A_MEMBER = "group_not_found"
 _PAUSED = "sharing_paused"
-_OUTDATED = {"key_version_conflict", "rotation_required", "group_key_missing"}
 _FOR_GOOD = {_PAUSED, "out_of_range", "id_time_mismatch", "invalid_point", _NOT_A_MEMBER}
 
 
@@ -136,11 +135,11 @@ class _Sending:
             except NotAMember:
                 self._refuse(_NOT_A_MEMBER, [one.id for one in batch])
                 continue
-            codes = self._settle(self._send(batch, version))
+            codes = self._settle(batch, self._send(batch, version))
             on_batch()
             if not codes:
                 attempts = 0
-            elif codes <= _OUTDATED:
+            elif codes <= OUTDATED:
                 attempts += 1
                 version = None
             else:
@@ -164,7 +163,7 @@ class _Sending:
             raise KeyPending
         me = state.me
         author = points.Author(
-            group_id=self.group_id, user_id=me.user_id, device_id=me.device_id, name=me.name
+            group_id=self.group_id, user_id=me.user_id, device_id=me.device_id, name=state.name
         )
         return self.context.api.store(
             [
@@ -178,10 +177,13 @@ class _Sending:
             ]
         )
 
-    def _settle(self, verdicts: list[Verdict]) -> set[str]:
+    def _settle(self, batch: list[Queued], verdicts: list[Verdict]) -> set[str]:
         """Take from the queue what is stored or refused for good; return the other codes."""
         codes = set()
+        stored = {verdict.id for verdict in verdicts if verdict.code is None}
         with self.context.home.transaction():
+            fixes = [one.fix for one in batch if one.id in stored]
+            last_shared.note_stored(self.context.home, self.group_id, fixes)
             for verdict in verdicts:
                 if verdict.code is None:
                     # Another command may have sent the same point: then it counts there.
