@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import hmac
 import json
 import pickle
 import traceback
@@ -473,6 +474,20 @@ def test_a_name_is_proved_as_the_service_stores_it() -> None:
 
     assert proof_holds(proof, KEYS.proof, DEVICE.public, "Ari", CODE)
     assert not proof_holds(proof, KEYS.proof, DEVICE.public, "A ri", CODE)
+
+
+def test_a_proof_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return True
+
+    proof = join_proof(KEYS.proof, DEVICE.public, "Ari", CODE)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+
+    assert proof_holds(bytes(32), KEYS.proof, DEVICE.public, "Ari", CODE)
+    assert compared == [(bytes(32), proof)]
 
 
 @pytest.mark.parametrize(
