@@ -246,8 +246,27 @@ def _links() -> Json:
         f"draugar://[::1]:8000/join?me#{end}": f"draugar://[::1]:8000/join#{end}.me",
     }
     reads |= {link: reads[written] for link, written in former.items()}
+    webs = {
+        f"https://draugar.example/join#{end}": f"draugar://draugar.example/join#{end}",
+        f"https://draugar.example:8443/v1/join#{end}": (
+            f"draugar://draugar.example:8443/v1/join#{end}"
+        ),
+        f"https://draugar.example/join#{end}.me": f"draugar://draugar.example/join#{end}.me",
+        f"http://localhost:8000/join#{end}": f"draugar://localhost:8000/join#{end}",
+        f"http://127.0.0.1:8000/join#{end}": f"draugar://127.0.0.1:8000/join#{end}",
+        f"http://[::1]:8000/join#{end}.me": f"draugar://[::1]:8000/join#{end}.me",
+    }
+    reads |= {link: reads[written] for link, written in webs.items()}
+    tls = f"https://localhost:8443/join#{end}"
+    reads[tls] = ("https://localhost:8443", False)
+    written_as = former | webs
     refused = {
-        "a scheme that a web browser opens": f"https://draugar.example/join#{end}",
+        "a service that is not encrypted": f"http://draugar.example/join#{end}",
+        "a host that only begins as this machine": f"http://localhost.example/join#{end}",
+        "a scheme in upper case": f"HTTPS://draugar.example/join#{end}",
+        "another scheme": f"ftp://draugar.example/join#{end}",
+        "the secret in the query of a page": f"https://draugar.example/join?{end}",
+        "a page of another name": f"https://draugar.example/web/join.html#{end}",
         "no secret": f"draugar://draugar.example/join#{CODE}",
         "no code": f"draugar://draugar.example/join#.{base64url(SECRET)}",
         "a secret of 15 bytes": f"draugar://draugar.example/join#{CODE}.{base64url(SECRET[:15])}",
@@ -274,7 +293,8 @@ def _links() -> Json:
                 "code": CODE,
                 "secret": SECRET.hex(),
                 "forMe": for_me,
-                "written": former.get(link, link),
+                "written": written_as.get(link, link),
+                "web": f"{url}/join#{end}{'.me' if for_me else ''}",
             }
             for link, (url, for_me) in reads.items()
         ],

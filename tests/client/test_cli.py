@@ -137,6 +137,7 @@ def test_the_version_is_that_of_the_package(una: Person) -> None:
         (["share", "64.1466", "-21.9426", "--gpx", "track.gpx"], "not both"),
         (["share", "--gpx", "nowhere.gpx"], "does not exist"),
         (["invite", "--typed", "--for-me"], "leave out --typed"),
+        (["invite", "--typed", "--web"], "leave out --web"),
         (["invite", "--hours", "169"], "less than or equal to 168"),
         (["join", "7KQM-X2HD"], "--name"),
         (["join", "7KQM-X2HD", "--name", "Una"], "--url"),

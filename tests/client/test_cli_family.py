@@ -715,6 +715,22 @@ def test_another_device_of_mine_comes_by_a_link_and_can_be_revoked(household: Ho
     assert phone.fails("where").startswith("The service does not know this device any more")
 
 
+@pytest.mark.parametrize("options", [(), ("--for-me",)])
+def test_a_link_for_browsers_is_one_for_the_command_line_too(
+    household: Household, options: tuple[str, ...]
+) -> None:
+    una, ari = household.founder(), household.person("Ari")
+    una.does("share", *REYKJAVIK)
+
+    link = una.reads("invite", "--web", *options)["link"]
+    name = () if options else ("--name", "Ari")
+    ari.does("join", "-", *name, stdin=f"Come in: {link}")
+    una.does("where")
+
+    assert link.startswith(f"{household.service.url}/join#")
+    assert names(ari.reads("where")) == {"Una": REYKJAVIK}
+
+
 def test_a_number_that_was_never_shown_cannot_have_been_compared(household: Household) -> None:
     una = household.founder()
     for name in ("Ari", "Sif"):

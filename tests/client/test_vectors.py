@@ -380,6 +380,8 @@ def test_a_link_says_where_and_by_what_somebody_can_join(vector: Json) -> None:
         for_me=vector["forMe"],
     )
     assert link.text == vector["written"]
+    assert link.web == vector["web"]
+    assert InviteLink.paste(f"<{vector['link']}>") == link
 
 
 @each("links", "refused")

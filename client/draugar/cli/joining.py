@@ -50,11 +50,12 @@ def found(  # noqa: PLR0913 -- the options of one command
         )
 
 
-def invite(
+def invite(  # noqa: PLR0913 -- the options of one command
     context: Context,
     *,
     typed: Annotated[bool, option("--typed", "A short code to read out, not a link.")] = False,
     for_me: Annotated[bool, option("--for-me", "For a further device of your own.")] = False,
+    web: Annotated[bool, option("--web", "A link that a browser opens, too.")] = False,
     hours: Annotated[
         int | None,
         option("--hours", "How long it is good for: 24 for a link, 1 for a code.", min=1, max=168),
@@ -70,6 +71,10 @@ def invite(
         raise typer.BadParameter(
             "A device of your own joins by a link: leave out --typed: draugar invite --for-me"
         )
+    if typed and web:
+        raise typer.BadParameter(
+            "A short code is typed, in a browser too: leave out --web: draugar invite --typed"
+        )
     from draugar.protocol.address import is_local  # noqa: PLC0415 -- help is shown without idna
 
     terminal = context.terminal
@@ -79,7 +84,7 @@ def invite(
             made = me.invite_by_code(group_id, life=timedelta(hours=hours or 1))
         else:
             made = me.invite(group_id, life=timedelta(hours=hours or 24), for_me=for_me)
-        data = present.invitation_data(made, me.url)
+        data = present.invitation_data(made, me.url, web=web)
     once = f"once, until {clock(made.expires_at, datetime.now(UTC))}" if made.expires_at else "once"
     if made.link is None:
         code = "-".join(made.code[start : start + 4] for start in range(0, len(made.code), 4))
@@ -88,14 +93,20 @@ def invite(
         terminal.say(f"  draugar join {code} --url {data['url']} --name NAME")
         terminal.say("Then compare safety numbers with them: draugar confirm")
         return
-    terminal.answer(data, made.link.text)
-    terminal.code(made.link.text)
+    link = made.link.web if web else made.link.text
+    terminal.answer(data, link)
+    terminal.code(link)
     how = "Open it on your other device." if for_me else "Send it by a private channel."
     terminal.say(
         f"{how} Any person who has this link can join by it, {once}. It is shown only now."
     )
     if for_me:
-        terminal.say(f"There: draugar join {shlex.quote(made.link.text)}")
+        terminal.say(f"There: draugar join {shlex.quote(link)}")
+    if web:
+        terminal.say(
+            "Opened in a browser, it makes a page of your server a member, with the key. Where"
+            " another person runs the server, send a link without --web: draugar invite"
+        )
     if is_local(urlsplit(made.link.url).hostname or ""):
         terminal.say("The service is on this machine, so the link works on this machine only.")
 

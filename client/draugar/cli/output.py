@@ -110,11 +110,12 @@ def group_data(group: Group) -> dict[str, Any]:
     }
 
 
-def invitation_data(made: "Invitation", url: str) -> dict[str, Any]:
-    """An invite with its code, which is shown once."""
+def invitation_data(made: "Invitation", url: str, *, web: bool) -> dict[str, Any]:
+    """An invite with its code, which is shown once. `web`: its link is one for browsers, too."""
+    link = made.link and (made.link.web if web else made.link.text)
     return {
         "id": str(made.id),
-        "link": made.link.text if made.link else None,
+        "link": link,
         "code": made.code,
         "url": url,
         "forMe": made.for_me,

@@ -1,7 +1,9 @@
-"""What people pass to each other so that somebody can join: a code, or a link that holds one.
+"""What people pass to each other so that another person can join: a code, or a link with one.
 
-The secret stands behind the `#` of a scheme that only clients open, so that no web server is ever
-asked for a page with it.
+    draugar://<host>/join#<code>.<secret>    only installed clients open it
+    https://<host>/join#<code>.<secret>      a browser opens it, too
+
+The secret stands behind the `#`, which no browser sends to a server.
 """
 
 import re
@@ -24,7 +26,7 @@ _LINK = re.compile(
     re.ASCII,
 )
 _EXACT = re.compile(
-    rf"(?P<scheme>draugar|https)://{SERVICE}/join(?P<for_me>\?me)?"
+    rf"(?P<scheme>draugar|https?)://{SERVICE}/join(?P<for_me>\?me)?"
     r"#(?P<code>[A-Za-z0-9-]+)\.(?P<secret>[\w-]+)(?P<me>(?(for_me)(?!)|\.me))?",
     re.ASCII,
 )
@@ -82,22 +84,26 @@ class InviteLink:
 
     @property
     def text(self) -> str:
-        """The link itself: a device that has it can join.
+        """The link itself, for installed clients: a device that has it can join.
 
         Of a service on this machine the scheme stands for http.
         """
-        scheme, _, place = self.url.partition("://")
+        scheme, _, _ = self.url.partition("://")
         is_usual = scheme == _scheme(urlsplit(self.url).hostname or "")
-        front = "draugar" if is_usual else scheme
+        return self.web.replace(scheme, "draugar", 1) if is_usual else self.web
+
+    @property
+    def web(self) -> str:
+        """The same link as one that a browser opens, too."""
         # Not behind a `?`: shells take that for a pattern.
         mark = ".me" if self.for_me else ""
-        return f"{front}://{place}/join#{self.code}.{self.secret.text}{mark}"
+        return f"{self.url}/join#{self.code}.{self.secret.text}{mark}"
 
     @classmethod
     def parse(cls, text: str) -> "InviteLink":
         """Read a link exactly as docs/protocol.md writes it. Raises Unreadable."""
         found = _EXACT.fullmatch(text)
-        if found is None or (found["scheme"] == "https" and not is_local(found["host"])):
+        if found is None:
             raise Unreadable
         return cls._of(found, found["secret"], url=_service(found))
 
