@@ -43,6 +43,11 @@ def _newest_postgresql() -> Path | None:
     return max(programs, key=lambda path: int(path.parent.parent.name), default=None)
 
 
+def _minibrowser() -> Path | None:
+    found = Path("/usr/lib").glob("*/webkit2gtk-*/MiniBrowser")
+    return max(found, default=None)
+
+
 def _pgbouncer() -> Path | None:
     named = os.environ.get("PGBOUNCER")
     return Path(named) if named else _on_path("pgbouncer")
@@ -54,6 +59,10 @@ TOOLS = {
     "postgresql": Tool(("postgresql",), _newest_postgresql),
     "node": Tool(("nodejs",), lambda: _on_path("node")),
     "npm": Tool(("npm",), lambda: _on_path("npm")),
+    "chromium": Tool(("chromium",), lambda: _on_path("chromium")),
+    "webkitdriver": Tool(("webkit2gtk-driver",), lambda: _on_path("WebKitWebDriver")),
+    "minibrowser": Tool(("webkit2gtk-driver",), _minibrowser),
+    "xvfb": Tool(("xvfb",), lambda: _on_path("Xvfb")),
 }
 
 marked: set[str] = set()

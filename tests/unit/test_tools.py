@@ -49,7 +49,7 @@ def test_a_run_ends_with_the_number_of_tests_that_it_left_out() -> None:
     assert left_out > 0
     assert ran.stdout.splitlines()[-1] == (
         f"{left_out} tests were not run because they need programs beyond Python"
-        " (git, pgbouncer, postgresql, node, npm). Run them: make test-tools"
+        f" ({', '.join(tools.TOOLS)}). Run them: make test-tools"
     )
 
 

@@ -1,0 +1,1 @@
+"""The browser client, in the browsers that people have."""
