@@ -254,7 +254,7 @@ def _act(context: Context, view: GroupSnapshot) -> None:
     given: list[Gift] = []
     vouched: list[UUID] = []
     try:
-        for gift in decision.give:
+        for gift in (*decision.give, *_form_1_vouches(view)):
             with _tried():
                 _give(context, view, gift)
             given.append(gift)
@@ -328,6 +328,18 @@ def _give(context: Context, view: GroupSnapshot, gift: Gift) -> None:
 
 
 # Form 1
+
+
+def _form_1_vouches(view: GroupSnapshot) -> Iterator[Gift]:
+    """Yield envelopes for those who have the key already, and whom members of form 1 do not know.
+
+    They read no vouch of form 2. The entry that they read stands beside an envelope.
+    """
+    decision, version = view.decision, view.key_version
+    if decision.needs_form_1:
+        given = {(gift.device_id, gift.version) for gift in decision.give}
+        vouched = (Gift(one.device.device_id, version) for one in decision.vouch)
+        yield from (gift for gift in vouched if (gift.device_id, version) not in given)
 
 
 def entries(view: GroupSnapshot, records: Sequence[Record]) -> list[RosterEntry]:
