@@ -18,6 +18,7 @@ from draugar.protocol.rosters import cut, seal_roster
 from draugar.protocol.secrets import GroupKey
 from draugar.protocol.statements import Roster, fitted, seal_statement
 from draugar.trust import words
+from draugar.trust.values import Gift
 from draugar.usecases import sync
 from draugar.usecases.context import Context
 from draugar.usecases.sync import GroupSnapshot
@@ -72,11 +73,13 @@ def rotate(context: Context, group_id: UUID) -> Rotation:
         else:
             now = context.clock().timestamp()
             with context.changing(group_id) as change:
-                change.trust(
-                    words.rotated(
-                        change.state.trust, proposal.version, proposal.key, proposal.roster, now
-                    )
+                trust = words.rotated(
+                    change.state.trust, proposal.version, proposal.key, proposal.roster, now
                 )
+                # Also where no roster fits: each has its envelope.
+                for id_ in proposal.envelopes.keys() - {context.me.device_id}:
+                    trust = words.gave(trust, Gift(id_, proposal.version))
+                change.trust(trust)
             return _tell(context, view, proposal)
     raise VersionConflict(status=409, code="key_version_conflict")
 
