@@ -27,13 +27,16 @@ class Holding:
 
     @classmethod
     @contextmanager
-    def of(cls, url: str, change: str) -> Iterator[Self]:
-        """Hold changes such as "INSERT ON locations"."""
+    def of(cls, url: str, change: str, *, each: str = "ROW") -> Iterator[Self]:
+        """Hold changes such as "INSERT ON locations", of each "ROW", which is locked by then.
+
+        Or each "STATEMENT", which has not looked for any row yet.
+        """
         with connect(url) as operator:
             operator.run(_HOLD)
             operator.run(
                 f"CREATE OR REPLACE TRIGGER hold BEFORE {change}"
-                f" FOR EACH ROW EXECUTE FUNCTION hold('{change}')"
+                f" FOR EACH {each} EXECUTE FUNCTION hold('{change}')"
             )
             operator.run("SELECT pg_advisory_lock(hashtext(:change))", change=change)
             yield cls(operator)

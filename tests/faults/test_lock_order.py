@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +19,8 @@ from sqlalchemy.orm import Session
 from chalicelib.db import engine
 from tests import factories
 from tests.database import Server, connect
-from tests.factories import Someone, opaque
+from tests.factories import opaque
+from tests.faults.holding import Holding
 from tests.faults.processes import Call, Processes, own_database, perform
 from tests.guards.test_round_trips import CASES, Case, Scene, metered
 from tests.laptop.runs import eventually
@@ -217,62 +217,56 @@ def processes(url: str) -> Iterator[tuple[Processes, Processes]]:
         yield one, other
 
 
-PERSON = "SELECT FROM users WHERE id = :id"
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 
 
-@dataclass(frozen=True)
-class Meeting:
-    """Two processes whose calls meet at a person's row, which another session has locked first."""
-
-    url: str
-    observer: Connection
-    processes: tuple[Processes, Processes]
-
-    def of(self, first: Call, second: Call, *, at: Someone, lock: str) -> list[int]:
-        """Let both come as far as the lock lets them, and go on; return how they end."""
-        with connect(self.url) as operator:
-            operator.run("BEGIN")
-            operator.run(lock, id=at.user_id)
-            for number, call in enumerate((first, second)):
-                self.processes[number].begin(perform, [call])
-                assert eventually(partial(self._has, number + 1))
-            operator.run("COMMIT")
-        return [process.results()[0].status for process in self.processes]
-
-    def _has(self, waiting: int) -> bool:
-        return bool(self.observer.run(WAITING) == [[waiting]])
-
-
-@pytest.fixture
-def meeting(url: str, observer: Connection, processes: tuple[Processes, Processes]) -> Meeting:
-    return Meeting(url, observer, processes)
-
-
 def test_a_key_is_registered_while_its_person_is_renamed(
-    session: Session, meeting: Meeting
+    url: str, session: Session, processes: tuple[Processes, Processes]
 ) -> None:
     una = factories.someone(session)
     factories.group(session, una)
     session.commit()
-    register = Call("POST", "/api/crypto/register-key", {"publicKey": opaque(32)}, token=una.token)
+    renaming, registering = processes
     rename = Call("PATCH", "/api/users/me", {"name": "Ari"}, token=una.token)
+    register = Call("POST", "/api/crypto/register-key", {"publicKey": opaque(32)}, token=una.token)
 
-    statuses = meeting.of(register, rename, at=una, lock=f"{PERSON} FOR SHARE")
+    # Before the row is locked for the update: a lock for less would let the other one in between.
+    with Holding.of(url, "UPDATE ON users", each="STATEMENT") as holding:
+        renaming.begin(perform, [rename])
+        assert holding.has(1)
+        registering.begin(perform, [register])
+        assert holding.keeps_waiting(1)
+        holding.let_go()
+        statuses = [process.results()[0].status for process in processes]
 
-    assert statuses == [409, 204]  # kept, and there is no group's key yet
+    assert statuses == [204, 409]  # the key is kept, and there is no group's key yet
 
 
-def test_an_account_is_deleted_while_its_points_are(session: Session, meeting: Meeting) -> None:
+def test_an_account_is_deleted_while_its_points_are(
+    url: str, session: Session, observer: Connection, processes: tuple[Processes, Processes]
+) -> None:
     una = factories.someone(session)
     factories.group(session, una)
     session.commit()
-    delete = Call("DELETE", "/api/users/me", token=una.token)
-    erase = Call("DELETE", "/api/locations", token=una.token)
+    calls = [
+        Call("DELETE", "/api/users/me", token=una.token),
+        Call("DELETE", "/api/locations", token=una.token),
+    ]
 
-    statuses = meeting.of(delete, erase, at=una, lock=f"{PERSON} FOR UPDATE")
+    def waits(number: int) -> bool:
+        return eventually(lambda: observer.run(WAITING) == [[number]])
+
+    # Both come as far as the person, or as what they lock before; the deletion is first in line.
+    with connect(url) as operator:
+        operator.run("BEGIN")
+        operator.run("SELECT FROM users WHERE id = :id FOR UPDATE", id=una.user_id)
+        for number, (process, call) in enumerate(zip(processes, calls, strict=True), start=1):
+            process.begin(perform, [call])
+            assert waits(number)
+        operator.run("COMMIT")
+    statuses = [process.results()[0].status for process in processes]
 
     assert statuses == [204, 401]
