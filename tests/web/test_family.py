@@ -199,6 +199,22 @@ def test_what_is_known_is_shown_while_the_service_is_away(una: Member, relay: Re
     assert una("look", group)["isOffline"] is False
 
 
+def test_an_open_page_asks_for_little_until_there_is_news(
+    una: Member, relayed: Family, relay: Relay
+) -> None:
+    group = group_of(una)
+    ari = relayed.join(InviteLink.paste(una("invite", group)["link"]))
+    una("share", group, [here(64.1)])
+    una("look", group)
+    sent = len(relay.received)
+    assert una("hasNews", group) is False
+    assert len(relay.received) == sent + 1
+    ari.share([fix(64.2)])
+    assert una("hasNews", group) is True
+    assert latitudes(una("look", group))["Ari"] == 64.2
+    assert una("hasNews", group) is False
+
+
 def test_a_person_manages_what_is_theirs(una: Member, browser: New) -> None:
     group = group_of(una)
     now = int(time.time()) * 1000

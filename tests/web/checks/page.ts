@@ -51,6 +51,30 @@ const draugar = {
     return checkDecisions(await (await fetch("/decisions.json")).json());
   },
 
+  /** Keep something in the place of what the client keeps. */
+  async keep(value: unknown): Promise<void> {
+    const record = await SealedRecord.open(`draugar ${location.pathname.replace(/checks$/, "")}`);
+    await record.write(value);
+    record.close();
+  },
+
+  /** Change one byte of what is kept. */
+  async damage(): Promise<void> {
+    const database = await new Promise<IDBDatabase>((resolve) => {
+      const request = indexedDB.open("draugar /");
+      request.onsuccess = () => resolve(request.result);
+    });
+    const store = database.transaction("home", "readwrite").objectStore("home");
+    await new Promise<void>((resolve) => {
+      const found = store.get("record");
+      found.onsuccess = () => {
+        found.result.sealed[20] ^= 1;
+        store.put(found.result, "record").onsuccess = () => resolve();
+      };
+    });
+    database.close();
+  },
+
   /** Write so often, each time what was read and one more; return what is there then. */
   async count(times: number): Promise<number> {
     const record = await SealedRecord.open("counted");

@@ -308,6 +308,11 @@ export class Api {
     throw answerNotUnderstood(); // pages that do not end
   }
 
+  /** Whether `latest` would show something else than it did. */
+  hasNews(groupId: string): Promise<boolean> {
+    return this.transport.isChanged("/locations/latest", { groupId });
+  }
+
   /** Show a page of points, newest first, and the cursor of the next. */
   async history(
     query: Readonly<Record<string, string>>,

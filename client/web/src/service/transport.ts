@@ -38,6 +38,8 @@ interface Reply {
 /** A way to one service. `patience` is how long a busy one is waited for, in all: milliseconds. */
 export class Transport {
   token: string | null = null;
+  /** What was read last of each address, for `If-None-Match`. */
+  private readonly etags = new Map<string, string>();
 
   constructor(
     readonly url: string,
@@ -57,21 +59,32 @@ export class Transport {
       const wait = asked ?? pause * (0.5 + Math.random() / 2);
       const isSafe = (request.isRepeatable ?? true) || status === 429 || status === 503;
       if (!isSafe || performance.now() + wait > deadline) {
-        const code = status === null ? "service_away" : (CODES[status] ?? "temporarily_unavailable");
-        throw new ServiceAway(mayBeDone, code, asked === null ? null : Math.ceil(asked / 1000));
+        throw away(status, asked, mayBeDone);
       }
       await new Promise((resolve) => setTimeout(resolve, wait));
       pause = Math.min(2 * pause, LONGEST_PAUSE);
     }
   }
 
+  /** Whether an address that was read before would give something else now. */
+  async isChanged(path: string, query: Readonly<Record<string, string>>): Promise<boolean> {
+    const known = this.etags.get(addressOf(path, query));
+    if (known === undefined) return true;
+    const headers = { "If-None-Match": known };
+    const { status, content, pause } = await this.send("GET", path, { query, headers });
+    if (status === 304) return false;
+    if (status === null || BUSY.includes(status)) throw away(status, pause, false);
+    read(status, content);
+    return true;
+  }
+
   private async send(method: string, path: string, request: Request): Promise<Reply> {
-    const query = new URLSearchParams(request.query ?? {}).toString();
+    const address = addressOf(path, request.query ?? {});
     const headers: Record<string, string> = { Accept: "application/json", ...request.headers };
     if (request.body !== undefined) headers["Content-Type"] = "application/json";
     if (this.token !== null) headers["Authorization"] = `Bearer ${this.token}`;
     try {
-      const response = await fetch(`${this.url}/api${path}${query && `?${query}`}`, {
+      const response = await fetch(`${this.url}/api${address}`, {
         method,
         headers,
         body: request.body === undefined ? null : JSON.stringify(request.body),
@@ -83,6 +96,8 @@ export class Transport {
       });
       // A redirect, above all: no client is led elsewhere.
       if (response.type === "opaqueredirect") throw answerNotUnderstood();
+      const etag = response.headers.get("ETag");
+      if (method === "GET" && response.ok && etag !== null) this.etags.set(address, etag);
       const asked = /^[0-9]{1,6}$/.exec(response.headers.get("Retry-After") ?? "");
       return {
         status: response.status,
@@ -96,6 +111,17 @@ export class Transport {
       throw error;
     }
   }
+}
+
+function addressOf(path: string, query: Readonly<Record<string, string>>): string {
+  const text = new URLSearchParams(query).toString();
+  return text === "" ? path : `${path}?${text}`;
+}
+
+/** Return the failure of a service that gave no answer, or "not now". */
+function away(status: number | null, pause: number | null, mayBeDone: boolean): ServiceAway {
+  const code = status === null ? "service_away" : (CODES[status] ?? "temporarily_unavailable");
+  return new ServiceAway(mayBeDone, code, pause === null ? null : Math.ceil(pause / 1000));
 }
 
 async function contentOf(response: Response): Promise<Uint8Array> {

@@ -149,6 +149,14 @@ export class Client {
     return looking.look(this.context, groupId);
   }
 
+  /**
+   * Whether `look` may show something else than it did: a position has come, or it was five minutes
+   * ago. It costs one small request, so an open page asks this first.
+   */
+  hasNews(groupId: string): Promise<boolean> {
+    return looking.hasNews(this.context, groupId);
+  }
+
   private async group(groupId: string): Promise<GroupView> {
     return looking.look(this.context, groupId);
   }

@@ -12,6 +12,7 @@ const PERSON = "person";
 
 export class Context {
   private listeners: ((notice: ShownNotice) => void)[] = [];
+  private opened: { readonly token: string; readonly api: Api } | null = null;
 
   constructor(
     readonly home: Home,
@@ -22,7 +23,8 @@ export class Context {
   /** The way to the service, as this person. Throws the Failure `not_joined`. */
   get api(): Api {
     const { url, token } = this.home.me;
-    return new Api(url, token);
+    if (this.opened?.token !== token) this.opened = { token, api: new Api(url, token) };
+    return this.opened.api;
   }
 
   /** Hear of notices, those that were kept first. Returns what ends it. */

@@ -17,6 +17,7 @@ const MOST_PAGES = 2000;
 const MOST_POINTS_BACK = 3000;
 const LONGEST_BACK = 10_000;
 const DAY = 86_400_000;
+const STALE_AFTER = 300_000;
 
 /** Whose points, and of when: milliseconds of Unix time; the end is exclusive. */
 export interface Wanted {
@@ -93,6 +94,13 @@ export async function look(context: Context, groupId: string): Promise<GroupView
     const isOffline = error instanceof ServiceAway;
     return { ...before, isOffline, obstacle: isOffline ? null : (error as Failure).code };
   }
+}
+
+/** Whether `look` may show something else than it did. */
+export async function hasNews(context: Context, groupId: string): Promise<boolean> {
+  const shownAt = context.home.kept.views[groupId]?.at ?? 0;
+  // Who is there, and under which key, is not in what the service compares.
+  return context.now() - shownAt > STALE_AFTER || context.api.hasNews(groupId);
 }
 
 /** What changes nothing of what is known: it is shown on, with the reason. */
