@@ -3042,6 +3042,29 @@ def a_package_whose_inviter_is_not_listed_so_is_refused() -> Case:
 
 
 @case
+def a_package_whose_inviter_is_listed_with_another_key_is_refused() -> Case:
+    other_key = device("una", "Una", key="another")
+    return joining(people=listing(other_key, ARI, BO, CLEO), claim=refused("inviter"))
+
+
+@case
+def a_package_whose_inviter_is_listed_as_a_browser_is_refused() -> Case:
+    browser = replace(UNA, kind=DeviceKind.WEB)
+    return joining(people=listing(browser, ARI, BO, CLEO), claim=refused("inviter"))
+
+
+@case
+def of_a_package_what_is_listed_with_another_key_or_owner_is_left_out() -> Case:
+    other_key, of_eve = device("ari", "Ari", key="another"), replace(BO, user_id=EVE.user_id)
+    return joining(
+        package(UNA, named=(UNA, other_key, of_eve, XEN)),
+        people=listing(UNA, ARI, BO, XEN, CLEO),
+        trusted=(UNA, XEN),
+        untrusted=(ARI, BO),
+    )
+
+
+@case
 def a_package_of_a_link_for_me_by_another_person_is_refused() -> Case:
     return joining(package(EVE), for_me=True, claim=refused("inviter_person"))
 
