@@ -362,7 +362,9 @@ def test_a_forged_proof_is_none(hearth: Hearth) -> None:
 
     for proof in (secrets.token_bytes(32), of_another_key):
         with hearth.relay.telling(
-            malice.ghost_person(hearth.ghost), malice.another_proof(proof), to=una.device_id
+            malice.ghost_person(hearth.ghost),
+            malice.another_proof(proof, of=hearth.ghost.device_id),
+            to=una.device_id,
         ):
             (waiting,) = una.pending()
 
@@ -376,7 +378,7 @@ def test_a_forged_proof_of_a_further_device_is_none(hearth: Hearth) -> None:
 
     lies = (
         malice.ghost_device(hearth.ghost, of=una.user_id),
-        malice.another_proof(secrets.token_bytes(32)),
+        malice.another_proof(secrets.token_bytes(32), of=hearth.ghost.device_id),
     )
     with hearth.relay.telling(*lies, to=una.device_id):
         (me,) = (person for person in una.people() if person.is_me)
