@@ -51,7 +51,11 @@ class Chromium:
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE * 1000)
-        self.page.goto(f"{url}/checks")
+        self.open(f"{url}/checks")
+
+    def open(self, address: str) -> None:
+        """Load the page of the tests at an address."""
+        self.page.goto(address)
         self.page.wait_for_function("document.title === 'ready'")
 
     def run(self, script: str, *given: Any) -> Any:
@@ -129,6 +133,7 @@ def page(request: Request, forward: Forward) -> Reply:
     """Answer for the page of the tests; all else goes to the service."""
     kept: dict[str, tuple[str, Callable[[], bytes]]] = {
         "/checks": ("text/html", _PAGE.encode),
+        "/join": ("text/html", _PAGE.encode),
         "/checks.js": ("text/javascript", _bundle),
         "/vectors.json": ("application/json", VECTORS.read_bytes),
         "/decisions.json": ("application/json", DECISIONS.read_bytes),

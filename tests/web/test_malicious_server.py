@@ -47,7 +47,7 @@ def test_a_ghost_gets_no_key(una: Member, relay: Relay, kind: str) -> None:
         una("rotate", group)
         una("look", group)
     assert not wrapped_for(relay, ghost, una.tab.run("draugar.publicKey()"))
-    assert ("unconfirmed_device" if kind == "person" else "own_unknown") in una.told()
+    assert ("waiting" if kind == "person" else "own_unknown") in una.told()
 
 
 @pytest.mark.parametrize("version", [0, 1])
