@@ -193,10 +193,10 @@ def test_a_founding_code_that_is_none_is_refused_with_the_command_for_another(
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1", "https://host.invalid"])
 def test_an_address_that_is_wrong_is_to_be_corrected_and_not_tried_later(
-    service: Service, types: Type, host: str
+    relay: Relay, types: Type, host: str
 ) -> None:
-    if host.startswith("http:"):  # where https is asked for and not spoken
-        host = service.url.replace("http:", "https:")
+    if host.startswith("http:"):  # where https is asked for, and the answer is not of it
+        host = relay.url.replace("http:", "https:")
 
     told = types("Una", "found", host, "7KQM-X2HD", "--name", "Una", "--wait", 0).told
 
