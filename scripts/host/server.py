@@ -21,8 +21,10 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import ChunkedReceiver
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import BadRequest, Error
 
 from scripts.host.gateway import UNIX, problem, target
 
@@ -36,21 +38,52 @@ STOPPING_SECONDS = 30
 """How long requests in flight are waited for: longer than the database may take for a statement."""
 
 LINGERING_SECONDS = 5
+HELD_BYTES = 64 * 1024 * 1024
+"""How much is held of requests that are not answered and of answers that are not fetched.
+
+Above it, the clients that hold most are given up. More than ten of the largest bodies fit.
+"""
 NEEDS_NO_DATABASE = "/api/health"
 
 _SPARE_FILES = 200  # connections to the database, the log, pipes to jobs
+_LONGEST_LINE = 4096  # between chunks; what follows the last one may be as long
 _CODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)", re.IGNORECASE)
+
+
+class Overloaded(Error):
+    """Too much is held of other requests."""
+
+    code = HTTPStatus.SERVICE_UNAVAILABLE
+    reason = HTTPStatus.SERVICE_UNAVAILABLE.phrase
 
 
 class Parser(HTTPRequestParser):
     """Reads a request, and refuses one whose end two programs might see at different places."""
 
+    @property
+    def held(self) -> int:
+        """How many bytes of it are in memory."""
+        return int(self.header_bytes_received + self.body_bytes_received)
+
     def received(self, data: bytes) -> int:
         """Take some bytes of a request; return how many."""
         consumed = int(super().received(data))
+        body: Any = self.body_rcv
+        # Each of them is read from its begin again when more comes.
+        if isinstance(body, ChunkedReceiver) and (
+            len(body.control_line) > _LONGEST_LINE or len(body.trailer) > _LONGEST_LINE
+        ):
+            self.refuse(BadRequest("chunks"))
         if self.error or self.body_rcv is None:
             self.expect_continue = False  # there is no body to wait for
         return consumed
+
+    def refuse(self, error: Error) -> None:
+        """Drop what was received, and let this be the answer."""
+        self.error, self.completed, self.expect_continue = error, True, False
+        self.header_plus = b""
+        self.body_rcv: Any = None
+        self.header_bytes_received = self.body_bytes_received = 0
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read the head of a request. Raises ParsingError."""
@@ -72,6 +105,9 @@ class Refusal(ErrorTask):
                 code, detail = "body_too_large", "No route takes that much."
             case HTTPStatus.INTERNAL_SERVER_ERROR as status:
                 code, detail = "internal_error", "Something went wrong here. It has been noted."
+            case HTTPStatus.SERVICE_UNAVAILABLE as status:
+                code, detail = "temporarily_unavailable", "Too much was sent at once. Try again."
+                self.response_headers.append(("Retry-After", "5"))
             case _:
                 status = HTTPStatus.BAD_REQUEST
                 code = "unacceptable_request"
@@ -92,6 +128,7 @@ class Channel(HTTPChannel):
 
     parser_class = Parser
     error_task_class = Refusal
+    request: Any = None
     lingers = False
     lingering_until: float | None = None
     request_begun: float | None = None
@@ -103,7 +140,30 @@ class Channel(HTTPChannel):
             self.request_begun = None
         elif self.request_begun is None:
             self.request_begun = time.monotonic()
+        self.server.count(len(data))
         return taken
+
+    @property
+    def held(self) -> int:
+        """How many bytes it holds of requests and answers."""
+        requests = (*self.requests, self.request)  # a worker may take one away meanwhile
+        return int(sum(request.held for request in requests if request) + self.total_outbufs_len)
+
+    @property
+    def can_be_given_up(self) -> bool:
+        """Whether it waits for its client: for the rest of a request, or to take an answer."""
+        return self.request is not None or not self.requests
+
+    def give_up(self) -> None:
+        """Refuse the request that is arriving, or drop the answer that the client does not take."""
+        with self.requests_lock:
+            request, self.request = self.request, None
+            if request is None or self.requests or self.total_outbufs_len:
+                self.will_close = True
+                return
+            request.refuse(Overloaded(""))
+            self.requests.append(request)
+        self.server.add_task(self)
 
     def readable(self) -> bool:
         """Whether more is to be read now."""
@@ -167,6 +227,7 @@ class Server(BaseWSGIServer):
         logging.getLogger("waitress").setLevel(logging.CRITICAL + 1)
         _allow_files(CONNECTIONS + _SPARE_FILES)
         self._stopping: float | None = None
+        self._at_most_held = 0
         self._at_once = Dispatcher()
         self._at_once.set_thread_count(1)
         workers = Dispatcher()
@@ -221,10 +282,31 @@ class Server(BaseWSGIServer):
     def maintenance(self, now: float) -> None:
         """Close connections that have been idle for long, or whose client is too slow."""
         super().maintenance(now)
+        self.bound_memory()
         for channel in list(self.active_channels.values()):
             if channel.is_late(time.monotonic()):
                 channel.lingers = False
                 channel.will_close = True
+
+    def count(self, received: int) -> None:
+        """Count what was received, and look at what is held before it can be too much."""
+        self._at_most_held += received
+        if self._at_most_held > HELD_BYTES:
+            self.bound_memory()
+
+    def bound_memory(self) -> None:
+        """Give the clients up that hold most, while too much is held."""
+        held = {channel: channel.held for channel in list(self.active_channels.values())}
+        total = sum(held.values())
+        if total > HELD_BYTES:
+            # Some more, or the next bytes would have it all counted again.
+            for channel in sorted(held, key=held.__getitem__, reverse=True):
+                if total <= HELD_BYTES * 7 // 8:
+                    break
+                if channel.can_be_given_up:
+                    channel.give_up()
+                    total -= held[channel]
+        self._at_most_held = total
 
     def stop(self) -> None:
         """Accept no more connections, and end when those that are open have been answered.

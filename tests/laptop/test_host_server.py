@@ -4,7 +4,7 @@ import re
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from threading import Event, Thread
 
 import pytest
@@ -36,6 +36,10 @@ class Service:
         def echo() -> Response:
             assert app.current_request is not None
             return Response(body=f"{len(app.current_request.raw_body)} bytes")
+
+        @app.route("/large")
+        def large() -> Response:
+            return Response(body="x" * 8 * LARGEST)
 
         @app.route("/wait")
         def wait() -> Response:
@@ -192,6 +196,57 @@ def test_a_request_that_comes_too_slowly_is_given_up(
         assert sent < 100_000
         assert rest(other) == b""
     assert service.answer(GET).endswith(b"well")
+
+
+def test_what_is_held_of_unfinished_requests_is_bounded(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HELD_BYTES", LARGEST)
+    with ExitStack() as stack:
+        small = stack.enter_context(service.connect())
+        small.sendall(POST + b"Content-Length: 1000\r\n\r\n" + bytes(999))
+        large = [stack.enter_context(service.connect()) for _ in range(6)]
+        for connection in large:
+            connection.sendall(POST + b"Content-Length: 600000\r\n\r\n" + bytes(400_000))
+
+        told = []
+        for connection in large:
+            with suppress(ConnectionError):  # it was given up before it had sent all
+                connection.sendall(bytes(200_000))
+            told.append(rest(connection))
+        small.sendall(bytes(1))
+
+        refused = [answer for answer in told if answer.startswith(b"HTTP/1.1 503 ")]
+        taken = [answer for answer in told if answer.endswith(b"600000 bytes")]
+        assert len(refused) + len(taken) == 6
+        assert len(refused) >= 4
+        assert taken
+        assert all(b'"code": "temporarily_unavailable"' in answer for answer in refused)
+        assert all(b"\r\nRetry-After: 5\r\n" in answer for answer in refused)
+        assert rest(small).endswith(b"1000 bytes")
+
+
+def test_answers_that_are_not_fetched_are_bounded(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HELD_BYTES", 10 * LARGEST)
+    with ExitStack() as stack:
+        idle = [stack.enter_context(service.connect()) for _ in range(20)]
+        for connection in idle:
+            connection.sendall(GET.replace(b"/api/health", b"/large"))
+
+        ended = [rest(connection) for connection in idle]
+
+    assert any(len(answer) < 8 * LARGEST for answer in ended)
+    assert service.answer(GET).endswith(b"well")
+
+
+@pytest.mark.parametrize("line", [b"1;" + b"x" * 5000, b"0\r\nX: " + b"x" * 5000])
+def test_what_stands_between_chunks_is_bounded(service: Service, line: bytes) -> None:
+    answer = service.answer(POST + b"Transfer-Encoding: chunked\r\n\r\n", line)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"code": "unacceptable_request"' in answer
 
 
 def test_clients_that_are_slow_or_silent_keep_no_other_waiting(service: Service) -> None:
