@@ -11,10 +11,10 @@ HOST_READY := .venv-host/.ready
 # would change what is installed and what runs. Of pip's, scripts/packages.py keeps what is needed.
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 # A recipe reads these from its environment, quoted: make would paste them into the shell's text.
-export PYTHON FUNCTION PAYLOAD VERSION
+export PYTHON FUNCTION PAYLOAD VERSION FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help run host founding-link host-invoke test test-tools test-postgres test-faults check bench mutants audit format invoke demo openapi package
+.PHONY: help run host founding-link host-invoke backup restore upgrade rollback test test-tools test-postgres test-faults check bench mutants audit format invoke demo openapi package
 .PHONY: deploy destroy lock clean force
 
 help: ## Show this list
@@ -32,6 +32,18 @@ founding-link: $(HOST_READY) ## Print an invite that founds a group, for make ho
 
 host-invoke: $(HOST_READY) ## Run a function for make host's service (FUNCTION=purge_expired_invites)
 	@$(HOST_BIN)/python -m scripts.host invoke "$$FUNCTION"
+
+backup: $(HOST_READY) ## Write a backup of make host's database (FILE=)
+	@$(HOST_BIN)/python -m scripts.host backup "$$FILE"
+
+restore: $(HOST_READY) ## Put a backup in the place of make host's database, while it is stopped (FILE=)
+	@$(HOST_BIN)/python -m scripts.host restore "$$FILE"
+
+upgrade: $(HOST_READY) ## Write a backup and check the newest release out (VERSION=), for make host
+	@$(HOST_BIN)/python -m scripts.host upgrade "$$VERSION"
+
+rollback: $(HOST_READY) ## Check the release of before the last upgrade out, for make host
+	@$(HOST_BIN)/python -m scripts.host rollback
 
 test: $(READY) ## Run the tests on PostgreSQL 18, and on TEST_DATABASE_URL if set (PYTEST_ARGS=)
 	env -u TEST_DATABASE_URL $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)

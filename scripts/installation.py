@@ -43,6 +43,11 @@ def founding_lines(url: str, code: str | None) -> list[str]:
     return [f"Founding invite: {code}\n", *link]
 
 
+def data_directory() -> Path:
+    """Return where this run's data are."""
+    return Path(os.environ.get("DATA_DIR") or ".local").expanduser()
+
+
 @contextmanager
 def installation(
     *, stage: str = "local", start: str = "run", join: bool = False, makes_codes: bool = True
@@ -54,7 +59,7 @@ def installation(
     says whether what runs needs the key under which that run hashes invite codes. Raises
     SystemExit.
     """
-    data_dir = Path(os.environ.get("DATA_DIR") or ".local").expanduser()
+    data_dir = data_directory()
     _read_url_from_its_file()
     try:
         if not join:

@@ -18,7 +18,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -47,12 +47,14 @@ _LOCK = int.from_bytes(b"upkeep")  # of advisory locks; migrations/env.py has on
 class Process:
     """A function in a process of its own."""
 
-    def __init__(self, name: str, *, log: IO[str] | None = None) -> None:
+    def __init__(
+        self, name: str, *, log: IO[str] | None = None, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.jobs", name],
             cwd=PROJECT,
-            env=os.environ | _variables(name),
+            env=os.environ | _variables(name) | dict(variables or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log or subprocess.DEVNULL,
@@ -86,9 +88,11 @@ class Process:
         self._process.kill()
 
 
-def run(name: str, event: dict[str, Any] | None = None) -> Any:
-    """Run a function and return its answer. Raises JobFailed."""
-    return Process(name).answer(event)
+def run(
+    name: str, event: dict[str, Any] | None = None, variables: Mapping[str, str] | None = None
+) -> Any:
+    """Run a function, with variables of its own, and return its answer. Raises JobFailed."""
+    return Process(name, variables=variables).answer(event)
 
 
 class Turn:

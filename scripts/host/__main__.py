@@ -3,6 +3,10 @@
     python -m scripts.host                    serve, until a signal
     python -m scripts.host founding-link      make an invite for the first member
     python -m scripts.host invoke FUNCTION    run a function, such as a job
+    python -m scripts.host backup FILE        write a backup of the database
+    python -m scripts.host restore FILE       put a backup in the place of the database
+    python -m scripts.host upgrade [VERSION]  write a backup and check a release out
+    python -m scripts.host rollback           check the release of before that out
 
 The environment says LISTEN (127.0.0.1:8000), PUBLIC_URL, TRUSTED_PROXIES, DATA_DIR (.local), and
 where the database is not to be a PostgreSQL of our own in DATA_DIR, DATABASE_URL or
@@ -22,6 +26,7 @@ from typing import Any
 
 from chalicelib.jobs.report import JobFailed
 from chalicelib.settings import SettingsError
+from scripts.host import backup, release
 from scripts.host.gateway import Gateway
 from scripts.host.options import Options
 from scripts.host.server import Address, Server
@@ -88,6 +93,36 @@ def invoke(name: str) -> None:
             sys.exit(f"{name} has failed: {error}")
 
 
+def make_backup(file: str) -> None:
+    """Write a backup, also while the service runs."""
+    if not file:
+        sys.exit("Name the file to write: make backup FILE=...")
+    with installation(start="host", join=True, makes_codes=False):
+        require_database()
+        backup.back_up(os.environ["DATABASE_URL"], Path(file).expanduser())
+    print(f"Wrote {file}. Keep it on another machine. It holds who is in which group.")
+
+
+def restore_backup(file: str) -> None:
+    """Put a backup in the place of the database, whose service has been stopped."""
+    if not file:
+        sys.exit("Name the backup: make restore FILE=...")
+    with installation(start="host"):  # a connection of our own would count as a use of it
+        before = backup.restore(os.environ["DATABASE_URL"], Path(file).expanduser())
+    print(f"Restored {file}. All open invites are revoked, and each group makes a new key.")
+    if before:
+        print(f"What was there before is in the database {before}, until the next restore.")
+    print(f"Start the service: {make_command('host')}")
+    print("Then a member of each group whose key is refused: draugar rotate --restored")
+
+
+def upgrade(version: str) -> None:
+    """Write a backup and check another release out."""
+    with installation(start="host", join=True, makes_codes=False):
+        require_database()
+        release.upgrade(os.environ["DATABASE_URL"], version or None)
+
+
 def _exit(*_: object) -> None:
     sys.exit()
 
@@ -125,7 +160,10 @@ def _greet(options: Options, note: str | None, founding: str | None) -> None:
         print(note)
     print(f"Serving on {options.listen}")
     if options.public_url is None:
-        print("Other devices cannot reach this address. See PUBLIC_URL and LISTEN in README.md.")
+        print(
+            "PUBLIC_URL is not set: links, QR codes and files for phones that are made at this"
+            " address work on this computer only. See docs/hosting.md"
+        )
     if founding:
         _print_invite(options, founding)
     else:
@@ -156,8 +194,16 @@ def main() -> None:
                 make_founding_link()
             case ["invoke", name]:
                 invoke(name)
+            case ["backup", file]:
+                make_backup(file)
+            case ["restore", file]:
+                restore_backup(file)
+            case ["upgrade", version]:
+                upgrade(version)
+            case ["rollback"]:
+                release.roll_back()
             case _:
-                sys.exit("Usage: python -m scripts.host [founding-link | invoke FUNCTION]")
+                sys.exit("make help lists the commands.")
     except SettingsError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
