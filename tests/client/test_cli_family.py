@@ -459,7 +459,10 @@ def test_where_the_encoding_has_no_blocks_there_is_no_code_but_a_sentence(
 
 
 def test_the_link_of_a_service_on_this_machine_says_so(household: Household) -> None:
-    assert "works on this machine only" in household.founder()("invite").told
+    founder = household.founder()
+
+    assert "the link works on this machine only" in founder("invite").told
+    assert "the code works on this machine only" in founder("invite", "--typed").told
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from draugar.cli import output as present
 from draugar.cli.context import Context
 from draugar.cli.named import group_id_of, typed, warn_of_namesake
 from draugar.cli.options import DeviceName, InGroup, StartOver, argument, as_id, option
+from draugar.cli.terminal import Terminal
 from draugar.errors import Failure
 from draugar.text.display import clock, plain
 
@@ -48,6 +49,7 @@ def found(  # noqa: PLR0913 -- the options of one command
             " devices can read what is shared in it.",
             "Next: draugar invite",
         )
+        _warn_of_this_machine(terminal, me.url, "links, codes and phones of this group work")
 
 
 def invite(  # noqa: PLR0913 -- the options of one command
@@ -75,8 +77,6 @@ def invite(  # noqa: PLR0913 -- the options of one command
         raise typer.BadParameter(
             "A short code is typed, in a browser too: leave out --web: draugar invite --typed"
         )
-    from draugar.protocol.address import is_local  # noqa: PLC0415 -- help is shown without idna
-
     terminal = context.terminal
     with context.member() as me:
         group_id = group_id_of(me, group)
@@ -92,6 +92,7 @@ def invite(  # noqa: PLR0913 -- the options of one command
         terminal.say(f"Good {once}; it is shown only now. They type:")
         terminal.say(f"  draugar join {code} --url {data['url']} --name NAME")
         terminal.say("Then compare safety numbers with them: draugar confirm")
+        _warn_of_this_machine(terminal, data["url"], "the code works")
         return
     link = made.link.web if web else made.link.text
     terminal.answer(data, link)
@@ -107,8 +108,14 @@ def invite(  # noqa: PLR0913 -- the options of one command
             "Opened in a browser, it makes a page of your server a member, with the key. Where"
             " another person runs the server, send a link without --web: draugar invite"
         )
-    if is_local(urlsplit(made.link.url).hostname or ""):
-        terminal.say("The service is on this machine, so the link works on this machine only.")
+    _warn_of_this_machine(terminal, made.link.url, "the link works")
+
+
+def _warn_of_this_machine(terminal: Terminal, url: str, what: str) -> None:
+    from draugar.protocol.address import is_local  # noqa: PLC0415 -- help is shown without idna
+
+    if is_local(urlsplit(url).hostname or ""):
+        terminal.say(f"The service is on this machine, so {what} on this machine only.")
 
 
 def join(  # noqa: PLR0913 -- the options of one command
