@@ -14,7 +14,7 @@ unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 export PYTHON FUNCTION PAYLOAD VERSION FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help run host founding-link host-invoke backup restore upgrade rollback test test-tools test-postgres test-faults check bench mutants audit format invoke demo openapi package
+.PHONY: help run host founding-link host-invoke backup restore upgrade rollback test test-tools test-postgres test-faults check bench mutants audit format invoke demo web openapi package
 .PHONY: deploy destroy lock clean force
 
 help: ## Show this list
@@ -94,6 +94,9 @@ invoke: $(READY) ## Run a function of the bundle (FUNCTION=purge_expired_invites
 
 demo: $(READY) ## Play recorded walks into a running server (TRACKS=, URL=)
 	@$(BIN)/python -m scripts.demo
+
+web: ## Build the web app again after a change to client/web (needs Node and npm)
+	cd client/web && npm ci --ignore-scripts && npm run build
 
 openapi: $(READY) ## Renew docs/openapi.json after a change to the API
 	@$(BIN)/python -m scripts.openapi

@@ -42,13 +42,17 @@ const towns = keep("towns.json", text("data/towns.json"));
 const icon = keep("icon.svg", text("icon.svg"));
 const touchIcon = keep("icon-180.png", readFileSync(here("icon-180.png")));
 
-const styles = await build({
-  ...options,
-  entryPoints: ["app.css"],
-  outdir: "web",
-  loader: { ".png": "dataurl" },
-});
-const css = keep("app.css", styles.outputFiles[0].text);
+async function styles(name) {
+  const made = await build({
+    ...options,
+    entryPoints: [name],
+    outdir: "web",
+    loader: { ".png": "dataurl" },
+  });
+  return keep(name, made.outputFiles[0].text);
+}
+const css = await styles("app.css");
+const mapCss = await styles("map.css");
 
 const scripts = await build({
   ...options,
@@ -60,6 +64,7 @@ const scripts = await build({
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
   define: {
+    MAP_CSS: JSON.stringify(mapCss),
     WORLD: JSON.stringify(world),
     TOWNS: JSON.stringify(towns),
   },
