@@ -40,8 +40,9 @@ SHIPPED = ("app.py", "chalicelib", "vendor", ".chalice")
 UNUSED = (
     *("alembic/testing", "sqlalchemy/testing"),
     *("sqlalchemy/dialects/mssql", "sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle"),
+    "dateutil/zoneinfo",
 )
-"""Parts of packages that nothing here imports: for authors of dialects, and other dialects."""
+"""Parts of packages that nothing here imports: tests, other dialects, time zones."""
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # Lambda's names, and those of wheels
 TASK = "/var/task"  # where Lambda unpacks the bundle
 
