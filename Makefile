@@ -4,6 +4,7 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 READY := .venv/.ready
+TOOLS_READY := .venv/.tools
 HOST_BIN := .venv-host/bin
 HOST_READY := .venv-host/.ready
 
@@ -51,7 +52,7 @@ ifneq ($(TEST_DATABASE_URL),)
 	$(BIN)/python -m pytest --ignore=tests/laptop $(PYTEST_ARGS)
 endif
 
-test-tools: $(READY) ## Run the tests that need git, PgBouncer, PostgreSQL or Node (PYTEST_ARGS=)
+test-tools: $(TOOLS_READY) ## Run the tests that need git, PgBouncer, PostgreSQL, Node or a browser (PYTEST_ARGS=)
 	@$(BIN)/python -m tests.tools
 	$(BIN)/python -m pytest -m 'tools and not full' $(WORKERS) $(PYTEST_ARGS)
 
@@ -117,6 +118,7 @@ lock: $(READY) ## Pin the packages again after a change to requirements*.in (LOC
 	$(LOCK) requirements-dev.in client/pyproject.toml --output-file requirements-dev.txt $(LOCK_ARGS)
 	$(LOCK) requirements.in --constraints requirements-dev.txt --output-file requirements.txt
 	$(LOCK) requirements-host.in --no-deps --constraints requirements-dev.txt --output-file requirements-host.txt
+	$(LOCK) requirements-tools.in --constraints requirements-dev.txt --output-file requirements-tools.txt
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal \
 	--generate-hashes --python-version 3.11 --no-emit-index-url
 
@@ -137,6 +139,10 @@ $(READY): requirements-dev.txt client/pyproject.toml
 	@"$$PYTHON" -m venv --clear .venv
 	@$(BIN)/python scripts/packages.py
 	@pwd -P > $@
+
+$(TOOLS_READY): requirements-tools.txt $(READY)
+	@$(BIN)/python scripts/packages.py requirements-tools.txt
+	@touch $@
 
 ifneq ($(shell test -x $(HOST_BIN)/python && test "$$(cat $(HOST_READY) 2>/dev/null)" = "$$(pwd -P)" && echo same),same)
 $(HOST_READY): force

