@@ -134,7 +134,7 @@ class File(Answer, RootModel[Any]):
     media_type = "*/*"
 
     model_config = ConfigDict(
-        json_schema_extra={"type": "string", "examples": ["<!doctype html>"]},
+        json_schema_extra={"examples": ["<!doctype html>"]},
     )
     _head: dict[str, str] = PrivateAttr(default_factory=dict)
 
