@@ -29,6 +29,7 @@ from draugar.errors import (
     NotPossible,
     ServiceAway,
     SignedOut,
+    TrustFailure,
     Unknown,
     so_far,
 )
@@ -656,14 +657,21 @@ class Client:
             return self._rotate_without(device_id, phone_group)
 
     def _rotate_without(self, device_id: UUID, phone_group: UUID | None) -> list[Rotation]:
-        rotations = []
-        for group_id in self._my_groups():
+        groups_ = self._my_groups()
+        for group_id in groups_:  # before anything can fail
             if group_id == phone_group:
                 leaving.expose(self._context, group_id)
             leaving.distrust(self._context, group_id, device_id)
-            view = sync.update(self._context, group_id)
-            if view.must_rotate and view.holds_key:
-                rotations.append(self._rotate(group_id))
+        rotations, failures = [], []
+        for group_id in groups_:
+            try:
+                view = sync.update(self._context, group_id)
+                if view.must_rotate and view.holds_key:
+                    rotations.append(self._rotate(group_id))
+            except TrustFailure as failure:
+                failures.append(failure)  # which is of this group alone
+        if failures:
+            raise failures[0]
         return rotations
 
     @_step

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -26,10 +27,12 @@ from draugar.errors import (
     Refused,
     SignedOut,
     Unknown,
+    VersionWentBack,
 )
 from draugar.models import KeyState, Kind
 from draugar.protocol.links import InviteLink
 from draugar.protocol.secrets import InviteSecret
+from draugar.storage import groups
 from draugar.storage.home import Home
 from tests.client.family import Family, fix
 from tests.client.malice import KEYS, Forward, Relay, Reply, Request
@@ -403,6 +406,27 @@ def test_a_device_that_is_revoked_is_out_and_knows_no_key_any_more(family: Famil
         laptop.where()
     with pytest.raises(NotPossible):
         una.revoke_device(una.device_id)
+
+
+def test_a_group_that_cannot_be_updated_keeps_no_revoked_device_in_the_others(
+    family: Family,
+) -> None:
+    una = family.found()
+    laptop = family.join(una.invite(for_me=True).link, home="laptop")
+    second = una.found_group("Choir").id
+    (first,) = (group.id for group in una.groups() if group.id != second)
+    una.people(first)
+    una.people(second)
+    home = family.home("Una")
+    with groups.changing(home, first) as change:
+        change.trust(replace(change.state.trust, highest=9))
+
+    with pytest.raises(VersionWentBack):
+        una.revoke_device(laptop.device_id)
+
+    for group_id in (first, second):
+        assert groups.load(home, group_id).trust.records[laptop.device_id].removed
+    assert una.group(second).key_version == 2  # it was made, whichever group comes first
 
 
 def test_whoever_logs_out_leaves_nothing_on_the_device(family: Family) -> None:

@@ -1,7 +1,13 @@
 """Names: which are taken, and which two mean the same person or place."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 
+from draugar.cli.failures import CommandFailure
+from draugar.cli.named import device_named
+from draugar.models import OwnDevice
 from draugar.text.naming import NotAName, checked, same
 
 INVISIBLE = (
@@ -66,3 +72,20 @@ def test_two_spellings_of_a_name_are_the_same(one: str, other: str) -> None:
 )
 def test_two_names_are_not_the_same(one: str, other: str) -> None:
     assert same(one) != same(other)
+
+
+def test_a_text_in_the_form_of_an_id_means_no_device_of_that_name() -> None:
+    id_, other = UUID(int=1, version=4), UUID(int=2, version=4)
+    now = datetime(2026, 8, 5, tzinfo=UTC)
+    listed = OwnDevice(
+        id=id_,
+        name=str(other),
+        kind="app",
+        created_at=now,
+        last_used_on=now.date(),
+        is_this_one=False,
+        has_key=True,
+    )
+    assert device_named(str(id_), [listed], "none") == listed
+    with pytest.raises(CommandFailure):
+        device_named(str(other), [listed], "none")

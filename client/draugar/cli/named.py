@@ -107,11 +107,13 @@ def member_named(
 
 
 def device_named(name: str, among: Iterable[OwnDevice], none: str) -> OwnDevice:
-    """Return the device that a name or an id means. Raises Unknown."""
+    """Return the device that a name or an id means. Raises Unknown.
+
+    A text in the form of an id is an id: the service may list one device by the id of another.
+    """
     mine = list(among)
     wanted, exact = same(name), pasted.as_id(name)
-    found = [one for one in mine if one.id == exact]
-    found = found or [one for one in mine if same(one.name) == wanted]
+    found = [one for one in mine if (one.id == exact if exact else same(one.name) == wanted)]
     if not found:
         raise CommandFailure(none, "See which you have: draugar devices")
     if len(found) > 1:

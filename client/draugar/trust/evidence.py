@@ -12,6 +12,7 @@ from draugar.protocol.rosters import RosterEntry, open_roster
 from draugar.protocol.statements import (
     Card,
     Device,
+    DeviceKind,
     Entry,
     Former,
     Introduction,
@@ -139,7 +140,9 @@ class Evidence:
         silent = {
             id_: device
             for id_, device in authors.items()
-            if id_ not in state.signers | signing and device != state.me
+            if id_ not in state.signers | signing
+            and device != state.me
+            and device.kind is DeviceKind.APP  # no browser was ever a client of form 1
         }
         for entry in self._keys.unsigned_entries:
             author = silent.get(entry.author_id) if entry.author_id else None

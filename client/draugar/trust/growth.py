@@ -15,12 +15,19 @@ from draugar.protocol.errors import NotAuthentic
 from draugar.protocol.invites import proof_holds
 from draugar.protocol.secrets import GroupKey
 from draugar.protocol.signing import is_device_key
-from draugar.protocol.statements import Card, Device, DeviceKind, Former, Introduction, Roster
+from draugar.protocol.statements import (
+    LAST_SECOND,
+    Card,
+    Device,
+    DeviceKind,
+    Former,
+    Introduction,
+    Roster,
+)
 from draugar.trust.evidence import Believed, Evidence
 from draugar.trust.values import (
     NEVER,
     Envelope,
-    Held,
     Keys,
     Link,
     Listed,
@@ -33,6 +40,7 @@ from draugar.trust.values import (
     changed,
     contradicts,
     is_own,
+    taken,
 )
 
 OWN_NAME = "me"
@@ -356,8 +364,10 @@ class Growth:
             if key is None or not self._is_new(key, version, commitments.get(version)):
                 self.refused[version, wrapper] = None
                 continue
-            now = self._update.at
-            self.held[version] = Held(key=key, first_held=now, last_current=now)
+            present = self._update.keys.version
+            self.held[version] = taken(
+                self.held, version, key, present=present, now=self._update.at
+            )
             self.highest = max(self.highest, version)
             grown = True
         return grown
@@ -469,10 +479,12 @@ class Growth:
 
     def _note_versions(self, signed: list[Believed]) -> None:
         now, present = self._update.at, self._update.keys.version
+        made: dict[int, int] = {}
         for one in signed:
             held = self.held[one.version]
-            if isinstance(one.statement, Roster):
-                self.held[one.version] = replace(held, made=one.statement.made)
+            if isinstance(one.statement, Roster):  # the earliest, if a service shows several
+                made[one.version] = min(one.statement.made, made.get(one.version, LAST_SECOND))
+                self.held[one.version] = replace(held, made=made[one.version])
             if isinstance(one.statement, Former) and self.is_own(one.author):
                 until = one.statement.until
                 earliest = until if held.until is None else min(until, held.until)

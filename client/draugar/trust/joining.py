@@ -10,7 +10,6 @@ from draugar.protocol.statements import Device
 from draugar.trust.growth import usable
 from draugar.trust.values import (
     NEVER,
-    Held,
     Keys,
     Listed,
     Listing,
@@ -21,7 +20,9 @@ from draugar.trust.values import (
     Source,
     State,
     changed,
+    contradicts,
     introduced,
+    taken,
 )
 
 
@@ -54,7 +55,7 @@ def judge_package(
     except NotAuthentic:
         return Notice.of("package_refused", reason="not_authentic")
     listed = usable(state, listing)
-    inviter = _inviter(package, listed)
+    inviter = _inviter(state, package, listed)
     reason = (
         _wrong_version(state, joining, package, keys)
         or ("inviter" if inviter is None else None)
@@ -62,8 +63,8 @@ def judge_package(
     )
     if reason is not None or inviter is None:
         return Notice.of("package_refused", reason=reason or "inviter")
-    taken = _taken(state, package, inviter, listed, now)
-    return _with_met(taken, listed) if joining.for_me else taken
+    known = _taken(state, package, inviter, listed, present=keys.version, now=now)
+    return _with_met(known, listed) if joining.for_me else known
 
 
 def _with_met(state: State, listed: dict[UUID, Listed]) -> State:
@@ -90,13 +91,15 @@ def _wrong_version(state: State, joining: Joining, package: Package, keys: Keys)
     return "old_key" if package.group_key in known else None
 
 
-def _inviter(package: Package, listed: dict[UUID, Listed]) -> Device | None:
+def _inviter(state: State, package: Package, listed: dict[UUID, Listed]) -> Device | None:
     # "exactly one entry has `inviterPublicKey`, its person is `inviterUserId`, and that device is
-    # listed so;"
+    # listed so, and is not known with another id, key, owner or kind;"
     entries = [one for one in package.roster if one.public_key == package.inviter_public_key]
     if len(entries) != 1 or entries[0].user_id != package.inviter_user_id:
         return None
-    return _as_listed(entries[0], listed)
+    inviter = _as_listed(entries[0], listed)
+    is_other = inviter is not None and contradicts(state.me, state.records, inviter)
+    return None if is_other else inviter
 
 
 def _as_listed(entry: RosterEntry, listed: dict[UUID, Listed]) -> Device | None:
@@ -127,17 +130,19 @@ def _wrong_person(state: State, joining: Joining, package: Package) -> str | Non
     return None
 
 
-def _taken(
+def _taken(  # noqa: PLR0913 -- each by its name
     state: State,
     package: Package,
     inviter: Device,
     listed: dict[UUID, Listed],
+    *,
+    present: int,
     now: float,
 ) -> State:
     # "Then it keeps the key, trusts the inviter as a root, and takes the other listed entries as
     # introductions by the inviter with the version of the package."
     version = package.key_version
-    held = Held(key=package.group_key, first_held=now, last_current=now)
+    held = taken(state.held, version, package.group_key, present=present, now=now)
     records, own = dict(state.records), dict(state.own)
     stated = []
     names = {one.device_id: one.name for one in package.roster}
@@ -146,13 +151,13 @@ def _taken(
     ]
     for device in devices:
         is_root = device == inviter
-        if device == state.me:
+        if device == state.me or contradicts(state.me, records, device):
             continue
         record = records.get(device.device_id) or Record(
             device=device, since=NEVER, source=Source.MEMBER
         )
         since = max(version, record.ended + 1, record.since) if is_root else version
-        if record.device != device or (not is_root and (record.removed or record.trusted)):
+        if not is_root and (record.removed or record.trusted):
             continue
         if since > record.ended:
             records[device.device_id] = changed(

@@ -83,7 +83,10 @@ def _listed(about: Told) -> Iterator[Notice]:
             record = about.state.records.get(id_)
             if record is not None and record.device != listed.device:
                 yield Notice.of("key_changed", device=id_)
-            if record is None or not record.trusted:
+            if listed.device.user_id == about.state.me.user_id:
+                if not about.state.is_own(listed.device):
+                    yield Notice.of("own_unknown", device=id_)
+            elif record is None or not record.trusted:
                 yield from _untrusted(about, listed, record)
             if listed.device.kind is DeviceKind.WEB:
                 is_refused = about.state.refuses_browsers
@@ -92,10 +95,7 @@ def _listed(about: Told) -> Iterator[Notice]:
 
 def _untrusted(about: Told, listed: Listed, record: Record | None) -> Iterator[Notice]:
     device = listed.device
-    if device.user_id == about.state.me.user_id:
-        if not about.state.is_own(device):
-            yield Notice.of("own_unknown", device=device.device_id)
-    elif about.holds and listed.confirmed:
+    if about.holds and listed.confirmed:
         yield Notice.of("unconfirmed_device", device=device.device_id, person=device.user_id)
     elif about.holds and not (record is not None and record.removed):
         yield Notice.of("waiting", device=device.device_id, person=device.user_id)

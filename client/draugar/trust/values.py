@@ -104,6 +104,17 @@ class Held:
     """The earliest that own devices say of when it ceased to be the present one."""
 
 
+def taken(
+    held: Mapping[int, Held], version: int, key: GroupKey, *, present: int, now: float
+) -> Held:
+    """Return a key that is held from now on, where `present` is the version of the group."""
+    # "A version that was never the present one at an update counts as present when an earlier one
+    # was last so" -- else a former member could go on with a key until this device met it.
+    earlier = (known.last_current for number, known in held.items() if number < version)
+    last_current = now if version == present else max(earlier, default=0.0)
+    return Held(key=key, first_held=now, last_current=last_current)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Link:
     """An invite link that this device has made."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from draugar.protocol.secrets import GroupKey
-from draugar.protocol.statements import LAST_NUMBER, Device, Introduction, Roster
+from draugar.protocol.statements import LAST_NUMBER, Device, DeviceKind, Introduction, Roster
 from draugar.trust.values import (
     NEVER,
     Decision,
@@ -61,10 +61,15 @@ def removed(state: State, devices: Iterable[Device]) -> State:
     """Trust devices no more, by this person's word, and forget what they alone have stated.
 
     It is the same for a person who is removed from the group, and for one who stays in it. Only
-    where one of them was trusted is a new key due.
+    where one of them was trusted is a new key due. Devices that are known by another key or owner
+    are left out: else a service could have one person removed in the place of another.
     """
-    gone = {device.device_id: device for device in devices}
-    gone.pop(state.me.device_id, None)
+    gone = {
+        device.device_id: device
+        for device in devices
+        if device.device_id != state.me.device_id
+        and not contradicts(state.me, state.records, device)
+    }
     was_trusted = any(id_ in gone for id_ in state.trusted())
     # "Once this client's person removes or distrusts a signer, what that signer alone has stated to
     # have gone no longer counts."
@@ -96,6 +101,18 @@ def removed(state: State, devices: Iterable[Device]) -> State:
 
 def _without(said: Mapping[UUID, int], signers: Collection[UUID]) -> dict[UUID, int]:
     return {signer: end for signer, end in said.items() if signer not in signers}
+
+
+def revoked(state: State, device_id: UUID) -> State:
+    """Trust a device of this person's own no more, also one that is not known here yet."""
+    record, own = state.records.get(device_id), state.own.get(device_id)
+    if record is not None:
+        return removed(state, [record.device])
+    if own is not None:
+        return removed(state, [Device(state.me.user_id, device_id, own.public_key, DeviceKind.APP)])
+    # It may hold a link, or stand in a card, of this person's: neither brings it in.
+    said = {**state.unknown_gone.get(device_id, {}), state.me.device_id: state.at_risk}
+    return replace(removed(state, ()), unknown_gone={**state.unknown_gone, device_id: said})
 
 
 def exposed(state: State) -> State:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from uuid import UUID
 
 from draugar.errors import NotAMember, Refused
-from draugar.protocol.statements import Device, DeviceKind
 from draugar.storage import groups, last_known, last_shared, outbox, pauses
 from draugar.trust import words
 from draugar.trust.directory import DeviceDirectory
@@ -44,13 +43,7 @@ def remove(context: Context, directory: DeviceDirectory, user_id: UUID) -> None:
 def distrust(context: Context, group_id: UUID, device_id: UUID) -> None:
     """Trust a device of this member's own no more, and none of the keys that it may know."""
     with context.changing(group_id) as change:
-        trust = change.state.trust
-        record, own = trust.records.get(device_id), trust.own.get(device_id)
-        if record is not None:
-            change.trust(words.removed(trust, [record.device]))
-        elif own is not None:
-            device = Device(trust.me.user_id, device_id, own.public_key, DeviceKind.APP)
-            change.trust(words.removed(trust, [device]))
+        change.trust(words.revoked(change.state.trust, device_id))
 
 
 def expose(context: Context, group_id: UUID) -> None:

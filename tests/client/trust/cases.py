@@ -942,6 +942,18 @@ def a_device_of_mine_that_the_service_gives_to_another_person_is_not_mine() -> C
 
 
 @case
+def a_trusted_device_that_is_listed_as_mine_and_is_not_is_told() -> Case:
+    return update(
+        state(trust=(ARI, UNAS_TABLET)),
+        listing(UNA, ARI, UNAS_TABLET),
+        keys(),
+        trusted=(ARI, UNAS_TABLET),
+        own=(),
+        tells=("own_unknown",),
+    )
+
+
+@case
 def a_new_device_of_mine_is_told_on_the_next_day() -> Case:
     known = after(
         state(trust=(ARI, UNAS_LAPTOP), own=own(UNAS_LAPTOP)),
@@ -2504,6 +2516,52 @@ def a_version_is_present_as_of_the_update_that_shows_it() -> Case:
 
 
 @case
+def versions_that_a_device_has_missed_end_when_their_authors_say() -> Case:
+    made = {2: int(NOW) - 3000, 3: int(NOW) - 2000, 4: int(NOW) - 1000}
+    return update(
+        state(),
+        listing(*ALL),
+        keys(
+            4,
+            rosters={number: roster(BO, number, made=at) for number, at in made.items()},
+            envelopes=tuple(envelope(number, BO) for number in made),
+        ),
+        claim=lambda decision: (
+            [decision.state.superseded_at(number) for number in (1, 2, 3)] == [*made.values()]
+        ),
+    )
+
+
+@case
+def an_author_ends_no_missed_version_before_an_earlier_one_was_present() -> Case:
+    return update(
+        state(),
+        listing(*ALL),
+        keys(
+            3,
+            rosters={3: roster(BO, 3, made=0)},
+            envelopes=(envelope(2, BO), envelope(3, BO)),
+        ),
+        claim=lambda decision: decision.state.superseded_at(2) == NOW - 3600,
+    )
+
+
+@case
+def of_two_rosters_of_one_version_the_earlier_time_counts() -> Case:
+    shown = keys(2, envelopes=(envelope(2, BO),))
+    twice = tuple(
+        replace(shown.versions[1], statement=roster(author, 2, made=int(NOW) - ago))
+        for author, ago in ((BO, 1800), (EVE, 900))
+    )
+    return update(
+        state(),
+        listing(*ALL),
+        replace(shown, versions=(shown.versions[0], *twice)),
+        claim=lambda decision: decision.state.superseded_at(1) == NOW - 1800,
+    )
+
+
+@case
 def my_own_device_says_until_when_a_former_version_was_present() -> Case:
     known = state(version=2, trust=(ARI, UNAS_LAPTOP), own=own(UNAS_LAPTOP))
     until = former(UNAS_LAPTOP, 1, NOW - 86_400)
@@ -2536,6 +2594,16 @@ def an_unsigned_entry_of_a_device_that_never_signed_introduces() -> Case:
         listing(*ALL, CLEO),
         keys(unsigned_entries=(unsigned_entry(BO, 1, CLEO),)),
         trusted=(CLEO,),
+    )
+
+
+@case
+def an_unsigned_entry_of_a_browser_counts_for_nothing() -> Case:
+    return update(
+        state(trust=(ARI, BO, EVE, WES)),
+        listing(*ALL, WES, CLEO),
+        keys(unsigned_entries=(unsigned_entry(WES, 1, CLEO),)),
+        untrusted=(CLEO,),
     )
 
 
@@ -2907,6 +2975,18 @@ def all_that_a_member_has_called_gone_comes_back_once_that_member_is_removed() -
 
 
 @case
+def the_removal_of_a_device_that_is_known_as_another_person_s_changes_nothing_of_it() -> Case:
+    return removing(
+        state(version=2),
+        EVE,
+        replace(ARI, user_id=EVE.user_id),
+        trusted=(ARI, BO),
+        untrusted=(EVE,),
+        claim=lambda known: known.records[ARI.device_id] == record(ARI),
+    )
+
+
+@case
 def a_removed_device_is_mine_no_more() -> Case:
     return removing(
         state(trust=(UNAS_LAPTOP,), own=own(UNAS_LAPTOP)),
@@ -3051,6 +3131,37 @@ def a_package_whose_inviter_is_listed_with_another_key_is_refused() -> Case:
 def a_package_whose_inviter_is_listed_as_a_browser_is_refused() -> Case:
     browser = replace(UNA, kind=DeviceKind.WEB)
     return joining(people=listing(browser, ARI, BO, CLEO), claim=refused("inviter"))
+
+
+@case
+def a_package_whose_inviter_is_known_with_another_key_is_refused() -> Case:
+    other_key = device("una", "Una", key="another")
+    return joining(known=state(CLEO, 0, (record(other_key, observed=1),)), claim=refused("inviter"))
+
+
+@case
+def a_package_whose_inviter_has_the_key_of_another_known_device_is_refused() -> Case:
+    return joining(
+        known=state(CLEO, 0, (record(device("old", "Old", key="una"), observed=1),)),
+        claim=refused("inviter"),
+    )
+
+
+@case
+def of_a_package_what_has_the_key_of_another_known_device_is_left_out() -> Case:
+    return joining(
+        known=state(CLEO, 0, (record(device("old", "Old", key="ari"), observed=0),)),
+        trusted=(UNA, BO),
+        untrusted=(ARI,),
+    )
+
+
+@case
+def a_package_of_a_version_that_is_no_more_the_present_one_ends_when_the_next_was_made() -> Case:
+    return joining(
+        service=keys(2),
+        claim=lambda known: known.held[1].last_current == 0,
+    )
 
 
 @case

@@ -10,6 +10,7 @@ from draugar.protocol.statements import MOST_GONE, Browsers, fitted
 from draugar.trust import words
 from draugar.trust.evidence import UNSIGNED_UNTIL
 from draugar.trust.numbers import is_void, number
+from draugar.trust.reconcile import reconcile
 from draugar.trust.values import Decision, Gift, Name, OwnDevice, State
 from tests.client.trust.making import (
     ALL,
@@ -23,12 +24,16 @@ from tests.client.trust.making import (
     OTHER_GROUP,
     UNA,
     UNAS_LAPTOP,
+    UNAS_TABLET,
+    card,
     commitment,
     device,
     key,
+    keys,
     link,
     listing,
     own,
+    proof,
     record,
     sealed,
     state,
@@ -50,6 +55,27 @@ def test_a_rename_has_the_number_after_all_others() -> None:
     )
     assert words.renamed(known, "U").card == Name(5, "U")
     assert words.renamed(state(card=None), "U").card == Name(0, "U")
+
+
+def test_a_revoked_device_that_is_not_known_yet_comes_in_by_no_link_and_no_card() -> None:
+    known = state(trust=(ARI, UNAS_TABLET), own=own(UNAS_TABLET), links=(link(for_me=True),))
+    revoked = words.revoked(known, UNAS_LAPTOP.device_id)
+    found = reconcile(
+        revoked,
+        listing(
+            UNA,
+            ARI,
+            UNAS_TABLET,
+            UNAS_LAPTOP,
+            proofs={UNAS_LAPTOP: proof(UNAS_LAPTOP, "me")},
+            cards={UNAS_TABLET: card(UNAS_TABLET, own=(UNAS_LAPTOP,))},
+        ),
+        keys(),
+        NOW,
+    )
+    assert isinstance(found, Decision)
+    assert UNAS_LAPTOP.device_id not in found.state.trusted()
+    assert revoked.compromised == 0
 
 
 def test_a_rename_passes_over_the_number_that_a_stolen_device_has_used_up() -> None:

@@ -141,7 +141,10 @@ export class Evidence {
     const silent = new Map(
       [...authors].filter(
         ([id, device]) =>
-          !state.signers.includes(id) && !signing.has(id) && !isSame(device, state.me),
+          !state.signers.includes(id) &&
+          !signing.has(id) &&
+          !isSame(device, state.me) &&
+          device.kind === "app", // no browser was ever a client of form 1
       ),
     );
     const believed: Believed[] = [];

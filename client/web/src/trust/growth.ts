@@ -33,6 +33,7 @@ import {
   isSame,
   isTrusted,
   newRecord,
+  taken,
   withAll,
 } from "./values.js";
 
@@ -419,14 +420,8 @@ export class Growth {
         this.refused.set(`${version} ${wrapper}`, [version, wrapper]);
         continue;
       }
-      const now = this.update.at;
-      this.held.set(version, {
-        key: toBase64url(key),
-        firstHeld: now,
-        lastCurrent: now,
-        made: null,
-        until: null,
-      });
+      const moment = { present: this.update.keys.version, now: this.update.at };
+      this.held.set(version, taken(this.held, version, toBase64url(key), moment));
       this.highest = Math.max(this.highest, version);
       grown = true;
     }
@@ -579,9 +574,15 @@ export class Growth {
 
   private noteVersions(signed: readonly Believed[]): void {
     const present = this.update.keys.version;
+    const times = new Map<number, number>();
     for (const { version, statement, author } of signed) {
       const held = this.held.get(version)!;
-      if (statement.is === "roster") this.held.set(version, { ...held, made: statement.made });
+      if (statement.is === "roster") {
+        // The earliest, if a service shows several.
+        const made = Math.min(statement.made, times.get(version) ?? statement.made);
+        times.set(version, made);
+        this.held.set(version, { ...held, made });
+      }
       if (statement.is === "former" && this.isOwn(author)) {
         const until = Math.min(statement.until, held.until ?? statement.until);
         this.held.set(version, { ...held, until });

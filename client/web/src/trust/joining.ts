@@ -14,13 +14,16 @@ import {
   type Notice,
   type OwnDevice,
   type State,
+  contradicts,
   endedOf,
+  heldVersions,
   introduced,
   isOwn,
   isSame,
   isTrusted,
   newRecord,
   notice,
+  taken,
   withAll,
 } from "./values.js";
 
@@ -60,13 +63,13 @@ export function judgePackage(
     throw error;
   }
   const listed = usable(state, listing);
-  const inviter = inviterOf(opened, listed);
+  const inviter = inviterOf(state, opened, listed);
   const reason =
     wrongVersion(state, joining, opened, keys) ??
     (inviter === null ? "inviter" : null) ??
     wrongPerson(state, joining, opened);
   if (reason !== null || inviter === null) return refused(reason ?? "inviter");
-  const found = taken(state, opened, inviter, listed, now);
+  const found = withPackage(state, opened, inviter, listed, { present: keys.version, now });
   return { is: "state", state: joining.forMe ? withMet(found, listed) : found };
 }
 
@@ -98,15 +101,21 @@ function wrongVersion(
   return known.includes(key) ? "old_key" : null;
 }
 
-function inviterOf(opened: Package, listed: ReadonlyMap<string, Listed>): Device | null {
+function inviterOf(
+  state: State,
+  opened: Package,
+  listed: ReadonlyMap<string, Listed>,
+): Device | null {
   // "exactly one entry has `inviterPublicKey`, its person is `inviterUserId`, and that device is
-  // listed so;"
+  // listed so, and is not known with another id, key, owner or kind;"
   const entries = opened.roster.filter((one) => one.publicKey === opened.inviterPublicKey);
   const [entry] = entries;
   if (entry === undefined || entries.length > 1 || entry.userId !== opened.inviterUserId) {
     return null;
   }
-  return asListed(entry, listed);
+  const inviter = asListed(entry, listed);
+  const known = new Map(Object.entries(state.records));
+  return inviter === null || contradicts(state.me, known, inviter) ? null : inviter;
 }
 
 function deviceOf({ userId, deviceId, publicKey, kind }: RosterEntry): Device {
@@ -138,18 +147,19 @@ function wrongPerson(state: State, joining: Joining, opened: Package): string | 
   return null;
 }
 
-function taken(
+function withPackage(
   state: State,
   opened: Package,
   inviter: Device,
   listed: ReadonlyMap<string, Listed>,
-  now: number,
+  moment: { readonly present: number; readonly now: number },
 ): State {
   // "Then it keeps the key, trusts the inviter as a root, and takes the other listed entries as
   // introductions by the inviter with the version of the package."
   const version = opened.keyVersion;
   const key = toBase64url(opened.groupKey);
-  const held = { key, firstHeld: now, lastCurrent: now, made: null, until: null };
+  const before = heldVersions(state).map((number) => [number, state.held[number]!] as const);
+  const held = taken(before, version, key, moment);
   const records = { ...state.records };
   const own: Record<string, OwnDevice> = { ...state.own };
   const names = new Map(opened.roster.map((one) => [one.deviceId, one.name]));
@@ -157,14 +167,13 @@ function taken(
   for (const entry of opened.roster) {
     const device = asListed(entry, listed);
     if (device === null || isSame(device, state.me)) continue;
+    if (contradicts(state.me, new Map(Object.entries(records)), device)) continue;
     const id = device.deviceId;
     const isRoot = isSame(device, inviter);
     const record = records[id] ?? newRecord(device, NEVER, "member");
     const ended = endedOf(record);
     const since = isRoot ? Math.max(version, ended + 1, record.since) : version;
-    if (!isSame(record.device, device) || (!isRoot && (record.removed || isTrusted(record)))) {
-      continue;
-    }
+    if (!isRoot && (record.removed || isTrusted(record))) continue;
     if (since > ended) {
       records[id] = {
         ...record,

@@ -111,7 +111,11 @@ function* listedOnes(about: Told): Iterable<Notice> {
     if (record !== undefined && !isSame(record.device, listed.device)) {
       yield notice("key_changed", { device: id });
     }
-    if (record === undefined || !isTrusted(record)) yield* untrusted(about, listed, record);
+    if (listed.device.userId === about.state.me.userId) {
+      if (!isOwn(about.state, listed.device)) yield notice("own_unknown", { device: id });
+    } else if (record === undefined || !isTrusted(record)) {
+      yield* untrusted(about, listed, record);
+    }
     if (listed.device.kind === "web") {
       yield notice(refusesBrowsers(about.state) ? "browser_refused" : "browser", { device: id });
     }
@@ -125,9 +129,7 @@ function* untrusted(
 ): Iterable<Notice> {
   const { device } = listed;
   const parameters = { device: device.deviceId, person: device.userId };
-  if (device.userId === about.state.me.userId) {
-    if (!isOwn(about.state, device)) yield notice("own_unknown", { device: device.deviceId });
-  } else if (about.holds && listed.confirmed) {
+  if (about.holds && listed.confirmed) {
     yield notice("unconfirmed_device", parameters);
   } else if (about.holds && record?.removed !== true) {
     yield notice("waiting", parameters);

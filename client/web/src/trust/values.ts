@@ -65,6 +65,21 @@ export interface Held {
   readonly until: number | null;
 }
 
+/** Return a key that is held from now on, where `present` is the version of the group. */
+export function taken(
+  held: Iterable<readonly [number, Held]>,
+  version: number,
+  key: string,
+  { present, now }: { readonly present: number; readonly now: number },
+): Held {
+  // "A version that was never the present one at an update counts as present when an earlier one was
+  // last so" -- else a former member could go on with a key until this device met it.
+  const earlier = [...held].filter(([number]) => number < version);
+  const lastCurrent =
+    version === present ? now : Math.max(0, ...earlier.map(([, known]) => known.lastCurrent));
+  return { key, firstHeld: now, lastCurrent, made: null, until: null };
+}
+
 /** An invite link that this device has made. */
 export interface Link {
   readonly id: string;

@@ -72,11 +72,17 @@ export function confirmed(
  * Trust devices no more, by this person's word, and forget what they alone have stated.
  *
  * It is the same for a person who is removed from the group, and for one who stays in it. Only where
- * one of them was trusted is a new key due.
+ * one of them was trusted is a new key due. Devices that are known by another key or owner are left
+ * out: else a service could have one person removed in the place of another.
  */
 export function removed(state: State, devices: readonly Device[]): State {
-  const gone = new Map(devices.map((device) => [device.deviceId, device]));
-  gone.delete(state.me.deviceId);
+  const known = new Map(Object.entries(state.records));
+  const gone = new Map(
+    devices
+      .filter((device) => device.deviceId !== state.me.deviceId)
+      .filter((device) => !contradicts(state.me, known, device))
+      .map((device) => [device.deviceId, device] as const),
+  );
   const wasTrusted = [...trustedIn(state).keys()].some((id) => gone.has(id));
   // "Once this client's person removes or distrusts a signer, what that signer alone has stated to
   // have gone no longer counts."
@@ -109,6 +115,20 @@ export function removed(state: State, devices: readonly Device[]): State {
 
 function without(said: Ends, signers: ReadonlyMap<string, unknown>): Ends {
   return Object.fromEntries(Object.entries(said).filter(([signer]) => !signers.has(signer)));
+}
+
+/** Trust a device of this person's own no more, also one that is not known here yet. */
+export function revoked(state: State, deviceId: string): State {
+  const record = state.records[deviceId];
+  const own = state.own[deviceId];
+  if (record !== undefined) return removed(state, [record.device]);
+  if (own !== undefined) {
+    const { userId } = state.me;
+    return removed(state, [{ userId, deviceId, publicKey: own.publicKey, kind: "app" }]);
+  }
+  // It may hold a link, or stand in a card, of this person's: neither brings it in.
+  const said = { ...state.unknownGone[deviceId], [state.me.deviceId]: atRisk(state) };
+  return { ...removed(state, []), unknownGone: { ...state.unknownGone, [deviceId]: said } };
 }
 
 /** Note that a phone that has gone may know every key of this device. */

@@ -85,16 +85,10 @@ export async function revokeDevice(context: Context, deviceId: string): Promise<
   for (const groupId of mine(context)) {
     await context.home.changeTrust(groupId, (trust) => {
       const exposed = found.groupId === groupId ? words.exposed(trust) : trust;
-      const record = exposed.records[deviceId];
-      const own = exposed.own[deviceId];
-      if (record !== undefined) return words.removed(exposed, [record.device]);
-      if (own === undefined) return exposed;
-      const { userId } = exposed.me;
-      const device = { userId, deviceId, publicKey: own.publicKey, kind: "app" } as const;
-      return words.removed(exposed, [device]);
+      return words.revoked(exposed, deviceId);
     });
-    await rotateIfDue(context, groupId);
   }
+  for (const groupId of mine(context)) await rotateIfDue(context, groupId);
 }
 
 /** Change this person's name. Others see it at their next update. */
