@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from http import HTTPStatus
+from http.client import HTTPMessage
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -225,6 +226,7 @@ class Gateway(ChaliceRequestHandler):
     def send_error(self, *_: object) -> None:
         """Refuse what is no request; the words of the standard library's page repeat it."""
         self.request_version = self.protocol_version  # of what has none, HTTP/0.9 was assumed
+        self.headers = HTTPMessage()  # what is no request has none, nor those of the one before it
         self._refuse(
             HTTPStatus.BAD_REQUEST,
             "unacceptable_request",

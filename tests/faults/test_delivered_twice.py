@@ -18,6 +18,7 @@ from tests.api import UNSET, Reply
 from tests.database import Server
 from tests.faults.processes import Call, Processes, own_database, perform
 from tests.faults.test_gone import DEADLOCKS, call_of
+from tests.features.site import files
 from tests.features.test_rights import RULES, stored
 from tests.guards.test_round_trips import FIX, SEALED, TRANSITION
 from tests.owntracks import basic
@@ -329,6 +330,7 @@ def make_scene(session: Session) -> Scene:
         "own_public_key": to_base64(una.public_key or b""),
         "tablet_id": str(tablet.device_id),
         "phone_id": str(phone.device_id),
+        "name": files.names()[-1].removeprefix("web/"),
     }
     tokens = {
         "admin": una.token,

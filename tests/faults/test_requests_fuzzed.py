@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from tests import contract
 from tests.faults import edge
 from tests.faults.edge import MARK, STAND_INS, Edge, Event
+from tests.features.site import files
 
 Json = dict[str, Any]
 
@@ -36,6 +37,7 @@ WARM_UP = 5000
 LEAK = 200
 """Bytes a request: more than the allocator comes to keep, less than one forgotten event."""
 
+FILES = [name.removeprefix("web/") for name in files.names()]
 PATH_ODDS = ["%00", "%ff", "%ed%a0%80", "..%2f..%2fetc", "null", "-1", "9" * 5000, "%F0%9F"]
 TEXT_ODDS = [
     *("", MARK, MARK * 500, "\0", "\ud800", f"a\udfff{MARK}", "\u202e" + MARK, "\u200b", "\ufeff"),
@@ -285,6 +287,8 @@ def path_value(name: str) -> SearchStrategy[str]:
     """Something that stands in a path."""
     if name == "key_version":
         return st.sampled_from(["1", "1", "1", "2", "0", "01", "9" * 11, "\uff11", *PATH_ODDS])
+    if name == "name":
+        return st.sampled_from([*FILES, "HASHES", *PATH_ODDS, MARK])
     known = STAND_INS[edge.NAMED[name]]
     return st.sampled_from([*known * 4, edge.NOBODY, *PATH_ODDS, MARK])
 

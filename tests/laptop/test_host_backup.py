@@ -22,6 +22,7 @@ from draugar.storage.home import Home
 from scripts.host.backup import understood
 from tests import servers
 from tests.client.family import fix
+from tests.client.kept import move
 from tests.database import PEPPER, connect
 
 from .runs import FOREIGN, HANGS_AFTER, HOST, PROJECT, Run, eventually, is_deserted
@@ -72,7 +73,7 @@ def serve(launch: Launch, data_dir: Path, left: Path, **variables: str) -> Run:
     run.printed_until_serving()
     for name in ("una", "ari", "sif"):
         with closing(Home.open(left / name)) as home:
-            home.do("UPDATE me SET url = :url", url=f"http://127.0.0.1:{run.port}")
+            move(home, f"http://127.0.0.1:{run.port}")
     return run
 
 

@@ -64,7 +64,8 @@ class Service:
 
     def stop(self) -> None:
         self.go_on.set()
-        self.server.stop()
+        with suppress(OSError):  # it has ended between the two steps of `stop`, and closed the pipe
+            self.server.stop()
         self.thread.join()
 
 
@@ -230,11 +231,20 @@ def test_answers_that_are_not_fetched_are_bounded(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "HELD_BYTES", 10 * LARGEST)
+    dropped = Event()
+    give_up = server.Channel.give_up
+
+    def seen(channel: server.Channel) -> None:
+        give_up(channel)
+        dropped.set()
+
+    monkeypatch.setattr(server.Channel, "give_up", seen)
     with ExitStack() as stack:
         idle = [stack.enter_context(service.connect()) for _ in range(20)]
         for connection in idle:
             connection.sendall(GET.replace(b"/api/health", b"/large"))
 
+        assert dropped.wait(HANGS_AFTER)  # nothing is fetched before
         ended = [rest(connection) for connection in idle]
 
     assert any(len(answer) < 8 * LARGEST for answer in ended)
