@@ -22,6 +22,7 @@ UNLIKELY = ("Artifactory", "Cloudant", "IBM", "SoftLayer", "Public IP")
 PLACEHOLDERS = {
     *("change-me", "password"),  # what .env.example and the README say that a URL looks like
     *("open-sesame", "p%40ss%2Fword", "secret", "{SECRET}"),  # of databases that are not there
+    "p",  # of an address that is refused for having a password: https://u:p@a.example
 }
 
 
