@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,12 @@ Launch = Callable[..., Run]
 HOSTING = PROJECT / "docs" / "hosting"
 
 
-def told(*command: str | Path, **variables: str) -> tuple[int, str]:
+def told(*command: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Run a program in the project; return its exit status and what it printed."""
     done = subprocess.run(
         command,
         cwd=PROJECT,
-        env=os.environ | variables,
+        env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -42,8 +42,8 @@ def test_the_dockerfile_has_nothing_to_object_to() -> None:
 @pytest.mark.tools("docker-compose")
 def test_compose_reads_its_file_and_keeps_the_service_inside() -> None:
     command = (tools.program("docker-compose"), "config", "--format=json")
-    status, printed = told(*command, DOMAIN="family.example.org")
-    without = told(*command, DOMAIN="")
+    status, printed = told(*command, env=os.environ | {"DOMAIN": "family.example.org"})
+    without = told(*command, env=os.environ | {"DOMAIN": ""})
 
     assert status == 0, printed
     services = json.loads(printed)["services"]
@@ -87,7 +87,7 @@ def test_a_family_is_founded_and_joined_through_caddy(launch: Launch, tmp_path: 
         root = tmp_path / "caddy" / "pki" / "authorities" / "local" / "root.crt"
         assert eventually(lambda: root.exists() and not is_free(int(address.rpartition(":")[2])))
         family = Family(tmp_path, root)
-        _, made = told(*HOST, "founding-link", **run.environment)
+        _, made = told(*HOST, "founding-link", env=run.environment)
         code = made.split()[2]
 
         assert f"https://{address}/#found={code}" in made
