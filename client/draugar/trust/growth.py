@@ -494,13 +494,13 @@ class Growth:
             self.held[present] = replace(held, last_current=max(held.last_current, now))
 
     def _kept_unknown(self) -> dict[UUID, dict[UUID, int]]:
-        # "Numbers about unknown devices are kept, the 256 greatest, those by own devices first"
+        # "Numbers about unknown devices are kept, the 256 greatest that own devices state and the
+        # 256 greatest of others" -- more than one roster states, so that none is news twice.
         own = {self._me.device_id, *self.own}
-        ranked = sorted(
-            self.unknown_gone.items(),
-            key=lambda one: (own.isdisjoint(one[1]), -max(one[1].values()), one[0]),
-        )
-        return dict(ranked[:MOST_UNKNOWN_GONE])
+        ranked = sorted(self.unknown_gone.items(), key=lambda one: (-max(one[1].values()), one[0]))
+        mine = [one for one in ranked if not own.isdisjoint(one[1])]
+        others = [one for one in ranked if own.isdisjoint(one[1])]
+        return dict(mine[:MOST_UNKNOWN_GONE] + others[:MOST_UNKNOWN_GONE])
 
 
 def greatest(one: Mapping[UUID, int], other: Mapping[UUID, int]) -> dict[UUID, int]:

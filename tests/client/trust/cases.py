@@ -1591,9 +1591,26 @@ def of_unknown_devices_that_have_gone_the_newest_256_are_kept_and_those_my_devic
         listing(*ALL),
         keys(3),
         claim=lambda decision: (
-            len(decision.state.unknown_gone) == 256
+            len(decision.state.unknown_gone) == 256 + 1
             and {*mine, *newer} < {*decision.state.unknown_gone}
         ),
+    )
+
+
+@case
+def made_up_devices_beside_those_that_i_have_named_close_a_link_once() -> Case:
+    first, later = (
+        [(device(f"made up {version} {n}", "Ghost"), version) for n in range(200)]
+        for version in (1, 3)
+    )
+    service = keys(3, rosters={2: roster(UNA, 2, gone=first), 3: roster(EVE, 3, gone=later)})
+    met = after(state(version=3), listing(*ALL), service)
+    return update(
+        replace(met, links=(link(version=3),)),
+        listing(*ALL),
+        service,
+        silent=("link_closed",),
+        claim=lambda decision: len(decision.state.links) == 1,
     )
 
 

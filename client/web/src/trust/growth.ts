@@ -596,16 +596,18 @@ export class Growth {
   }
 
   private keptUnknown(): Record<string, Said> {
-    // "Numbers about unknown devices are kept, the 256 greatest, those by own devices first"
-    const isByOwn = (said: Said): boolean =>
+    // "Numbers about unknown devices are kept, the 256 greatest that own devices state and the 256
+    // greatest of others" -- more than one roster states, so that none is news twice.
+    const isByOwn = ([, said]: readonly [string, Said]): boolean =>
       Object.keys(said).some((signer) => signer === this.me.deviceId || this.own.has(signer));
     const ranked = [...this.unknownGone].sort(
       ([one, said], [other, otherSaid]) =>
-        Number(isByOwn(otherSaid)) - Number(isByOwn(said)) ||
         Math.max(...Object.values(otherSaid)) - Math.max(...Object.values(said)) ||
         (one < other ? -1 : 1),
     );
-    return Object.fromEntries(ranked.slice(0, MOST_UNKNOWN_GONE));
+    const mine = ranked.filter(isByOwn).slice(0, MOST_UNKNOWN_GONE);
+    const others = ranked.filter((one) => !isByOwn(one)).slice(0, MOST_UNKNOWN_GONE);
+    return Object.fromEntries([...mine, ...others]);
   }
 }
 
