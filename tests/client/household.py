@@ -98,7 +98,7 @@ class Household:
     removed: dict[UUID, set[UUID]] = field(default_factory=dict)
     """People whom the person of a device has removed."""
     strangers: list[DeviceKey] = field(default_factory=list)
-    """Devices that nobody confirms, and that Eve does not vouch for."""
+    """Devices that no member confirms, and that Eve does not vouch for."""
     ghost: Ghost = field(default_factory=Ghost)
     old: dict[tuple[UUID, str], list[Reply]] = field(default_factory=dict)
     """What the service answered before."""

@@ -150,7 +150,7 @@ def service(url: str) -> Iterator[None]:
 
 @pytest.fixture
 def observer(url: str) -> Iterator[Connection]:
-    """Somebody beside the service, who finds nothing in the database."""
+    """A process beside the service that finds nothing in the database."""
     with connect(url) as operator:
         operator.run(_LOCKED)
         operator.run("TRUNCATE users, groups, rate_limits CASCADE")
